@@ -1,0 +1,26 @@
+# Two commands are enough: `make demo` shows what vgexp does, `make test` runs what CI runs.
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: demo test bench clean
+
+.venv/installed: pyproject.toml constraints.txt
+	$(PYTHON) -c 'import sys; assert sys.version_info >= (3, 11), "vgexp needs Python 3.11 or newer: make PYTHON=python3.12 ..."'
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e ".[dev]"
+	touch $@
+
+demo: .venv/installed
+	$(BIN)/vgexp reproduce glorot2010 --scale smoke
+
+test: .venv/installed
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/pyright --pythonpath $(BIN)/python
+	$(BIN)/pytest
+
+bench: .venv/installed
+	$(BIN)/python benchmarks/speed.py
+
+clean:
+	rm -rf .venv dist build

@@ -1,0 +1,106 @@
+"""Optimisers that update one layer during its backward pass, with one set of numbers a member.
+
+torch.optim refuses a vector of learning rates and needs all gradients to live at once. Each optimiser here is called as
+`update(layer, gradient)`; `change` says how large the update that it is about to make will be.
+
+Legend: M members, I fan-in, O fan-out.
+"""
+
+from collections.abc import Mapping
+
+from torch import Tensor, zeros_like
+
+from vgexp.layers import Linear, WeightGradient
+from vgexp.quantities import rms
+
+State = dict[str, Tensor]
+
+
+class Sgd:
+    """W <- W - lr dW."""
+
+    slots: tuple[str, ...] = ()
+    """Tensors of the size of the weights that are kept from step to step."""
+
+    def __init__(self, numbers: Mapping[str, Tensor], layers: list[Linear]) -> None:
+        """`numbers` maps the fields of `optim.*` to float64 tensors (M, 1, 1)."""
+        self.exact = dict(numbers)
+        self.numbers = {name: number.to(layers[0].weight_MIO.dtype) for name, number in numbers.items()}
+        self.state: dict[int, State] = {
+            layer.index: {
+                f"{slot}_{name}": zeros_like(parameter, requires_grad=False)
+                for slot in self.slots
+                for name, parameter in (("weight", layer.weight_MIO), ("bias", layer.bias_M1O))
+            }
+            for layer in layers
+        }
+
+    def __call__(self, layer: Linear, gradient: WeightGradient) -> None:
+        """Updates the layer's weights and biases in place."""
+        lr = self.numbers["lr"]
+        gradient.add_to_(layer.weight_MIO, -lr)
+        layer.bias_M1O.addcmul_(gradient.bias_M1O, -lr)
+
+    def change(self, layer: Linear, gradient: WeightGradient) -> Tensor:
+        """rms of the coming change of the weights, (M,)."""
+        return self.exact["lr"].flatten().abs() * gradient.rms_M
+
+    def advance(self) -> None:
+        """Called once a step, before the backward pass."""
+
+
+class Momentum(Sgd):
+    """v <- momentum v + dW, W <- W - lr v, as torch.optim.SGD has it."""
+
+    slots = ("v",)
+
+    def __call__(self, layer: Linear, gradient: WeightGradient) -> None:
+        lr, momentum = self.numbers["lr"], self.numbers["momentum"]
+        state = self.state[layer.index]
+        gradient.add_to_(state["v_weight"].mul_(momentum), lr.new_ones(1, 1, 1))
+        layer.weight_MIO.addcmul_(state["v_weight"], -lr)
+        state["v_bias"].mul_(momentum).add_(gradient.bias_M1O)
+        layer.bias_M1O.addcmul_(state["v_bias"], -lr)
+
+    def change(self, layer: Linear, gradient: WeightGradient) -> Tensor:
+        v = self.state[layer.index]["v_weight"] * self.numbers["momentum"] + gradient.weight_MIO
+        return self.exact["lr"].flatten().abs() * rms(v)
+
+
+class Adam(Sgd):
+    """Kingma & Ba (2015), algorithm 1, as torch.optim.Adam has it."""
+
+    slots = ("m", "v")
+
+    def __init__(self, numbers: Mapping[str, Tensor], layers: list[Linear]) -> None:
+        super().__init__(numbers, layers)
+        self.step = zeros_like(self.exact["lr"])
+        self.state[0] = {"step": self.step}
+
+    def advance(self) -> None:
+        self.step += 1
+
+    def __call__(self, layer: Linear, gradient: WeightGradient) -> None:
+        state = self.state[layer.index]
+        for name, parameter, dw in (
+            ("weight", layer.weight_MIO, gradient.weight_MIO),
+            ("bias", layer.bias_M1O, gradient.bias_M1O),
+        ):
+            m, v = state[f"m_{name}"], state[f"v_{name}"]
+            m.lerp_(dw, 1 - self.numbers["beta1"])
+            v.mul_(self.numbers["beta2"]).add_((1 - self.numbers["beta2"]) * dw * dw)
+            parameter.addcmul_(self._direction(m, v), -self.numbers["lr"])
+
+    def change(self, layer: Linear, gradient: WeightGradient) -> Tensor:
+        state, dw = self.state[layer.index], gradient.weight_MIO
+        m = state["m_weight"].lerp(dw, 1 - self.numbers["beta1"])
+        v = state["v_weight"] * self.numbers["beta2"] + (1 - self.numbers["beta2"]) * dw * dw
+        return self.exact["lr"].flatten().abs() * rms(self._direction(m, v))
+
+    def _direction(self, m: Tensor, v: Tensor) -> Tensor:
+        m_hat = m / (1 - self.exact["beta1"] ** self.step).to(m.dtype)
+        v_hat = v / (1 - self.exact["beta2"] ** self.step).to(v.dtype)
+        return m_hat / (v_hat.sqrt() + self.numbers["eps"])
+
+
+OPTIMIZERS: dict[str, type[Sgd]] = {"sgd": Sgd, "momentum": Momentum, "adam": Adam}

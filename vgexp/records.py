@@ -1,0 +1,158 @@
+"""Records: from observations on the device to tidy tables on the host."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor
+
+from vgexp.probes import Observation
+
+TABLES = ("steps", "layers", "histograms", "spectra")
+COLUMNS = {
+    "steps": (
+        "examples train_loss train_error valid_loss valid_error test_loss test_error grad_rms".split()
+    ),
+    "layers": (
+        "z_rms h_mean h_std h_rms h_p02 h_p98 saturation dead dz_rms dw_rms w_rms w_max update_ratio "
+        "forward_ms backward_ms flops saved_bytes".split()
+    ),
+    "histograms": ["quantity", "edges", "density"],
+    "spectra": ["singular_values"],
+}
+"""The columns of each table after its key."""
+KEYS = {
+    "steps": ["run", "step"],
+    "layers": ["run", "step", "layer"],
+    "histograms": ["run", "step", "layer", "quantity"],
+    "spectra": ["run", "step", "layer"],
+}
+
+
+class Records:
+    """The tables of one stack, growing while it trains."""
+
+    def __init__(
+        self,
+        runs: Sequence[str],
+        parameters: Mapping[int, int],
+        costs: Mapping[int, Mapping[str, float]],
+        tables: Mapping[str, pd.DataFrame] | None = None,
+    ) -> None:
+        """`parameters` counts each layer's weights; `tables` is what an interrupted training left behind."""
+        self.runs, self._parameters, self._costs = list(runs), dict(parameters), costs
+        self._frames = {name: [frame] for name, frame in (tables or {}).items()}
+        self._blocks: list[tuple[int, list[tuple[str, int]], Tensor]] = []
+        self._steps: list[tuple[int, dict[str, Tensor]]] = []
+
+    def observe(self, observation: Observation) -> None:
+        """Keeps an observation: its numbers stay on the device until `tables` is asked for."""
+        labels = list(observation.values)
+        self._blocks.append((observation.step, labels, torch.stack(list(observation.values.values()))))
+        members = len(self.runs)
+        if observation.clock is not None:
+            booked = observation.clock.milliseconds()
+            times = torch.tensor(list(booked.values()), dtype=torch.float64)
+            self._blocks.append((observation.step, list(booked), times[:, None].expand(-1, members) / members))
+        self._keep_lists(observation)
+
+    def step(self, step: int, **columns: Tensor) -> None:
+        """Keeps one row of the `steps` table a member; each column is (M,)."""
+        self._steps.append((step, columns))
+
+    def tables(self) -> dict[str, pd.DataFrame]:
+        """All tables so far, sorted by key."""
+        self._flush()
+        tables = {}
+        for name in TABLES:
+            frames = self._frames.get(name, [])
+            if frames:
+                merged = pd.concat(frames, ignore_index=True) if len(frames) > 1 else frames[0]
+                self._frames[name] = [merged]
+                tables[name] = merged.sort_values(KEYS[name], ignore_index=True)
+        return tables
+
+    def _flush(self) -> None:
+        """Moves what has gathered on the device into frames."""
+        if self._blocks:
+            self._frames.setdefault("layers", []).append(self._layers_frame())
+        if self._steps:
+            self._frames.setdefault("steps", []).append(self._steps_frame())
+        self._blocks, self._steps = [], []
+
+    def _layers_frame(self) -> pd.DataFrame:
+        steps = sorted({step for step, _, _ in self._blocks})
+        layers = sorted({layer for _, labels, _ in self._blocks for _, layer in labels})
+        row_of_step = {step: i for i, step in enumerate(steps)}
+        shape = (len(steps), len(layers), len(self.runs))
+        columns: dict[str, np.ndarray] = {}
+        for step, labels, block in self._blocks:
+            numbers = block.cpu().numpy()
+            for (name, layer), values in zip(labels, numbers, strict=True):
+                cube = columns.setdefault(name, np.full(shape, np.nan))
+                cube[row_of_step[step], layers.index(layer)] = values
+        self._derive(columns, layers)
+        step, layer, member = (part.ravel() for part in np.meshgrid(steps, layers, self.runs, indexing="ij"))
+        frame = pd.DataFrame({"run": member, "step": step, "layer": layer})
+        for name in COLUMNS["layers"]:
+            if name in columns:
+                frame[name] = columns[name].ravel()
+        return frame
+
+    def _derive(self, columns: dict[str, np.ndarray], layers: list[int]) -> None:
+        if "h_std" in columns:
+            columns["h_rms"] = np.hypot(columns["h_mean"], columns["h_std"])
+        if "update_rms" in columns:
+            columns["update_ratio"] = columns.pop("update_rms") / columns["w_rms"]
+        for i, layer in enumerate(layers):
+            for name, value in self._costs.get(layer, {}).items():
+                shape = columns["z_rms"].shape
+                columns.setdefault(name, np.full(shape, np.nan))[:, i] = value
+
+    def _steps_frame(self) -> pd.DataFrame:
+        frames = []
+        for step, columns in self._steps:
+            frame = pd.DataFrame({"run": self.runs, "step": step})
+            for name in COLUMNS["steps"]:
+                frame[name] = columns[name].cpu().numpy() if name in columns else np.nan
+            frames.append(frame)
+        return pd.concat(frames, ignore_index=True)
+
+    def _keep_lists(self, observation: Observation) -> None:
+        if observation.histograms:
+            self._frames.setdefault("histograms", []).append(
+                pd.DataFrame(
+                    {
+                        "run": run,
+                        "step": observation.step,
+                        "layer": layer,
+                        "quantity": quantity,
+                        "edges": edges_MK[m].tolist(),
+                        "density": density_MK[m].tolist(),
+                    }
+                    for (quantity, layer), (edges_MK, density_MK) in observation.histograms.items()
+                    for m, run in enumerate(self.runs)
+                )
+            )
+        if observation.spectra:
+            self._frames.setdefault("spectra", []).append(
+                pd.DataFrame(
+                    {
+                        "run": run,
+                        "step": observation.step,
+                        "layer": layer,
+                        "singular_values": values_MN[m].tolist(),
+                    }
+                    for layer, values_MN in observation.spectra.items()
+                    for m, run in enumerate(self.runs)
+                )
+            )
+
+    def grad_rms(self, observation: Observation) -> Tensor:
+        """rms over the weights of all layers of the batch's gradient, (M,)."""
+        total = sum(self._parameters.values())
+        squares = [
+            observation.values["dw_rms", layer] ** 2 * count for layer, count in self._parameters.items()
+        ]
+        return (torch.stack(squares).sum(0) / total).sqrt()

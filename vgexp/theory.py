@@ -1,0 +1,115 @@
+"""Mean-field theory of a network at initialisation: the profile that measurements are held against.
+
+With many units a layer's preactivations are Gaussian with variance q, and forward and backward signals follow
+
+    q^1 = fan_in Var W^1 <x^2> + sigma_b^2,    q^{l+1} = fan_in Var W^{l+1} E[phi(sqrt(q^l) u)^2] + sigma_b^2,
+    <dz^l^2> = fan_out Var W^{l+1} E[phi'(sqrt(q^l) u)^2] <dz^{l+1}^2>,    u ~ N(0, 1)
+
+(Poole et al. (2016), eq. 3; Schoenholz et al. (2017), eq. 15). q differs from example to example, since inputs have
+different lengths: the recursion runs for each and is averaged at the end.
+
+Legend: K examples, N quadrature nodes, I inputs, C outputs.
+"""
+
+import math
+from collections.abc import Callable
+
+import numpy as np
+import pandas as pd
+import torch
+from scipy.stats import norm, qmc
+from torch import Tensor
+
+from vgexp.activations import Activation, activation
+from vgexp.config import Run, fans, law
+from vgexp.initializers import weight_variance
+
+EDGE = 12.0
+"""The Gaussian weight beyond 12 standard deviations is below 1e-32."""
+HALVINGS = 40
+"""Panels are halved this often towards 0, where phi(sqrt(q) u) of a large q has its step."""
+NODES = 16
+
+
+def gaussian_mean(f: Callable[[Tensor], Tensor], q_K: Tensor, kinks: tuple[float, ...] = ()) -> Tensor:
+    """E[f(sqrt(q) u)] for u ~ N(0, 1) and each q, in float64.
+
+    Composite Gauss-Legendre on panels that end at 0, at the kinks, and halve towards 0. Gauss-Hermite is wrong in
+    the third digit for kinked f.
+
+    >>> float(gaussian_mean(torch.relu, torch.tensor([2 * math.pi], dtype=torch.float64)))  # sqrt(q / 2 pi)
+    1.0
+    """
+    root_K1 = q_K.double().sqrt()[:, None]
+    graded = EDGE * 0.5 ** torch.arange(HALVINGS + 1, dtype=torch.float64)
+    fixed = torch.cat([-graded, torch.zeros(1, dtype=torch.float64), graded])
+    moved = (torch.tensor(kinks, dtype=torch.float64) / root_K1).clamp(-EDGE, EDGE)
+    edges = torch.cat([fixed.expand(len(q_K), -1), moved], dim=1).sort(dim=1).values
+    node, weight = (torch.from_numpy(part) for part in np.polynomial.legendre.leggauss(NODES))
+    half = edges.diff(dim=1)[..., None] / 2
+    u_KN = (edges[:, :-1, None] + half * (1 + node)).flatten(1)
+    density_KN = torch.exp(-0.5 * u_KN**2) / math.sqrt(2 * math.pi) * (half * weight).flatten(1)
+    return (f(root_K1 * u_KN) * density_KN).sum(1)
+
+
+def profile(run: Run, x_KI: Tensor, classes: int) -> pd.DataFrame:
+    """The predicted `z_rms h_mean h_std dz_rms` of layers 1..depth + 1, for inputs x_KI.
+
+    `dz` is that of one example, as everywhere, for the run's loss. Raises nothing for laws whose signal overflows: the
+    profile then says inf.
+    """
+    phi = activation(run.model.activation, run.model.negative_slope)
+    gains = []
+    for layer, (fan_in, fan_out) in enumerate(fans(run, x_KI.shape[1], classes), start=1):
+        init = law(run, layer)
+        variance = weight_variance(init.name, init.sigma_w, fan_in, fan_out)
+        gains.append((fan_in * variance, fan_out * variance))
+
+    second_K = x_KI.double().square().mean(1)
+    q_of_layer, rows = [], []
+    for layer, (forward, _) in enumerate(gains, start=1):
+        q_K = forward * second_K + run.init.sigma_b**2
+        q_of_layer.append(q_K)
+        row = {"layer": layer, "z_rms": _root_mean(q_K)}
+        if layer < len(gains):
+            mean_K = gaussian_mean(phi.phi, q_K, phi.kinks)
+            second_K = gaussian_mean(lambda z: phi.phi(z) ** 2, q_K, phi.kinks)
+            # The spread pools units and examples, and examples share the mean of phi but not its variance.
+            row |= {"h_mean": float(mean_K.mean()), "h_std": _spread(mean_K, second_K)}
+        rows.append(row)
+
+    dz2_K = readout_gradient(run.loss, q_of_layer[-1], classes)
+    rows[-1]["dz_rms"] = _root_mean(dz2_K)
+    for layer in range(len(gains) - 1, 0, -1):
+        dz2_K = dz2_K * gains[layer][1] * mean_square_slope(phi, q_of_layer[layer - 1])
+        rows[layer - 1]["dz_rms"] = _root_mean(dz2_K)
+    return pd.DataFrame(rows)
+
+
+def mean_square_slope(phi: Activation, q_K: Tensor) -> Tensor:
+    """E[phi'(sqrt(q) u)^2]."""
+    return gaussian_mean(lambda z: phi.slope(z) ** 2, q_K, phi.kinks)
+
+
+def readout_gradient(loss: str, q_K: Tensor, classes: int) -> Tensor:
+    """<dz^2> at the readout, whose outputs are N(0, q) and know nothing of the target.
+
+    Cross-entropy, softmax(z) - onehot: (sum_c E p_c^2 - 2 / C + 1) / C, by quasi Monte Carlo (4096 points of a Sobol
+    sequence). Quadratic, z - onehot: q + 1 / C. Cotangent: 1.
+    """
+    if loss == "cotangent":
+        return torch.ones_like(q_K)
+    if loss == "quadratic":
+        return q_K + 1 / classes
+    points = qmc.Sobol(classes, scramble=True, rng=0).random_base2(12)
+    u_NC = torch.from_numpy(norm.ppf(points))
+    p_squared = torch.stack([torch.softmax(q.sqrt() * u_NC, -1).square().sum(-1).mean() for q in q_K])
+    return (p_squared - 2 / classes + 1) / classes
+
+
+def _root_mean(second_K: Tensor) -> float:
+    return float(second_K.mean().sqrt())
+
+
+def _spread(mean_K: Tensor, second_K: Tensor) -> float:
+    return float((second_K.mean() - mean_K.mean() ** 2).clamp(min=0).sqrt())
