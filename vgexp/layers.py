@@ -14,7 +14,6 @@ from typing import Any, Protocol
 
 import torch
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
 THIN = 8
 """A batch is thin when B <= min(I, O) / THIN: then a rank-B update costs less than an I x O gradient."""
@@ -46,14 +45,13 @@ class WeightGradient:
         """dW, the gradient of the batch's mean loss. Valid until the next layer of the same shape forms its own."""
         return self._sum_MIO / self.batch_size
 
-    @cached_property
-    def bias_M1O(self) -> Tensor:
-        """db, the gradient of the batch's mean loss."""
-        return self.dz_MBO.sum(1, keepdim=True) / self.batch_size
+    @property
+    def bias_sum_M1O(self) -> Tensor:
+        """B db, the gradient of the batch's summed loss."""
+        return self.dz_MBO.sum(1, keepdim=True)
 
     def add_to_(self, target_MIO: Tensor, scale_M11: Tensor) -> None:
-        """target += scale dW, in place."""
-        scale_M11 = scale_M11 / self.batch_size
+        """target += scale h^T dz, in place: the sum over the batch, the caller's scale holds its 1/B."""
         if self.thin:
             target_MIO.baddbmm_(self.h_MBI.transpose(1, 2), self.dz_MBO * scale_M11)
         else:
@@ -97,7 +95,8 @@ class _Linear(torch.autograd.Function):
     """z = h W + b, whose backward hands dW to the observer and to the update instead of returning it.
 
     Side effects in a backward would be a trap if it could run twice. It cannot: W is saved and changed in place, so that a
-    second backward, gradcheck, and weights used twice all raise torch's "modified by an inplace operation".
+    second backward, gradcheck, and weights used twice raise torch's "modified by an inplace operation", and a backward that
+    is itself to be differentiated (create_graph) its "leaf Variable ... in-place operation".
     """
 
     @staticmethod
@@ -114,7 +113,6 @@ class _Linear(torch.autograd.Function):
         return torch.baddbmm(layer.bias_M1O, h_MBI, weight_MIO)
 
     @staticmethod
-    @once_differentiable
     def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[Tensor | None, None, None, None, None]:
         (dz_MBO,) = grad_outputs
         h_MBI, weight_MIO = ctx.saved_tensors

@@ -8,6 +8,7 @@ Legend: M members, I fan-in, O fan-out.
 
 from collections.abc import Mapping
 
+import torch
 from torch import Tensor, zeros_like
 
 from vgexp.layers import Linear, WeightGradient
@@ -22,10 +23,13 @@ class Sgd:
     slots: tuple[str, ...] = ()
     """Tensors of the size of the weights that are kept from step to step."""
 
-    def __init__(self, numbers: Mapping[str, Tensor], layers: list[Linear]) -> None:
+    def __init__(self, numbers: Mapping[str, Tensor], layers: list[Linear], batch_size: int) -> None:
         """`numbers` maps the fields of `optim.*` to float64 tensors (M, 1, 1)."""
         self.exact = dict(numbers)
         self.numbers = {name: number.to(layers[0].weight_MIO.dtype) for name, number in numbers.items()}
+        self.per_batch = torch.full_like(self.numbers["lr"], 1 / batch_size)
+        self.descent = -self.numbers["lr"]
+        self.descent_per_batch = self.descent * self.per_batch
         self.state: dict[int, State] = {
             layer.index: {
                 f"{slot}_{name}": zeros_like(parameter, requires_grad=False)
@@ -37,9 +41,8 @@ class Sgd:
 
     def __call__(self, layer: Linear, gradient: WeightGradient) -> None:
         """Updates the layer's weights and biases in place."""
-        lr = self.numbers["lr"]
-        gradient.add_to_(layer.weight_MIO, -lr)
-        layer.bias_M1O.addcmul_(gradient.bias_M1O, -lr)
+        gradient.add_to_(layer.weight_MIO, self.descent_per_batch)
+        layer.bias_M1O.addcmul_(gradient.bias_sum_M1O, self.descent_per_batch)
 
     def change(self, layer: Linear, gradient: WeightGradient) -> Tensor:
         """rms of the coming change of the weights, (M,)."""
@@ -55,12 +58,11 @@ class Momentum(Sgd):
     slots = ("v",)
 
     def __call__(self, layer: Linear, gradient: WeightGradient) -> None:
-        lr, momentum = self.numbers["lr"], self.numbers["momentum"]
-        state = self.state[layer.index]
-        gradient.add_to_(state["v_weight"].mul_(momentum), lr.new_ones(1, 1, 1))
-        layer.weight_MIO.addcmul_(state["v_weight"], -lr)
-        state["v_bias"].mul_(momentum).add_(gradient.bias_M1O)
-        layer.bias_M1O.addcmul_(state["v_bias"], -lr)
+        state, momentum = self.state[layer.index], self.numbers["momentum"]
+        gradient.add_to_(state["v_weight"].mul_(momentum), self.per_batch)
+        layer.weight_MIO.addcmul_(state["v_weight"], self.descent)
+        state["v_bias"].mul_(momentum).addcmul_(gradient.bias_sum_M1O, self.per_batch)
+        layer.bias_M1O.addcmul_(state["v_bias"], self.descent)
 
     def change(self, layer: Linear, gradient: WeightGradient) -> Tensor:
         v = self.state[layer.index]["v_weight"] * self.numbers["momentum"] + gradient.weight_MIO
@@ -72,8 +74,8 @@ class Adam(Sgd):
 
     slots = ("m", "v")
 
-    def __init__(self, numbers: Mapping[str, Tensor], layers: list[Linear]) -> None:
-        super().__init__(numbers, layers)
+    def __init__(self, numbers: Mapping[str, Tensor], layers: list[Linear], batch_size: int) -> None:
+        super().__init__(numbers, layers, batch_size)
         self.step = zeros_like(self.exact["lr"])
         self.state[0] = {"step": self.step}
 
@@ -84,12 +86,12 @@ class Adam(Sgd):
         state = self.state[layer.index]
         for name, parameter, dw in (
             ("weight", layer.weight_MIO, gradient.weight_MIO),
-            ("bias", layer.bias_M1O, gradient.bias_M1O),
+            ("bias", layer.bias_M1O, gradient.bias_sum_M1O * self.per_batch),
         ):
             m, v = state[f"m_{name}"], state[f"v_{name}"]
             m.lerp_(dw, 1 - self.numbers["beta1"])
             v.mul_(self.numbers["beta2"]).add_((1 - self.numbers["beta2"]) * dw * dw)
-            parameter.addcmul_(self._direction(m, v), -self.numbers["lr"])
+            parameter.addcmul_(self._direction(m, v), self.descent)
 
     def change(self, layer: Linear, gradient: WeightGradient) -> Tensor:
         state, dw = self.state[layer.index], gradient.weight_MIO

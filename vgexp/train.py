@@ -71,14 +71,14 @@ class Training:
             observation.tensors = frozenset({"dw"})
         self.optimizer.advance()
         update = None if last else self.optimizer
-        loss_M, error_M = self.backpropagate(x_MBI, y_MB, observation, update)
+        loss_M, z_MBC = self.backpropagate(x_MBI, y_MB, observation, update)
         fresh_M = (self.diverged_at_M < 0) & ~torch.isfinite(loss_M)
         self.diverged_at_M = torch.where(fresh_M, step, self.diverged_at_M)
         measured = {}
         if observation is not None:
             self.records.observe(observation)
-            grad_rms_M = self.records.grad_rms(observation)
-            measured |= {"train_loss": loss_M, "train_error": error_M, "grad_rms": grad_rms_M}
+            measured |= {"train_loss": loss_M, "train_error": error(z_MBC, y_MB)}
+            measured["grad_rms"] = self.records.grad_rms(observation)
         if self.evaluated(step):
             measured |= self.evaluate()
         if measured:
@@ -90,14 +90,14 @@ class Training:
     def backpropagate(
         self, x_MBI: Tensor, y_MB: Tensor, observer: Observer | None, update: Update | None
     ) -> tuple[Tensor, Tensor]:
-        """Forward and backward of one batch, updating on the way down. Loss and error rate (M,)."""
+        """Forward and backward of one batch, updating on the way down. The mean loss (M,) and the outputs."""
         z_MBC = self.network(x_MBI, observer, update)
         target = y_MB
         if self.run.loss == "cotangent":
             target = self.stream.cotangent(self.step, *z_MBC.shape[1:])
         loss_MB = LOSSES[self.run.loss](z_MBC, target)
         loss_MB.sum().backward()
-        return loss_MB.detach().mean(1), error(z_MBC, y_MB)
+        return loss_MB.detach().mean(1), z_MBC.detach()
 
     @torch.no_grad()
     def evaluate(self) -> dict[str, Tensor]:
@@ -134,7 +134,7 @@ class Training:
             ).view(-1, 1, 1)
             for name in fields
         }
-        return OPTIMIZERS[self.run.optim.name](numbers, layers)
+        return OPTIMIZERS[self.run.optim.name](numbers, layers, self.run.data.batch_size)
 
     def _costs(self) -> dict[int, dict[str, float]]:
         if self.run.probe.tier != "cost":
@@ -221,7 +221,7 @@ def train(runs: Sequence[Run], store: Store) -> None:
 
 def error(z_MBC: Tensor, y_MB: Tensor) -> Tensor:
     """Fraction of examples whose largest output is not the target's, (M,)."""
-    return (z_MBC.detach().argmax(-1) != y_MB).double().mean(1)
+    return (z_MBC.argmax(-1) != y_MB).double().mean(1)
 
 
 def torch_device(name: str) -> torch.device:
