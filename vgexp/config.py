@@ -9,6 +9,7 @@ import difflib
 import hashlib
 import json
 import math
+import numbers
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -156,6 +157,27 @@ def identity(run: Run) -> str:
     """12 hex digits: sha256 over the canonical JSON of the run's changes and RESULTS_VERSION."""
     canonical = json.dumps([RESULTS_VERSION, changes(run)], sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(canonical.encode()).hexdigest()[:12]
+
+
+def from_row(row: Mapping[str, Any]) -> Run:
+    """The run of a row of the `runs` table: the inverse of `flat`, lists read back from JSON text."""
+    run = Run()
+    for key, default in flat(run).items():
+        value = row[key]
+        if isinstance(value, str) and value[:1] == "[":
+            value = json.loads(value)
+        elif value is None or (isinstance(value, float) and math.isnan(value)):
+            value = None
+        elif isinstance(default, float):
+            value = float(value)
+        elif isinstance(value, numbers.Integral) and not isinstance(value, bool):
+            value = int(value)
+        *path, name = key.split(".")
+        target: Any = run
+        for part in path:
+            target = getattr(target, part)
+        setattr(target, name, value)
+    return run
 
 
 def structure(run: Run) -> dict[str, Any]:

@@ -117,6 +117,11 @@ class Store:
             pq.write_table(pa.Table.from_pandas(table, preserve_index=False), sink, compression="zstd")
             write_atomically(self._part(name, stack), sink.getvalue())
 
+    def fail(self, runs: Sequence[Run], message: str) -> None:
+        """Records runs that ended in an error, beside whatever tables they left."""
+        stack = stack_id(runs)
+        self.write(stack, {}, runs_frame(runs, stack, status="failed", message=message))
+
     def save_state(self, stack: str, state: Mapping[str, Any]) -> None:
         path = self.folder / "state" / f"{stack}.pt"
         write_atomically(path, lambda stream: torch.save(dict(state), stream))

@@ -22,6 +22,7 @@ from torch import Tensor
 
 from vgexp.activations import Activation, activation
 from vgexp.config import Run, fans, law
+from vgexp.datasets import Stream
 from vgexp.initializers import weight_variance
 
 EDGE = 12.0
@@ -84,6 +85,13 @@ def profile(run: Run, x_KI: Tensor, classes: int) -> pd.DataFrame:
         dz2_K = dz2_K * gains[layer][1] * mean_square_slope(phi, q_of_layer[layer - 1])
         rows[layer - 1]["dz_rms"] = _root_mean(dz2_K)
     return pd.DataFrame(rows)
+
+
+def expected(run: Run) -> pd.DataFrame:
+    """The profile of a run on the examples that its probe sees at step 0: the monitoring set, or its first batch."""
+    stream = Stream(run.data, [run.seed], torch.float64, torch.device("cpu"))
+    x_MKI, _ = stream.monitor() if run.probe.on == "monitor" else stream.batch(0)
+    return profile(run, x_MKI[0], stream.data.classes)
 
 
 def mean_square_slope(phi: Activation, q_K: Tensor) -> Tensor:

@@ -1,0 +1,43 @@
+"""The Hydra sweeper that stacks: structure choices become jobs for any launcher, member choices one job's stack."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from hydra.core.config_store import ConfigStore
+from hydra.core.plugins import Plugins
+from hydra.plugins.sweeper import Sweeper
+from hydra.types import HydraContext, RunMode, TaskFunction
+from omegaconf import DictConfig, open_dict
+
+ConfigStore.instance().store(
+    group="hydra/sweeper", name="stack", node={"_target_": "hydra_plugins.stack_sweeper.StackSweeper"}
+)
+
+
+class StackSweeper(Sweeper):
+    """Plans all jobs, writes the plan, and hands the jobs to the configured launcher."""
+
+    def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
+        self.config_loader = hydra_context.config_loader
+        self.launcher = Plugins.instance().instantiate_launcher(
+            hydra_context=hydra_context, task_function=task_function, config=config
+        )
+        self.config = config
+
+    def sweep(self, arguments: list[str]) -> Any:
+        from vgexp import experiment
+
+        def compose(overrides: Sequence[str]) -> DictConfig:
+            with experiment.speaking(overrides):
+                config = self.config_loader.load_configuration("config", list(overrides), RunMode.RUN)
+            with open_dict(config):
+                del config["hydra"]
+            return config
+
+        todo = experiment.plan(arguments, compose)
+        todo.write(experiment.command_line())
+        jobs = [stack.job() for stack in todo.stacks]
+        returns = self.launcher.launch(jobs, initial_job_idx=0) if jobs else []
+        for returned in returns:
+            _ = returned.return_value  # raises what the job raised
+        return returns

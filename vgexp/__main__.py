@@ -1,0 +1,3 @@
+from vgexp.cli import main
+
+main()

@@ -1,0 +1,181 @@
+"""Analysis: pure functions from tables to numbers with intervals.
+
+The central one: log10 rms(dz) is fitted against the layer by least squares. Its slope gives the `factor` per layer (below 1 the
+gradient vanishes towards the input), the half-depth and the `fall`, the decades lost between the last and the first hidden layer.
+"""
+
+import math
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+from scipy import stats
+
+LEVEL = 0.95
+VANISHED = 2.0
+"""Decades: a whole interval beyond this is vanishing (or, negative, exploding)."""
+HEALTHY = 1.5
+FEWEST_LAYERS = 5
+"""With fewer layers and one seed a regression has no interval worth the name."""
+
+
+class Estimate(NamedTuple):
+    """A number with its 95 % interval; NaN bounds where there is none."""
+
+    point: float
+    low: float
+    high: float
+    seeds: int
+
+    def map(self, function: Any) -> "Estimate":
+        """A monotone function of the estimate."""
+        low, high = sorted((function(self.low), function(self.high)))
+        return Estimate(function(self.point), low, high, self.seeds)
+
+    def __format__(self, spec: str) -> str:
+        spec = spec or ".3g"
+        if math.isnan(self.low):
+            return f"{self.point:{spec}}"
+        return f"{self.point:{spec}} [{self.low:{spec}}, {self.high:{spec}}]"
+
+
+class Fit(NamedTuple):
+    """A gradient profile in numbers."""
+
+    factor: Estimate
+    """rms(dz) at a layer over the layer above it."""
+    fall: Estimate
+    """Decades lost from output to input, positive when the signal shrinks."""
+    half_depth: float
+    """Layers for a factor 2 either way; inf for a flat profile."""
+    verdict: str
+    note: str = ""
+
+
+def estimate(values: Sequence[float] | np.ndarray) -> Estimate:
+    """Mean over seeds with Student's t interval; no interval from one seed.
+
+    >>> f"{estimate([1.0, 2.0, 3.0]):.2f}"
+    '2.00 [-0.48, 4.48]'
+    """
+    x = np.asarray(values, dtype=float)
+    point = float(x.mean()) if len(x) else math.nan
+    if len(x) < 2:
+        return Estimate(point, math.nan, math.nan, len(x))
+    half = float(stats.t.ppf(0.5 + LEVEL / 2, len(x) - 1) * x.std(ddof=1) / math.sqrt(len(x)))
+    return Estimate(point, point - half, point + half, len(x))
+
+
+def slopes(log10_SL: np.ndarray) -> np.ndarray:
+    """Least-squares slope over the layers, one a seed (S seeds, L layers)."""
+    layer = np.arange(log10_SL.shape[1]) - (log10_SL.shape[1] - 1) / 2
+    return (log10_SL * layer).sum(1) / (layer**2).sum()
+
+
+def slope(log10_SL: np.ndarray) -> Estimate:
+    """The slope over seeds; with one seed, and layers enough, with the regression's own interval."""
+    by_seed = slopes(log10_SL)
+    layers = log10_SL.shape[1]
+    if len(by_seed) > 1 or layers < FEWEST_LAYERS:
+        return estimate(by_seed)
+    layer = np.arange(layers) - (layers - 1) / 2
+    residual = log10_SL[0] - log10_SL[0].mean() - by_seed[0] * layer
+    half = stats.t.ppf(0.5 + LEVEL / 2, layers - 2) * math.sqrt(
+        (residual**2).sum() / (layers - 2) / (layer**2).sum()
+    )
+    return Estimate(float(by_seed[0]), float(by_seed[0] - half), float(by_seed[0] + half), 1)
+
+
+def fit(dz_SL: np.ndarray) -> Fit:
+    """Factor, fall, half-depth and verdict of the rms(dz) of S seeds at hidden layers 1..L."""
+    dz_SL = np.asarray(dz_SL, dtype=float)
+    layers, seeds = dz_SL.shape[1], dz_SL.shape[0]
+    nothing = Estimate(math.nan, math.nan, math.nan, seeds)
+    if not np.isfinite(dz_SL).all():
+        first = int(np.nonzero(~np.isfinite(dz_SL).all(0))[0].max()) + 1
+        return Fit(nothing, nothing, math.nan, "not-a-number", f"uppermost at layer {first}")
+    if (dz_SL == 0).any():
+        first = int(np.nonzero((dz_SL == 0).any(0))[0].max()) + 1
+        return Fit(nothing, nothing, math.nan, "dead", f"dz is exactly 0 up to layer {first}")
+    if layers < 2:
+        return Fit(nothing, nothing, math.nan, "undefined", "one layer has no profile")
+    rise = slope(np.log10(dz_SL))
+    fall = rise.map(lambda s: s * (layers - 1))
+    flat = rise.point == 0
+    note = "" if not math.isnan(fall.low) else f"{seeds} seed, {layers} layers: no interval"
+    half_depth = math.inf if flat else math.log10(2) / abs(rise.point)
+    return Fit(rise.map(lambda s: 10**-s), fall, half_depth, verdict(fall), note)
+
+
+def verdict(fall: Estimate) -> str:
+    """One word for a fall: its whole interval counts.
+
+    >>> verdict(Estimate(3.0, 2.5, 3.5, 5)), verdict(Estimate(0.2, 0.1, 0.3, 5))
+    ('vanishing', 'healthy')
+    """
+    low = fall.point if math.isnan(fall.low) else fall.low
+    high = fall.point if math.isnan(fall.high) else fall.high
+    if low > VANISHED:
+        return "vanishing"
+    if high < -VANISHED:
+        return "exploding"
+    return "healthy" if -HEALTHY <= low and high <= HEALTHY else "borderline"
+
+
+def profile(layers: pd.DataFrame, runs: Sequence[str], column: str, step: int = 0) -> np.ndarray:
+    """One quantity at one step as an array (S runs, L layers), in the order of `runs`; NaN where missing."""
+    at_step = layers[layers["step"] == step]
+    return at_step.pivot(index="run", columns="layer", values=column).reindex(list(runs)).to_numpy(dtype=float)
+
+
+def conditions(runs: pd.DataFrame) -> list[str]:
+    """The config columns that differ between runs, the seed apart."""
+    config = [c for c in runs if ("." in c or c in ("steps", "loss", "folder")) and not c.startswith("final_")]
+    return [c for c in config if runs[c].astype(str).nunique() > 1]
+
+
+def label(condition: Sequence[tuple[str, Any]]) -> str:
+    """A condition in words: the values, with the field's name where a value is a number."""
+    words = [
+        str(value) if isinstance(value, str) else f"{key.split('.')[-1]} {value:g}"
+        for key, value in condition
+        if not (isinstance(value, float) and math.isnan(value))
+    ]
+    return ", ".join(words)
+
+
+def groups(runs: pd.DataFrame) -> dict[str, pd.DataFrame]:
+    """Runs that differ in their seed only, by a label that says what sets them apart from the others."""
+    columns = conditions(runs)
+    if not columns:
+        return {label([("model.activation", row) for row in runs["model.activation"].unique()]): runs}
+    grouped = runs.groupby(columns, dropna=False, sort=True)
+    found: dict[str, pd.DataFrame] = {}
+    for key, members in grouped:
+        found[label(list(zip(columns, key, strict=True)))] = members
+    return found
+
+
+def fits(runs: pd.DataFrame, layers: pd.DataFrame, step: int = 0) -> pd.DataFrame:
+    """One row a group of runs: the fit of dz over its hidden layers, as the report shows it."""
+    rows = []
+    for name, members in groups(runs).items():
+        for depth, same_depth in members.groupby("model.depth"):
+            dz_SL = profile(layers, list(same_depth["run"]), "dz_rms", step)
+            if dz_SL.shape[1] == 0 or np.isnan(dz_SL).all():
+                continue
+            found = fit(dz_SL[:, : int(depth)])
+            rows.append(
+                {
+                    "networks": name,
+                    "depth": int(depth),
+                    "factor": found.factor,
+                    "half_depth": found.half_depth,
+                    "fall": found.fall,
+                    "seeds": found.fall.seeds,
+                    "verdict": found.verdict,
+                    "note": found.note,
+                }
+            )
+    return pd.DataFrame(rows)

@@ -1,0 +1,303 @@
+"""Figures: tables in, matplotlib figures out. Theory is drawn as lines, measurements as points with 95 % intervals.
+
+One style: Okabe & Ito's colours (safe for the colour-blind), marks that differ too, no titles (captions live in the report), log
+axes for whatever spans decades.
+"""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import matplotlib as mpl
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.colors import LogNorm
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from vgexp import theory
+from vgexp.analysis import estimate, groups, profile
+from vgexp.config import from_row
+from vgexp.store import Results
+
+COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#999933")
+MARKERS = "osD^vP*X"
+STYLE: dict[str, Any] = {
+    "font.size": 8,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.linewidth": 0.6,
+    "axes.prop_cycle": mpl.cycler(color=COLORS),
+    "lines.linewidth": 1.1,
+    "lines.markersize": 4,
+    "legend.frameon": False,
+    "legend.fontsize": 7.5,
+    "svg.fonttype": "none",
+    "svg.hashsalt": "vgexp",
+    "figure.constrained_layout.use": True,
+}
+PANEL = (2.6, 2.3)
+"""Inches: three panels side by side fill a page's width."""
+AXES = {
+    "z_rms": "rms of preactivation z",
+    "h_std": "std of activation h",
+    "dz_rms": "rms of gradient dz",
+    "dw_rms": "rms of weight gradient dW",
+    "w_rms": "rms of weights W",
+    "update_ratio": "rms(ΔW) / rms(W)",
+    "saturation": "fraction saturated",
+    "h": "activation h",
+    "dz": "gradient dz",
+    "dw": "weight gradient dW",
+}
+MOST_PANELS = 6
+
+
+class Picture(NamedTuple):
+    """A figure and what it shows."""
+
+    figure: Figure
+    caption: str
+
+
+@contextmanager
+def panels(rows: int, columns: int, **options: Any) -> Iterator[tuple[Figure, np.ndarray]]:
+    """A figure in the house style with rows x columns axes."""
+    with mpl.rc_context(STYLE):
+        figure = Figure(figsize=(PANEL[0] * columns, PANEL[1] * rows))
+        yield figure, figure.subplots(rows, columns, squeeze=False, **options)
+
+
+def save(figure: Figure, folder: Path, name: str) -> None:
+    """Writes <name>.svg and <name>.png."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with mpl.rc_context(STYLE):
+        figure.savefig(folder / f"{name}.svg", metadata={"Date": None})
+        figure.savefig(folder / f"{name}.png", dpi=160)
+
+
+def draw_all(results: Results) -> dict[str, Picture]:
+    """Every figure that the results can fill, by name."""
+    drawn: dict[str, Picture] = {}
+    if results.layers.empty:
+        return drawn
+    drawn["profile"] = profiles(results)
+    trained = results.runs[results.runs["steps"] > 0]
+    if not trained.empty:
+        training = results.select(list(trained["run"]))
+        drawn["heatmap"] = heatmap(training)
+        drawn["curves"] = curves(training)
+        drawn["speeds"] = speeds(training)
+    if not results.histograms.empty:
+        for quantity in ("h", "dz", "dw"):
+            drawn[f"histogram_{quantity}"] = histograms(results, quantity)
+    return drawn
+
+
+def profiles(results: Results, step: int = 0) -> Picture:
+    """h, dz and dW over depth at one step, all runs in one picture, theory as lines."""
+    found = groups(results.runs)
+    with panels(1, 3) as (figure, axes):
+        for ax, column in zip(axes[0], ("h_std", "dz_rms", "dw_rms"), strict=True):
+            for number, (name, runs) in enumerate(found.items()):
+                draw_profile(ax, results, runs, column, number, name, step)
+            layer_axis(ax)
+            log_if_decades(ax)
+            ax.set_ylabel(AXES[column])
+        legend(figure, axes[0, 0])
+    seeds = min(len(runs) for runs in found.values())
+    return Picture(
+        figure,
+        f"Profiles over depth at step {step}: points are means over seeds with 95 % intervals of log10 "
+        f"(at least {seeds} seed{'s' * (seeds != 1)}), lines are mean-field theory (for h and dz). "
+        "Gradients vanish where dz falls towards layer 1.",
+    )
+
+
+def draw_profile(
+    ax: Axes, results: Results, runs: pd.DataFrame, column: str, number: int, name: str, step: int = 0
+) -> None:
+    """One group's points with intervals over seeds, and at step 0 the theory's line."""
+    color, marker = COLORS[number % len(COLORS)], MARKERS[number % len(MARKERS)]
+    for depth, members in runs.groupby("model.depth"):
+        values_SL = profile(results.layers, list(members["run"]), column, step)[:, : int(depth)]
+        layers = np.arange(1, values_SL.shape[1] + 1)
+        points, below, above = intervals(values_SL)
+        ax.errorbar(layers, points, [below, above], fmt=marker, color=color, label=name, elinewidth=0.8)
+        name = "_"  # one legend entry a group
+        if step == 0:
+            expected = theory.expected(from_row(members.iloc[0].to_dict()))
+            if column in expected:
+                ax.plot(layers, expected[column].to_numpy()[: int(depth)], color=color, linewidth=1)
+
+
+def intervals(values_SL: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Geometric means over seeds and the distances to their 95 % interval's ends."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        logs = [estimate(column[np.isfinite(column)]) for column in np.log10(values_SL).T]
+    points = np.array([10**one.point for one in logs])
+    low = np.nan_to_num(points - np.array([10**one.low for one in logs]))
+    high = np.nan_to_num(np.array([10**one.high for one in logs]) - points)
+    return points, low, high
+
+
+def heatmap(results: Results, column: str = "dz_rms") -> Picture:
+    """One quantity by layer and step, a panel a group (its first seed)."""
+    found = list(groups(results.runs).items())[:MOST_PANELS]
+    values = results.layers[results.layers["run"].isin([runs["run"].iloc[0] for _, runs in found])][column]
+    positive = values[(values > 0) & np.isfinite(values)]
+    norm = LogNorm(positive.min(), positive.max())
+    with panels(1, len(found), sharey=True) as (figure, axes):
+        for ax, (name, runs) in zip(axes[0], found, strict=True):
+            one = results.layers[results.layers["run"] == runs["run"].iloc[0]]
+            one = one[one["layer"] <= runs["model.depth"].iloc[0]]
+            grid = one.pivot(index="layer", columns="step", values=column)
+            edges = _step_edges(grid.columns.to_numpy(dtype=float))
+            image = ax.pcolormesh(
+                edges, np.arange(len(grid) + 1) + 0.5, grid.to_numpy(), norm=norm, cmap="viridis", rasterized=True
+            )
+            ax.set_xscale("log")
+            ax.set_xlabel("step + 1")
+            ax.annotate(name, (0, 1.02), xycoords="axes fraction", fontsize=7.5)
+            ax.yaxis.set_major_locator(MaxNLocator(integer=True))
+        axes[0, 0].set_ylabel("layer")
+        figure.colorbar(image, ax=axes[0, -1], label=AXES.get(column, column))
+    return Picture(figure, f"{AXES.get(column, column)} by layer and step, on one log colour scale (1 seed a panel).")
+
+
+def curves(results: Results) -> Picture:
+    """Training loss and error over steps, mean and range over seeds; held-out error as separate marks."""
+    with panels(1, 2) as (figure, axes):
+        for number, (name, runs) in enumerate(groups(results.runs).items()):
+            steps = results.steps[results.steps["run"].isin(runs["run"])]
+            color, marker = COLORS[number % len(COLORS)], MARKERS[number % len(MARKERS)]
+            for ax, column, held_out in (
+                (axes[0, 0], "train_loss", "valid_loss"),
+                (axes[0, 1], "train_error", "valid_error"),
+            ):
+                table = steps.dropna(subset=[column]).pivot(index="step", columns="run", values=column)
+                smooth = table.rolling(3, min_periods=1).mean()
+                at = table.index.to_numpy() + 1
+                ax.plot(at, smooth.mean(axis=1), color=color, label=name)
+                if smooth.shape[1] > 1:
+                    ax.fill_between(
+                        at, smooth.min(axis=1), smooth.max(axis=1), color=color, alpha=0.15, linewidth=0
+                    )
+                valid = steps.dropna(subset=[held_out]).groupby("step")[held_out].apply(list)
+                for step, values in valid.items():
+                    one = estimate(values)
+                    reach = [[np.nan_to_num(one.point - one.low)], [np.nan_to_num(one.high - one.point)]]
+                    ax.errorbar([int(str(step)) + 1], [one.point], reach, fmt=marker, color=color, capsize=2)
+        for ax, label in zip(axes[0], ("loss (nats)", "error rate"), strict=True):
+            ax.set_xscale("log")
+            ax.set_xlabel("step + 1")
+            ax.set_ylabel(label)
+        legend(figure, axes[0, 0])
+    return Picture(
+        figure,
+        "Training: lines are the batch's loss and error (mean of three observations; band: range over seeds), marks with 95 % "
+        "intervals the validation set's.",
+    )
+
+
+def speeds(results: Results) -> Picture:
+    """How fast each layer learns, relative to its weights, over training: one panel a group, one colour a layer."""
+    found = list(groups(results.runs).items())[:MOST_PANELS]
+    with panels(1, len(found), sharey=True) as (figure, axes):
+        colors = mpl.colormaps["viridis"]
+        for ax, (name, runs) in zip(axes[0], found, strict=True):
+            rows = results.layers[results.layers["run"].isin(runs["run"])]
+            depth = int(runs["model.depth"].iloc[0])
+            mean = rows[rows["update_ratio"] > 0].groupby(["layer", "step"])["update_ratio"]
+            table = mean.apply(lambda x: 10 ** np.log10(x).mean()).unstack(0)
+            for layer in table.columns:
+                readout = layer > depth
+                color = "0.5" if readout else colors(0.05 + 0.85 * (layer - 1) / max(1, depth - 1))
+                text = "readout" if readout else f"layer {layer}" if layer in (1, depth) else "_"
+                ax.plot(
+                    table.index + 1, table[layer], color=color, label=text, linestyle="--" if readout else "-"
+                )
+            ax.set_xscale("log")
+            log_if_decades(ax)
+            ax.set_xlabel("step + 1")
+            ax.annotate(name, (0, 1.02), xycoords="axes fraction", fontsize=7.5)
+        axes[0, 0].set_ylabel(AXES["update_ratio"])
+        legend(figure, axes[0, 0])
+    return Picture(
+        figure,
+        "Relative speed of each layer, rms of the update over rms of the weights (geometric mean over seeds): where the lines "
+        "lie apart, parts of the network learn at different speeds.",
+    )
+
+
+def histograms(results: Results, quantity: str, step: int = 0, names: Sequence[str] = ()) -> Picture:
+    """Densities by layer at one step, a row a group (one seed)."""
+    found = groups(results.runs)
+    chosen = [(name, found[name]) for name in (names or list(found)[:MOST_PANELS])]
+    with panels(len(chosen), 1, sharex=True) as (figure, axes):
+        figure.set_size_inches(3.4, 1.7 * len(chosen) + 0.4)
+        colors = mpl.colormaps["viridis"]
+        for ax, (name, runs) in zip(axes[:, 0], chosen, strict=True):
+            depth = int(runs["model.depth"].iloc[0])
+            rows = results.histograms
+            rows = rows[
+                (rows["run"] == runs["run"].iloc[0])
+                & (rows["quantity"] == quantity)
+                & (rows["step"] == step)
+                & (rows["layer"] <= depth)
+            ]
+            for layer, edges, density in zip(rows["layer"], rows["edges"], rows["density"], strict=True):
+                middle = (np.asarray(edges)[1:] + np.asarray(edges)[:-1]) / 2
+                color = colors(0.05 + 0.85 * (layer - 1) / max(1, depth - 1))
+                ax.plot(middle, density, color=color, label=f"layer {layer}")
+            ax.set_ylabel("density")
+            ax.set_ylim(bottom=0)
+            ax.annotate(name, (0, 1.02), xycoords="axes fraction", fontsize=7.5)
+            span = _central(rows)
+            if span > 0:
+                ax.set_xlim(-span, span)
+        axes[-1, 0].set_xlabel(AXES[quantity])
+        axes[0, 0].legend()
+    return Picture(figure, f"Densities of the {AXES[quantity]} by layer at step {step} (1 seed, the examples observed).")
+
+
+def layer_axis(ax: Axes) -> None:
+    ax.set_xlabel("layer")
+    ax.xaxis.set_major_locator(MaxNLocator(integer=True))
+
+
+def log_if_decades(ax: Axes) -> None:
+    """A log axis where the positive values span more than a factor 3."""
+    values = np.concatenate([np.asarray(line.get_ydata(), dtype=float) for line in ax.get_lines()] or [np.ones(1)])
+    values = values[np.isfinite(values) & (values > 0)]
+    if len(values) and values.max() > 3 * values.min():
+        ax.set_yscale("log")
+
+
+def legend(figure: Figure, ax: Axes) -> None:
+    """One legend above all panels, where it covers no data."""
+    handles, labels = ax.get_legend_handles_labels()
+    if handles:
+        figure.legend(handles, labels, loc="outside upper left", ncols=min(3, len(handles)))
+
+
+def _step_edges(steps: np.ndarray) -> np.ndarray:
+    """Cell edges on a log axis of step + 1."""
+    logs = np.log(steps + 1)
+    if len(logs) == 1:
+        return np.exp(np.array([logs[0] - 0.5, logs[0] + 0.5]))
+    middle = (logs[1:] + logs[:-1]) / 2
+    return np.exp(np.concatenate([[logs[0] - (middle[0] - logs[0])], middle, [2 * logs[-1] - middle[-1]]]))
+
+
+def _central(rows: pd.DataFrame) -> float:
+    """Half-width that holds nearly all of the widest layer's mass."""
+    spans = [0.0]
+    for edges, density in zip(rows["edges"], rows["density"], strict=True):
+        edges, mass = np.asarray(edges), np.asarray(density) * np.diff(np.asarray(edges))
+        middle = (edges[1:] + edges[:-1]) / 2
+        if np.isfinite(mass).all():
+            spans.append(3.5 * float(np.sqrt((mass * middle**2).sum())))
+    return max(spans)

@@ -1,0 +1,114 @@
+"""The report: one HTML file with figures, tables and verdicts, which works offline and escapes what it shows."""
+
+import io
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import matplotlib as mpl
+import pandas as pd
+from jinja2 import Environment, PackageLoader
+from markupsafe import Markup
+
+from vgexp import figures
+from vgexp.analysis import Estimate, fits
+from vgexp.figures import Picture
+from vgexp.store import Results, read, write_atomically
+
+VERDICT_ORDER = ("refuted", "not measured", "holds")
+
+
+def write(
+    folder: Path,
+    results: Results | None = None,
+    title: str = "",
+    intro: str = "",
+    pictures: Mapping[str, Picture] | None = None,
+    claims: pd.DataFrame | None = None,
+) -> Path:
+    """Writes figures/ and report.html of a results folder; the path of the page.
+
+    Without `pictures` it draws whatever the results can fill.
+    """
+    results = results or read(folder)
+    drawn = dict(pictures or figures.draw_all(results))
+    for name, picture in drawn.items():
+        figures.save(picture.figure, folder / "figures", name)
+    page = render(folder, results, title or str(folder), intro, drawn, claims)
+    write_atomically(folder / "report.html", page.encode())
+    return folder / "report.html"
+
+
+def render(
+    folder: Path,
+    results: Results,
+    title: str,
+    intro: str,
+    pictures: Mapping[str, Picture],
+    claims: pd.DataFrame | None,
+) -> str:
+    """The page as text."""
+    environment = Environment(loader=PackageLoader("vgexp", "."), autoescape=True, trim_blocks=True)
+    environment.filters |= {"number": number, "interval": interval}
+    table = fits(results.runs, results.layers) if not results.layers.empty else pd.DataFrame()
+    return environment.get_template("report.html.j2").render(
+        title=title,
+        intro=intro,
+        folder=folder,
+        pictures=[(name, svg(picture), picture.caption) for name, picture in pictures.items()],
+        claims=claim_rows(claims) if claims is not None else [],
+        counts={} if claims is None else claims.drop_duplicates("claim")["verdict"].value_counts().to_dict(),
+        fits=table.to_dict("records"),
+        states=states(results),
+        diverged=int(results.runs["diverged_at"].notna().sum()) if "diverged_at" in results.runs else 0,
+        commands=results.commands,
+        provenance=provenance_rows(results),
+        damaged=results.damaged,
+    )
+
+
+def claim_rows(claims: pd.DataFrame) -> list[dict[str, Any]]:
+    """One entry a claim with its parts, refuted ones first."""
+    entries = []
+    for _, parts in claims.groupby("claim", sort=False):
+        first = parts.iloc[0]
+        surprising = first["verdict"] in ("holds", "refuted") and first["verdict"] != first["expected_verdict"]
+        entries.append(
+            {key: first[key] for key in ("claim", "statement", "source", "verdict", "reason")}
+            | {"parts": parts.to_dict("records"), "surprising": surprising}
+        )
+    return sorted(entries, key=lambda entry: VERDICT_ORDER.index(entry["verdict"]))
+
+
+def states(results: Results) -> dict[str, int]:
+    """How many runs are done, running, failed and missing."""
+    counts = results.runs["status"].value_counts().to_dict() if not results.runs.empty else {}
+    counts["missing"] = len(set(results.planned) - set(results.runs["run"]))
+    return {name: counts[name] for name in ("done", "running", "failed", "missing") if counts.get(name)}
+
+
+def provenance_rows(results: Results) -> list[dict[str, Any]]:
+    """The distinct origins of the runs."""
+    columns = [c for c in ("git_sha", "git_dirty", "vgexp", "torch", "python", "device") if c in results.runs]
+    return results.runs[columns].drop_duplicates().to_dict("records")
+
+
+def svg(picture: Picture) -> Markup:
+    """The figure as inline SVG."""
+    stream = io.StringIO()
+    with mpl.rc_context(figures.STYLE):
+        picture.figure.savefig(stream, format="svg", metadata={"Date": None})
+    text = stream.getvalue()
+    return Markup(text[text.index("<svg") :])  # noqa: S704, matplotlib escapes its own text
+
+
+def number(value: Any) -> str:
+    """A number as a person reads it; empty for NaN."""
+    if not isinstance(value, (int, float)) or math.isnan(value):
+        return ""
+    return "∞" if math.isinf(value) else f"{value:.3g}"
+
+
+def interval(value: Estimate) -> str:
+    return f"{value}" if not math.isnan(value.point) else "–"
