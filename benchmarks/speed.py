@@ -2,8 +2,9 @@
 
     python benchmarks/speed.py [--threads 1] [--repeats 5]
 
-Absolute times depend on the machine and are shown for orientation. Rounds of all contestants alternate, so that a slow minute
-of the machine hits them alike, and each ratio is a median of rounds with the range of the middle half.
+Absolute times depend on the machine and are shown for orientation. Rounds of all contestants alternate, so
+that a slow minute of the machine hits them alike, and each ratio is a median of rounds with the range of the
+middle half.
 """
 
 import argparse
@@ -58,7 +59,7 @@ def _batches(run: Run) -> tuple[int, int, list[tuple[torch.Tensor, torch.Tensor]
 def race(contestants: dict[str, Step], steps: int, repeats: int) -> dict[str, list[float]]:
     """Seconds a step of each contestant, in alternating rounds."""
     times: dict[str, list[float]] = {name: [] for name in contestants}
-    for name, step in contestants.items():
+    for step in contestants.values():
         for _ in range(max(3, steps // 10)):
             step()
     for _ in range(repeats):

@@ -1,4 +1,5 @@
-"""The Hydra sweeper that stacks: structure choices become jobs for any launcher, member choices one job's stack."""
+"""The Hydra sweeper that stacks: structure choices become jobs for any launcher, member choices one job's
+stack."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -37,6 +38,7 @@ class StackSweeper(Sweeper):
         todo = experiment.plan(arguments, compose)
         todo.write(experiment.command_line())
         jobs = [stack.job() for stack in todo.stacks]
+        assert self.launcher is not None
         returns = self.launcher.launch(jobs, initial_job_idx=0) if jobs else []
         for returned in returns:
             _ = returned.return_value  # raises what the job raised

@@ -1,7 +1,7 @@
 """Activations h = phi(z), each with its derivative in closed form.
 
-The same object serves the network (phi), the probes (slope: saturation, dead units, Jacobians) and the theory (both, under
-a Gaussian integral, which must know the kinks). To add one, write one entry of `ACTIVATIONS`.
+The same object serves the network (phi), the probes (slope: saturation, dead units, Jacobians) and the theory
+(both, under a Gaussian integral, which must know the kinks). To add one, write one entry of `ACTIVATIONS`.
 """
 
 import math

@@ -1,7 +1,8 @@
 """Analysis: pure functions from tables to numbers with intervals.
 
-The central one: log10 rms(dz) is fitted against the layer by least squares. Its slope gives the `factor` per layer (below 1 the
-gradient vanishes towards the input), the half-depth and the `fall`, the decades lost between the last and the first hidden layer.
+The central one: log10 rms(dz) is fitted against the layer by least squares. Its slope gives the `factor` per
+layer (below 1 the gradient vanishes towards the input), the half-depth and the `fall`, the decades lost
+between the last and the first hidden layer.
 """
 
 import math
@@ -120,18 +121,21 @@ def verdict(fall: Estimate) -> str:
         return "vanishing"
     if high < -VANISHED:
         return "exploding"
-    return "healthy" if -HEALTHY <= low and high <= HEALTHY else "borderline"
+    return "healthy" if low >= -HEALTHY and high <= HEALTHY else "borderline"
 
 
 def profile(layers: pd.DataFrame, runs: Sequence[str], column: str, step: int = 0) -> np.ndarray:
     """One quantity at one step as an array (S runs, L layers), in the order of `runs`; NaN where missing."""
     at_step = layers[layers["step"] == step]
-    return at_step.pivot(index="run", columns="layer", values=column).reindex(list(runs)).to_numpy(dtype=float)
+    return (
+        at_step.pivot(index="run", columns="layer", values=column).reindex(list(runs)).to_numpy(dtype=float)
+    )
 
 
 def conditions(runs: pd.DataFrame) -> list[str]:
-    """The config columns that differ between runs, the seed apart."""
-    config = [c for c in runs if ("." in c or c in ("steps", "loss", "folder")) and not c.startswith("final_")]
+    """The config columns that differ between runs, apart from the seed and from how they were watched."""
+    kinds = ("model.", "init.", "optim.", "data.")
+    config = [c for c in map(str, runs) if c.startswith(kinds) or c in ("steps", "loss", "dtype", "folder")]
     return [c for c in config if runs[c].astype(str).nunique() > 1]
 
 
@@ -157,19 +161,25 @@ def groups(runs: pd.DataFrame) -> dict[str, pd.DataFrame]:
     return found
 
 
+def by_depth(runs: pd.DataFrame) -> list[tuple[int, pd.DataFrame]]:
+    """Runs apart by depth: profiles of different depths are different arrays."""
+    depths = sorted({int(depth) for depth in runs["model.depth"].to_numpy()})
+    return [(depth, runs[runs["model.depth"] == depth]) for depth in depths]
+
+
 def fits(runs: pd.DataFrame, layers: pd.DataFrame, step: int = 0) -> pd.DataFrame:
     """One row a group of runs: the fit of dz over its hidden layers, as the report shows it."""
     rows = []
     for name, members in groups(runs).items():
-        for depth, same_depth in members.groupby("model.depth"):
+        for depth, same_depth in by_depth(members):
             dz_SL = profile(layers, list(same_depth["run"]), "dz_rms", step)
             if dz_SL.shape[1] == 0 or np.isnan(dz_SL).all():
                 continue
-            found = fit(dz_SL[:, : int(depth)])
+            found = fit(dz_SL[:, :depth])
             rows.append(
                 {
                     "networks": name,
-                    "depth": int(depth),
+                    "depth": depth,
                     "factor": found.factor,
                     "half_depth": found.half_depth,
                     "fall": found.fall,

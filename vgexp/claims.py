@@ -1,8 +1,10 @@
-"""Claims: a paper's statements as numbers to be measured, each with a verdict that nobody can argue into another.
+"""Claims: a paper's statements as numbers to be measured, each with a verdict that nobody can argue into
+another.
 
-A claim has parts; each part is a quantity, the range it must lie in, and a function that measures it, one value a seed. The
-claim `holds` when every part's point lies in its range, is `refuted` when an interval lies wholly outside, and else `not
-measured`, with the reason. A refuted claim is a finding; no range is widened to mend it.
+A claim has parts; each part is a quantity, the range it must lie in, and a function that measures it, one
+value a seed. The claim `holds` when every part's point lies in its range, is `refuted` when an interval lies
+wholly outside, and else `not measured`, with the reason. A refuted claim is a finding; no range is widened to
+mend it.
 """
 
 import math
@@ -15,10 +17,25 @@ import pandas as pd
 from vgexp.analysis import Estimate, estimate
 from vgexp.store import Results
 
-COLUMNS = (
-    "claim part statement source quantity expected low high measured measured_low measured_high seeds "
-    "verdict expected_verdict reason scale seconds"
-).split()
+COLUMNS = [
+    "claim",
+    "part",
+    "statement",
+    "source",
+    "quantity",
+    "expected",
+    "low",
+    "high",
+    "measured",
+    "measured_low",
+    "measured_high",
+    "seeds",
+    "verdict",
+    "expected_verdict",
+    "reason",
+    "scale",
+    "seconds",
+]
 SCALES = ("smoke", "small", "paper")
 
 Measure = Callable[[Results], Sequence[float] | np.ndarray]
@@ -45,6 +62,8 @@ class Claim:
     statement: str
     source: str
     parts: tuple[Part, ...]
+    grids: tuple[str, ...] = ()
+    """The grids it reads, for the time they took."""
     scale: str = "smoke"
     """The smallest scale at which it can show."""
     expected_verdict: str = "holds"
@@ -107,7 +126,9 @@ def _measured(claim: Claim, part: Part, results: Results, scale: str) -> tuple[E
         return nothing, str(error), 0.0
     if not np.isfinite(values).all():
         return nothing, "a value is not finite", 0.0
-    return estimate(values), "", float(results.runs["seconds"].sum())
+    ids = {run for grid in claim.grids for run in results.grids.get(grid, [])}
+    seconds = results.runs.loc[results.runs["run"].isin(ids), "seconds"].sum()
+    return estimate(values), "", float(seconds)
 
 
 def _verdict(claim: Claim, measured: Sequence[tuple[Estimate, str, float]]) -> tuple[str, str]:

@@ -3,7 +3,7 @@
 import os
 import sys
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 from rich.console import Console
@@ -11,6 +11,9 @@ from rich.markup import escape
 from rich.table import Table
 
 from vgexp.config import ConfigError
+
+if TYPE_CHECKING:
+    from vgexp.store import Results
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -27,7 +30,8 @@ Folder = Annotated[Path, typer.Argument(help="A results folder.")]
 @app.callback()
 def options(
     imports: Annotated[
-        list[str] | None, typer.Option("--import", help="A module of yours that adds activations, data sets, ...")
+        list[str] | None,
+        typer.Option("--import", help="A module of yours that adds activations, data sets, ..."),
     ] = None,
 ) -> None:
     if imports:
@@ -38,9 +42,10 @@ def options(
 def train(context: typer.Context) -> None:
     """Trains networks and records every layer.
 
-    Choices with commas or `range(...)` need `-m`; those of members (seed, init.*, numbers of optim.*) train together in one
-    stack, the others become jobs for any Hydra launcher. What is done already is not computed again; after an interruption
-    type the same command. All fields and their defaults: `vgexp train --cfg job`.
+    Choices with commas or `range(...)` need `-m`; those of members (seed, init.*, numbers of optim.*) train
+    together in one stack, the others become jobs for any Hydra launcher. What is done already is not computed
+    again; after an interruption type the same command. All fields and their defaults: `vgexp train --cfg
+    job`.
 
         vgexp train data=digits model.depth=20 model.width=64 model.activation=sigmoid steps=500
 
@@ -71,9 +76,9 @@ def reproduce(
 ) -> None:
     """Runs a paper's experiments, evaluates its claims, draws its figures and writes the report.
 
-        vgexp reproduce glorot2010
+    vgexp reproduce glorot2010
 
-        vgexp reproduce glorot2010 --scale smoke 'seed=range(0,10)'
+    vgexp reproduce glorot2010 --scale smoke 'seed=range(0,10)'
     """
     from vgexp import papers
 
@@ -85,10 +90,12 @@ def reproduce(
 
 
 @app.command()
-def plot(folders: Folders, out: Annotated[Path | None, typer.Option(help="Where figures go.")] = None) -> None:
+def plot(
+    folders: Folders, out: Annotated[Path | None, typer.Option(help="Where figures go.")] = None
+) -> None:
     """Draws the figures of one folder, or of several compared.
 
-        vgexp plot results/depths
+    vgexp plot results/depths
     """
     from vgexp import figures
 
@@ -104,7 +111,7 @@ def plot(folders: Folders, out: Annotated[Path | None, typer.Option(help="Where 
 def report(folder: Folder) -> None:
     """Writes report.html: one file with figures, tables and claims, which works offline.
 
-        vgexp report results/depths
+    vgexp report results/depths
     """
     from vgexp import papers
     from vgexp import report as reports
@@ -119,7 +126,7 @@ def report(folder: Folder) -> None:
 def status(folder: Folder) -> None:
     """Says which runs of a sweep are done, running, failed or missing.
 
-        vgexp status results/depths
+    vgexp status results/depths
     """
     results = read([folder])
     state = {run: "missing" for run in results.planned}
@@ -147,7 +154,7 @@ def export(
 ) -> None:
     """Exports the tables.
 
-        vgexp export results/depths --csv
+    vgexp export results/depths --csv
     """
     results, target = read([folder]), out or folder / "csv"
     target.mkdir(parents=True, exist_ok=True)
@@ -160,16 +167,18 @@ def export(
 def predict(context: typer.Context) -> None:
     """Says what theory expects of a config, layer by layer, without training.
 
-        vgexp predict model.activation=sigmoid model.depth=10
+    vgexp predict model.activation=sigmoid model.depth=10
 
-        vgexp predict model.activation=relu init.name=he model.depth=50
+    vgexp predict model.activation=relu init.name=he model.depth=50
     """
     from vgexp import experiment
 
     prediction = experiment.predict(*context.args)
     table = Table("layer", "z_rms", "h_mean", "h_std", "dz_rms", "factor")
     for row in prediction.profile.to_dict("records"):
-        table.add_row(str(row["layer"]), *(number(row[c]) for c in ("z_rms", "h_mean", "h_std", "dz_rms", "factor")))
+        table.add_row(
+            str(row["layer"]), *(number(row[c]) for c in ("z_rms", "h_mean", "h_std", "dz_rms", "factor"))
+        )
     Console().print(table)
     print(prediction)
 
@@ -193,7 +202,7 @@ def launch(arguments: list[str]) -> None:
         sys.argv = typed
 
 
-def read(folders: list[Path]) -> "Results":  # noqa: F821
+def read(folders: list[Path]) -> "Results":
     from vgexp.store import read as read_results
 
     results = read_results(*folders)
@@ -211,10 +220,13 @@ def say(line: str) -> None:
     print(line)
 
 
+def _usage_errors() -> tuple[type[Exception], ...]:
+    """Typer's usage errors, whichever click it brings along."""
+    return tuple(kind for kind in typer.BadParameter.__mro__ if kind.__name__ == "ClickException")
+
+
 def main() -> NoReturn:
     """Exit codes: 0 done, 1 failed, 2 bad input (one line says which), 130 interrupted."""
-    ClickException = typer.BadParameter.__mro__[2]
-
     try:
         app(standalone_mode=False)
     except (ConfigError, ValueError) as error:
@@ -224,8 +236,8 @@ def main() -> NoReturn:
             raise
         print(f"vgexp: {error}", file=sys.stderr)
         sys.exit(2)
-    except ClickException as error:
-        print(f"vgexp: {error.format_message()}", file=sys.stderr)
+    except (typer.BadParameter, *_usage_errors()) as error:
+        print(f"vgexp: {error}; `vgexp --help` shows what there is", file=sys.stderr)
         sys.exit(2)
     except KeyboardInterrupt:
         print("vgexp: interrupted, everything saved; to go on, type the same command", file=sys.stderr)

@@ -1,7 +1,7 @@
 """The typed config of one training of one network: a Run.
 
-Every key of the command line is a field here, every default is written here and nowhere else, and the identity of a run is
-the hash of what differs from the defaults: a new field leaves old results valid.
+Every key of the command line is a field here, every default is written here and nowhere else, and the
+identity of a run is the hash of what differs from the defaults: a new field leaves old results valid.
 """
 
 import dataclasses

@@ -1,7 +1,7 @@
 """What a training step costs, layer by layer, counted exactly and without running it.
 
-The network is copied to the `meta` device, where tensors have shapes and no values, and one step is taken there under torch's
-FLOP counter and saved-tensor hooks.
+The network is copied to the `meta` device, where tensors have shapes and no values, and one step is taken
+there under torch's FLOP counter and saved-tensor hooks.
 
 Legend: M members, B batch, I inputs.
 """
@@ -67,9 +67,11 @@ class _Ledger:
 def ledger(
     network: Plain, x_MBI: Tensor, optimizer: Callable[[list[Linear]], Update]
 ) -> dict[int, dict[str, float]]:
-    """FLOPs (forward, backward and update) and bytes saved for the backward of one step, by layer, a member's share.
+    """FLOPs (forward, backward and update) and bytes saved for the backward of one step, by layer, a member's
+    share.
 
-    `optimizer` makes one for the copied layers. The batch itself is saved by the first layer, hence counted there.
+    `optimizer` makes one for the copied layers. The batch itself is saved by the first layer, hence counted
+    there.
     """
     shadow = network.to("meta")
     parameters = [tensor for layer in shadow.layers for tensor in (layer.weight_MIO, layer.bias_M1O)]

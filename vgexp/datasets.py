@@ -1,7 +1,8 @@
 """Data sets, and the stream of batches that a stack trains on.
 
-Block k of a seed's stream is a function of `(seed, k)`: members of one seed see the same batches, so that comparisons are
-paired, and resuming at any step needs no state. Pixels stay small integers until a batch is used.
+Block k of a seed's stream is a function of `(seed, k)`: members of one seed see the same batches, so that
+comparisons are paired, and resuming at any step needs no state. Pixels stay small integers until a batch is
+used.
 
 Legend: M members, B batch, K images, I inputs.
 """
@@ -69,7 +70,8 @@ def _digits() -> Dataset:
     train_x, train_y = x[: -2 * held_out], y[: -2 * held_out]
 
     def train(seed: int, block: int, batch_size: int) -> Images:
-        """Block k is the seed's k-th pass over the data, in an order of its own, without the last partial batch."""
+        """Block k is the seed's k-th pass over the data, in an order of its own, without the last partial
+        batch."""
         order = torch.randperm(len(train_y), generator=generator("batches", seed, block))
         order = order[: len(order) // batch_size * batch_size]
         return train_x[order], train_y[order]
@@ -140,7 +142,8 @@ class Stream:
 
     def monitor(self) -> tuple[Tensor, Tensor]:
         """The first 300 test examples, expanded to all members."""
-        x_1KI, y_1K = self._fixed(tuple(part[:MONITORED] for part in self.data.test()))
+        x_KI, y_K = self.data.test()
+        x_1KI, y_1K = self._fixed((x_KI[:MONITORED], y_K[:MONITORED]))
         return x_1KI.expand(len(self.seeds), -1, -1), y_1K.expand(len(self.seeds), -1)
 
     def _fixed(self, images: Images) -> tuple[Tensor, Tensor]:

@@ -1,7 +1,8 @@
-"""Figures: tables in, matplotlib figures out. Theory is drawn as lines, measurements as points with 95 % intervals.
+"""Figures: tables in, matplotlib figures out. Theory is drawn as lines, measurements as points with 95 %
+intervals.
 
-One style: Okabe & Ito's colours (safe for the colour-blind), marks that differ too, no titles (captions live in the report), log
-axes for whatever spans decades.
+One style: Okabe & Ito's colours (safe for the colour-blind), marks that differ too, no titles (captions live
+in the report), log axes for whatever spans decades.
 """
 
 from collections.abc import Iterator, Sequence
@@ -12,24 +13,26 @@ from typing import Any, NamedTuple
 import matplotlib as mpl
 import numpy as np
 import pandas as pd
+from cycler import cycler
 from matplotlib.axes import Axes
+from matplotlib.cm import ScalarMappable
 from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from vgexp import theory
-from vgexp.analysis import estimate, groups, profile
+from vgexp.analysis import by_depth, estimate, groups, profile
 from vgexp.config import from_row
 from vgexp.store import Results
 
 COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#999933")
 MARKERS = "osD^vP*X"
-STYLE: dict[str, Any] = {
+STYLE: Any = {
     "font.size": 8,
     "axes.spines.top": False,
     "axes.spines.right": False,
     "axes.linewidth": 0.6,
-    "axes.prop_cycle": mpl.cycler(color=COLORS),
+    "axes.prop_cycle": cycler(color=COLORS),
     "lines.linewidth": 1.1,
     "lines.markersize": 4,
     "legend.frameon": False,
@@ -53,6 +56,8 @@ AXES = {
     "dw": "weight gradient dW",
 }
 MOST_PANELS = 6
+SMOOTHED = 5
+"""Observations averaged in a training curve: a batch of 10 is noisy."""
 
 
 class Picture(NamedTuple):
@@ -121,16 +126,16 @@ def draw_profile(
 ) -> None:
     """One group's points with intervals over seeds, and at step 0 the theory's line."""
     color, marker = COLORS[number % len(COLORS)], MARKERS[number % len(MARKERS)]
-    for depth, members in runs.groupby("model.depth"):
-        values_SL = profile(results.layers, list(members["run"]), column, step)[:, : int(depth)]
+    for depth, members in by_depth(runs):
+        values_SL = profile(results.layers, list(members["run"]), column, step)[:, :depth]
         layers = np.arange(1, values_SL.shape[1] + 1)
         points, below, above = intervals(values_SL)
         ax.errorbar(layers, points, [below, above], fmt=marker, color=color, label=name, elinewidth=0.8)
         name = "_"  # one legend entry a group
         if step == 0:
-            expected = theory.expected(from_row(members.iloc[0].to_dict()))
+            expected = theory.expected(from_row({str(key): value for key, value in members.iloc[0].items()}))
             if column in expected:
-                ax.plot(layers, expected[column].to_numpy()[: int(depth)], color=color, linewidth=1)
+                ax.plot(layers, expected[column].to_numpy()[:depth], color=color, linewidth=1)
 
 
 def intervals(values_SL: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -146,25 +151,32 @@ def intervals(values_SL: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray
 def heatmap(results: Results, column: str = "dz_rms") -> Picture:
     """One quantity by layer and step, a panel a group (its first seed)."""
     found = list(groups(results.runs).items())[:MOST_PANELS]
-    values = results.layers[results.layers["run"].isin([runs["run"].iloc[0] for _, runs in found])][column]
+    grids = {}
+    for name, runs in found:
+        one = results.layers[results.layers["run"] == runs["run"].iloc[0]]
+        one = one[one["layer"] <= runs["model.depth"].iloc[0]]
+        grids[name] = one.pivot(index="layer", columns="step", values=column)
+    values = np.concatenate([grid.to_numpy().ravel() for grid in grids.values()])
     positive = values[(values > 0) & np.isfinite(values)]
-    norm = LogNorm(positive.min(), positive.max())
+    norm = LogNorm(positive.min(), positive.max()) if len(positive) else None
     with panels(1, len(found), sharey=True) as (figure, axes):
-        for ax, (name, runs) in zip(axes[0], found, strict=True):
-            one = results.layers[results.layers["run"] == runs["run"].iloc[0]]
-            one = one[one["layer"] <= runs["model.depth"].iloc[0]]
-            grid = one.pivot(index="layer", columns="step", values=column)
-            edges = _step_edges(grid.columns.to_numpy(dtype=float))
-            image = ax.pcolormesh(
-                edges, np.arange(len(grid) + 1) + 0.5, grid.to_numpy(), norm=norm, cmap="viridis", rasterized=True
+        for ax, (name, grid) in zip(axes[0], grids.items(), strict=True):
+            at = step_axis(ax, grid.columns.to_numpy())
+            ax.pcolormesh(
+                _cell_edges(at, ax.get_xscale() == "log"),
+                np.arange(len(grid) + 1) + 0.5,
+                grid.to_numpy(),
+                norm=norm,
+                cmap="viridis",
+                rasterized=True,
             )
-            ax.set_xscale("log")
-            ax.set_xlabel("step + 1")
             ax.annotate(name, (0, 1.02), xycoords="axes fraction", fontsize=7.5)
             ax.yaxis.set_major_locator(MaxNLocator(integer=True))
         axes[0, 0].set_ylabel("layer")
-        figure.colorbar(image, ax=axes[0, -1], label=AXES.get(column, column))
-    return Picture(figure, f"{AXES.get(column, column)} by layer and step, on one log colour scale (1 seed a panel).")
+        figure.colorbar(ScalarMappable(norm, "viridis"), ax=axes[0, -1], label=AXES.get(column, column))
+    return Picture(
+        figure, f"{AXES.get(column, column)} by layer and step, on one log colour scale (1 seed a panel)."
+    )
 
 
 def curves(results: Results) -> Picture:
@@ -178,8 +190,8 @@ def curves(results: Results) -> Picture:
                 (axes[0, 1], "train_error", "valid_error"),
             ):
                 table = steps.dropna(subset=[column]).pivot(index="step", columns="run", values=column)
-                smooth = table.rolling(3, min_periods=1).mean()
-                at = table.index.to_numpy() + 1
+                smooth = table.rolling(SMOOTHED, min_periods=1, center=True).mean()
+                at = step_axis(ax, table.index.to_numpy())
                 ax.plot(at, smooth.mean(axis=1), color=color, label=name)
                 if smooth.shape[1] > 1:
                     ax.fill_between(
@@ -189,21 +201,21 @@ def curves(results: Results) -> Picture:
                 for step, values in valid.items():
                     one = estimate(values)
                     reach = [[np.nan_to_num(one.point - one.low)], [np.nan_to_num(one.high - one.point)]]
-                    ax.errorbar([int(str(step)) + 1], [one.point], reach, fmt=marker, color=color, capsize=2)
+                    shown = int(str(step)) + (ax.get_xscale() == "log")
+                    ax.errorbar([shown], [one.point], reach, fmt=marker, color=color, capsize=2)
         for ax, label in zip(axes[0], ("loss (nats)", "error rate"), strict=True):
-            ax.set_xscale("log")
-            ax.set_xlabel("step + 1")
             ax.set_ylabel(label)
         legend(figure, axes[0, 0])
     return Picture(
         figure,
-        "Training: lines are the batch's loss and error (mean of three observations; band: range over seeds), marks with 95 % "
-        "intervals the validation set's.",
+        f"Training: lines are the batch's loss and error (mean of {SMOOTHED} observations; band: range over "
+        "seeds), marks with 95 % intervals over seeds the validation set's.",
     )
 
 
 def speeds(results: Results) -> Picture:
-    """How fast each layer learns, relative to its weights, over training: one panel a group, one colour a layer."""
+    """How fast each layer learns, relative to its weights, over training: one panel a group, one colour a
+    layer."""
     found = list(groups(results.runs).items())[:MOST_PANELS]
     with panels(1, len(found), sharey=True) as (figure, axes):
         colors = mpl.colormaps["viridis"]
@@ -212,23 +224,20 @@ def speeds(results: Results) -> Picture:
             depth = int(runs["model.depth"].iloc[0])
             mean = rows[rows["update_ratio"] > 0].groupby(["layer", "step"])["update_ratio"]
             table = mean.apply(lambda x: 10 ** np.log10(x).mean()).unstack(0)
-            for layer in table.columns:
+            at = step_axis(ax, table.index.to_numpy())
+            for layer in (int(str(column)) for column in table.columns):
                 readout = layer > depth
                 color = "0.5" if readout else colors(0.05 + 0.85 * (layer - 1) / max(1, depth - 1))
                 text = "readout" if readout else f"layer {layer}" if layer in (1, depth) else "_"
-                ax.plot(
-                    table.index + 1, table[layer], color=color, label=text, linestyle="--" if readout else "-"
-                )
-            ax.set_xscale("log")
+                ax.plot(at, table[layer], color=color, label=text, linestyle="--" if readout else "-")
             log_if_decades(ax)
-            ax.set_xlabel("step + 1")
             ax.annotate(name, (0, 1.02), xycoords="axes fraction", fontsize=7.5)
         axes[0, 0].set_ylabel(AXES["update_ratio"])
         legend(figure, axes[0, 0])
     return Picture(
         figure,
-        "Relative speed of each layer, rms of the update over rms of the weights (geometric mean over seeds): where the lines "
-        "lie apart, parts of the network learn at different speeds.",
+        "Relative speed of each layer, rms of the update over rms of the weights (geometric mean of seeds): "
+        "where the lines lie apart, parts of the network learn at different speeds.",
     )
 
 
@@ -260,7 +269,9 @@ def histograms(results: Results, quantity: str, step: int = 0, names: Sequence[s
                 ax.set_xlim(-span, span)
         axes[-1, 0].set_xlabel(AXES[quantity])
         axes[0, 0].legend()
-    return Picture(figure, f"Densities of the {AXES[quantity]} by layer at step {step} (1 seed, the examples observed).")
+    return Picture(
+        figure, f"Densities of the {AXES[quantity]} by layer at step {step} (1 seed, the examples observed)."
+    )
 
 
 def layer_axis(ax: Axes) -> None:
@@ -270,10 +281,22 @@ def layer_axis(ax: Axes) -> None:
 
 def log_if_decades(ax: Axes) -> None:
     """A log axis where the positive values span more than a factor 3."""
-    values = np.concatenate([np.asarray(line.get_ydata(), dtype=float) for line in ax.get_lines()] or [np.ones(1)])
+    values = np.concatenate(
+        [np.asarray(line.get_ydata(), dtype=float) for line in ax.get_lines()] or [np.ones(1)]
+    )
     values = values[np.isfinite(values) & (values > 0)]
     if len(values) and values.max() > 3 * values.min():
         ax.set_yscale("log")
+
+
+def step_axis(ax: Axes, steps: np.ndarray) -> np.ndarray:
+    """Labels the axis and returns positions: linear for evenly spaced steps, else step + 1 on a log axis."""
+    if len(steps) < 2 or steps[1] >= 0.01 * steps[-1]:
+        ax.set_xlabel("step")
+        return steps
+    ax.set_xscale("log")
+    ax.set_xlabel("step + 1")
+    return steps + 1
 
 
 def legend(figure: Figure, ax: Axes) -> None:
@@ -283,13 +306,15 @@ def legend(figure: Figure, ax: Axes) -> None:
         figure.legend(handles, labels, loc="outside upper left", ncols=min(3, len(handles)))
 
 
-def _step_edges(steps: np.ndarray) -> np.ndarray:
-    """Cell edges on a log axis of step + 1."""
-    logs = np.log(steps + 1)
-    if len(logs) == 1:
-        return np.exp(np.array([logs[0] - 0.5, logs[0] + 0.5]))
-    middle = (logs[1:] + logs[:-1]) / 2
-    return np.exp(np.concatenate([[logs[0] - (middle[0] - logs[0])], middle, [2 * logs[-1] - middle[-1]]]))
+def _cell_edges(at: np.ndarray, log: bool) -> np.ndarray:
+    """Edges of cells around their positions."""
+    x = np.log(at) if log else at.astype(float)
+    if len(x) == 1:
+        edges = np.array([x[0] - 0.5, x[0] + 0.5])
+    else:
+        middle = (x[1:] + x[:-1]) / 2
+        edges = np.concatenate([[x[0]], middle, [x[-1]]])
+    return np.exp(edges) if log else edges
 
 
 def _central(rows: pd.DataFrame) -> float:

@@ -1,7 +1,8 @@
 """Initialisers: the laws of the first weights.
 
-Every law is a shape (a tensor of variance 1 made from one Gaussian draw) times a scale, Var W = sigma_w^2 variance(fan_in,
-fan_out). All laws of one seed share that draw, so that comparing two of them is a paired comparison.
+Every law is a shape (a tensor of variance 1 made from one Gaussian draw) times a scale, Var W = sigma_w^2
+variance(fan_in, fan_out). All laws of one seed share that draw, so that comparing two of them is a paired
+comparison.
 
 Legend: I fan-in, O fan-out.
 """
@@ -27,7 +28,8 @@ class Initializer:
     distributions: tuple[str, ...] = ("uniform", "normal")
     """What `init.distribution` may be; the first is the law's own."""
     shape: Callable[[Tensor, Generator], Tensor] | None = None
-    """Makes unit-variance weights from the Gaussian draw g_IO, where independent entries are not the point."""
+    """Makes unit-variance weights from the Gaussian draw g_IO, where independent entries are not the
+    point."""
 
 
 def uniform(g: Tensor) -> Tensor:
@@ -44,7 +46,8 @@ def semi_orthogonal(g_IO: Tensor, _: Generator) -> Tensor:
 
 
 def sparse(g_IO: Tensor, generator: Generator) -> Tensor:
-    """Keeps `SPARSE_INPUTS` Gaussian weights a unit and scales them to variance 1 over all: Martens (2010)."""
+    """Keeps `SPARSE_INPUTS` Gaussian weights a unit and scales them to variance 1 over all: Martens
+    (2010)."""
     fan_in = g_IO.shape[0]
     kept = min(SPARSE_INPUTS, fan_in)
     rank_IO = torch.rand(g_IO.shape, generator=generator).argsort(dim=0).argsort(dim=0)

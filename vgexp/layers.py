@@ -1,8 +1,9 @@
 """A stack of M linear layers that update themselves during the backward pass.
 
-At the sizes of Glorot & Bengio (5 x 1000 units, batches of 10) a step is bound by memory: weights are read forward, read
-backward, a gradient is written, and read again by the optimiser. Here the gradient of a layer goes into its weights as soon
-as it is known, while they are in the cache, and with a thin batch it is never formed at all.
+At the sizes of Glorot & Bengio (5 x 1000 units, batches of 10) a step is bound by memory: weights are read
+forward, read backward, a gradient is written, and read again by the optimiser. Here the gradient of a layer
+goes into its weights as soon as it is known, while they are in the cache, and with a thin batch it is never
+formed at all.
 
 Legend: M members, B batch, I fan-in, O fan-out.
 """
@@ -22,9 +23,9 @@ THIN = 8
 class WeightGradient:
     """dW = h^T dz / B of one layer at one step, formed only if somebody asks for its entries.
 
-    With a thin batch the update is one fused product and the norm comes from two B x B Gram matrices; with a fat one dW is
-    formed in a scratch buffer, which the update and the norm share. Which of the two depends on the shapes alone, never on
-    who looks: recording leaves the weights bitwise equal.
+    With a thin batch the update is one fused product and the norm comes from two B x B Gram matrices; with a
+    fat one dW is formed in a scratch buffer, which the update and the norm share. Which of the two depends on
+    the shapes alone, never on who looks: recording leaves the weights bitwise equal.
     """
 
     def __init__(self, h_MBI: Tensor, dz_MBO: Tensor, scratch: dict[Any, Tensor]) -> None:
@@ -42,7 +43,8 @@ class WeightGradient:
 
     @property
     def weight_MIO(self) -> Tensor:
-        """dW, the gradient of the batch's mean loss. Valid until the next layer of the same shape forms its own."""
+        """dW, the gradient of the batch's mean loss. Valid until the next layer of the same shape forms its
+        own."""
         return self._sum_MIO / self.batch_size
 
     @property
@@ -94,9 +96,10 @@ Update = Callable[["Linear", WeightGradient], None]
 class _Linear(torch.autograd.Function):
     """z = h W + b, whose backward hands dW to the observer and to the update instead of returning it.
 
-    Side effects in a backward would be a trap if it could run twice. It cannot: W is saved and changed in place, so that a
-    second backward, gradcheck, and weights used twice raise torch's "modified by an inplace operation", and a backward that
-    is itself to be differentiated (create_graph) its "leaf Variable ... in-place operation".
+    Side effects in a backward would be a trap if it could run twice. It cannot: W is saved and changed in
+    place, so that a second backward, gradcheck, and weights used twice raise torch's "modified by an inplace
+    operation", and a backward that is itself to be differentiated (create_graph) its "leaf Variable ...
+    in-place operation".
     """
 
     @staticmethod

@@ -1,7 +1,7 @@
 """Losses of a stack, one number an example and member.
 
-They are back-propagated as a plain sum over members and examples: a member must not feel its neighbours, and dz stays at the
-scale of one example (the 1/B of the batch mean is put into the update).
+They are back-propagated as a plain sum over members and examples: a member must not feel its neighbours, and
+dz stays at the scale of one example (the 1/B of the batch mean is put into the update).
 
 Legend: M members, B batch, C outputs.
 """

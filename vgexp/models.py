@@ -26,7 +26,8 @@ class Plain:
     def __call__(
         self, x_MBI: Tensor, observer: Observer | None = None, update: Update | None = None
     ) -> Tensor:
-        """The outputs z_MBC. `observer` sees every layer forward and backward, `update` trains them backward."""
+        """The outputs z_MBC. `observer` sees every layer forward and backward, `update` trains them
+        backward."""
         h_MBO = x_MBI
         for layer in self.layers[:-1]:
             z_MBO = layer(h_MBO, observer, update)

@@ -1,7 +1,7 @@
 """Optimisers that update one layer during its backward pass, with one set of numbers a member.
 
-torch.optim refuses a vector of learning rates and needs all gradients to live at once. Each optimiser here is called as
-`update(layer, gradient)`; `change` says how large the update that it is about to make will be.
+torch.optim refuses a vector of learning rates and needs all gradients to live at once. Each optimiser here is
+called as `update(layer, gradient)`; `change` says how large the update that it is about to make will be.
 
 Legend: M members, I fan-in, O fan-out.
 """

@@ -1,8 +1,9 @@
 """Probes: what is recorded of a stack while it trains.
 
-A probe knows the quantities of its tier and the steps of its schedules. On a step that is due it hands an Observation to the
-network, which calls it at every layer, forward and backward; afterwards the observation is a small block of numbers, still
-on the device. The device is waited for once an observation, never once a tensor.
+A probe knows the quantities of its tier and the steps of its schedules. On a step that is due it hands an
+Observation to the network, which calls it at every layer, forward and backward; afterwards the observation is
+a small block of numbers, still on the device. The device is waited for once an observation, never once a
+tensor.
 
 Legend: M members, B batch, I fan-in, O fan-out.
 """
@@ -28,7 +29,8 @@ Label = tuple[str, int]
 
 
 class Clock:
-    """Time by label: each mark books what has passed since the last one, on the host or between CUDA events."""
+    """Time by label: each mark books what has passed since the last one, on the host or between CUDA
+    events."""
 
     def __init__(self, device: torch.device) -> None:
         self._cuda = device.type == "cuda"
@@ -53,7 +55,8 @@ class Clock:
 
 
 class Observation:
-    """One look at one step: an `Observer` that reduces what it sees to one number a quantity, layer and member."""
+    """One look at one step: an `Observer` that reduces what it sees to one number a quantity, layer and
+    member."""
 
     def __init__(self, step: int, probe: "Probe", tensors: Iterable[str], device: torch.device) -> None:
         self.step, self._probe = step, probe
@@ -143,7 +146,8 @@ class Probe:
 
 
 def jacobian_spectrum(layer: Linear, phi: Activation, z_MBO: Tensor) -> Tensor:
-    """Singular values (M, min(I, O)) of dh^l / dh^{l-1} = W diag(phi'(z^l)) at the first example, largest first.
+    """Singular values (M, min(I, O)) of dh^l / dh^{l-1} = W diag(phi'(z^l)) at the first example, largest
+    first.
 
     Glorot & Bengio (2010), section 4.2.1, eq. 17.
     """

@@ -1,9 +1,9 @@
 """Quantities: what is measured of a tensor, one number a member.
 
-A quantity is a function `tensor -> (M,)` over everything but the member axis. None of them waits for the device, and none
-of them under- or overflows: the float32 norm of a gradient is exactly 0 once its entries fall below 1e-23, because the
-square underflows, although the gradient is alive. Hence float64 for whatever is small, and for weights float32 with the exact
-value taken where that is not to be trusted (`SAFE`).
+A quantity is a function `tensor -> (M,)` over everything but the member axis. None of them waits for the
+device, and none of them under- or overflows: the float32 norm of a gradient is exactly 0 once its entries
+fall below 1e-23, because the square underflows, although the gradient is alive. Hence float64 for whatever is
+small, and for weights float32 with the exact value taken where that is not to be trusted (`SAFE`).
 
 Legend: M members, B batch, N units, P and Q any.
 """
@@ -29,7 +29,8 @@ def rms(x_MPQ: Tensor) -> Tensor:
 
 
 def fast_rms(x_MPQ: Tensor) -> Tensor:
-    """Root mean square in the tensor's own type: for weights, where a float64 copy would cost 17 times more."""
+    """Root mean square in the tensor's own type: for weights, where a float64 copy would cost 17 times
+    more."""
     return torch.linalg.vector_norm(x_MPQ, dim=(1, 2)).double() / _size(x_MPQ) ** 0.5
 
 
@@ -38,7 +39,8 @@ def mean(x_MPQ: Tensor) -> Tensor:
 
 
 def std(x_MPQ: Tensor) -> Tensor:
-    """Standard deviation about the member's mean, subtracted first: sigmoids have a mean a thousand times it."""
+    """Standard deviation about the member's mean, subtracted first: sigmoids have a mean a thousand times
+    it."""
     return rms(x_MPQ - x_MPQ.mean((1, 2), keepdim=True))
 
 

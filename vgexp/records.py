@@ -12,11 +12,37 @@ from vgexp.probes import Observation
 TABLES = ("steps", "layers", "histograms", "spectra")
 COLUMNS = {
     "steps": (
-        "examples train_loss train_error valid_loss valid_error test_loss test_error grad_rms".split()
+        [
+            "examples",
+            "train_loss",
+            "train_error",
+            "valid_loss",
+            "valid_error",
+            "test_loss",
+            "test_error",
+            "grad_rms",
+        ]
     ),
     "layers": (
-        "z_rms h_mean h_std h_rms h_p02 h_p98 saturation dead dz_rms dw_rms w_rms w_max update_ratio "
-        "forward_ms backward_ms flops saved_bytes".split()
+        [
+            "z_rms",
+            "h_mean",
+            "h_std",
+            "h_rms",
+            "h_p02",
+            "h_p98",
+            "saturation",
+            "dead",
+            "dz_rms",
+            "dw_rms",
+            "w_rms",
+            "w_max",
+            "update_ratio",
+            "forward_ms",
+            "backward_ms",
+            "flops",
+            "saved_bytes",
+        ]
     ),
     "histograms": ["quantity", "edges", "density"],
     "spectra": ["singular_values"],
@@ -54,7 +80,9 @@ class Records:
         if observation.clock is not None:
             booked = observation.clock.milliseconds()
             times = torch.tensor(list(booked.values()), dtype=torch.float64)
-            self._blocks.append((observation.step, list(booked), times[:, None].expand(-1, members) / members))
+            self._blocks.append(
+                (observation.step, list(booked), times[:, None].expand(-1, members) / members)
+            )
         self._keep_lists(observation)
 
     def step(self, step: int, **columns: Tensor) -> None:

@@ -1,4 +1,5 @@
-"""The report: one HTML file with figures, tables and verdicts, which works offline and escapes what it shows."""
+"""The report: one HTML file with figures, tables and verdicts, which works offline and escapes what it
+shows."""
 
 import io
 import math
@@ -73,7 +74,9 @@ def claim_rows(claims: pd.DataFrame) -> list[dict[str, Any]]:
     entries = []
     for _, parts in claims.groupby("claim", sort=False):
         first = parts.iloc[0]
-        surprising = first["verdict"] in ("holds", "refuted") and first["verdict"] != first["expected_verdict"]
+        surprising = (
+            first["verdict"] in ("holds", "refuted") and first["verdict"] != first["expected_verdict"]
+        )
         entries.append(
             {key: first[key] for key in ("claim", "statement", "source", "verdict", "reason")}
             | {"parts": parts.to_dict("records"), "surprising": surprising}
@@ -91,7 +94,8 @@ def states(results: Results) -> dict[str, int]:
 def provenance_rows(results: Results) -> list[dict[str, Any]]:
     """The distinct origins of the runs."""
     columns = [c for c in ("git_sha", "git_dirty", "vgexp", "torch", "python", "device") if c in results.runs]
-    return results.runs[columns].drop_duplicates().to_dict("records")
+    rows = results.runs[columns].drop_duplicates()
+    return [{str(key): value for key, value in row.items()} for row in rows.to_dict("records")]
 
 
 def svg(picture: Picture) -> Markup:
@@ -100,7 +104,7 @@ def svg(picture: Picture) -> Markup:
     with mpl.rc_context(figures.STYLE):
         picture.figure.savefig(stream, format="svg", metadata={"Date": None})
     text = stream.getvalue()
-    return Markup(text[text.index("<svg") :])  # noqa: S704, matplotlib escapes its own text
+    return Markup(text[text.index("<svg") :])
 
 
 def number(value: Any) -> str:

@@ -1,7 +1,7 @@
 """Schedules: at which of the steps 0..T something happens.
 
-A schedule is written as `never`, `start` (step 0), `end` (step T), `ends` (both), `log` (five a decade, with both
-ends), an integer k (every k steps, with both ends) or a list of steps.
+A schedule is written as `never`, `start` (step 0), `end` (step T), `ends` (both), `log` (five a decade, with
+both ends), an integer k (every k steps, with both ends) or a list of steps.
 """
 
 from collections.abc import Callable, Sequence

@@ -1,7 +1,8 @@
 """Random numbers by name: every draw is a function of who asks, never of who asked before.
 
-There is no global generator. A generator is made from a stream name and integers such as `(seed, block)`, always on the
-CPU, so that numbers are equal on every device and an interrupted run needs no generator state to resume.
+There is no global generator. A generator is made from a stream name and integers such as `(seed, block)`,
+always on the CPU, so that numbers are equal on every device and an interrupted run needs no generator state
+to resume.
 """
 
 from numpy.random import SeedSequence

@@ -1,11 +1,11 @@
 """Shapeset-3x2: an endless stream of small images of one or two overlapping shapes.
 
-The data set of Glorot & Bengio (2010), section 2.1, after the author's generator: 32 x 32 grey pixels, triangles,
-parallelograms and ellipses, nine classes of unequal frequency (the majority class alone is wrong on 5/6). Constant
-fills, one grey an object, no noise, no antialiasing.
+The data set of Glorot & Bengio (2010), section 2.1, after the author's generator: 32 x 32 grey pixels,
+triangles, parallelograms and ellipses, nine classes of unequal frequency (the majority class alone is wrong
+on 5/6). Constant fills, one grey an object, no noise, no antialiasing.
 
-Everything is drawn for a whole block at once; polygons are half planes under one affine map, so that a shape is the region
-where a gauge of the base shape is at most 1.
+Everything is drawn for a whole block at once; polygons are half planes under one affine map, so that a shape
+is the region where a gauge of the base shape is at most 1.
 
 Legend: K images, S = 2 objects an image, P = 32 pixels a side, V vertices; 2: x and y.
 """
@@ -69,7 +69,8 @@ def images(count: int, generator: Generator) -> tuple[Tensor, Tensor]:
 
 
 def _greys(count: int, generator: Generator) -> Tensor:
-    """Background and two objects (K, 3): background from one band, each object its own grey from the other."""
+    """Background and two objects (K, 3): background from one band, each object its own grey from the
+    other."""
     dark_K3 = torch.randint(DARK[0], DARK[1] + 1, (count, 3), generator=generator, dtype=torch.uint8)
     light_K3 = torch.randint(LIGHT[0], LIGHT[1] + 1, (count, 3), generator=generator, dtype=torch.uint8)
     dark_ground_K1 = torch.rand(count, 1, generator=generator) < 0.5
@@ -86,7 +87,8 @@ def _rotation(angle: Tensor) -> Tensor:
 def _place(type_K2: Tensor, generator: Generator) -> tuple[Tensor, Tensor, Tensor]:
     """Affine maps (K, 2, 2, 2) and centres (K, 2, 2) of both objects, and whether a second one fits (K,).
 
-    A second object that hides too much of the first has its scale and place (not its angles) drawn again, at most 50 times.
+    A second object that hides too much of the first has its scale and place (not its angles) drawn again, at
+    most 50 times.
     """
     count = len(type_K2)
     spread_K2 = math.pi / torch.tensor(VERTICES)[type_K2]
@@ -154,10 +156,7 @@ def _draw(
     inverse_K22 = torch.linalg.inv(map_K22)
     for kind in (TRIANGLE, PARALLELOGRAM, ELLIPSE):
         for index in ((kind_K == kind) & drawn_K).nonzero().flatten().split(256):  # blocks that fit the cache
-            if kind == ELLIPSE:
-                forms_V2 = 2 * torch.eye(2)
-            else:
-                forms_V2 = NORMALS[kind]
+            forms_V2 = 2 * torch.eye(2) if kind == ELLIPSE else NORMALS[kind]
             linear_KV2 = forms_V2 @ inverse_K22[index]
             offset_KV = (linear_KV2 * centre_K2[index, None]).sum(-1)
             pixel_P = torch.arange(SIDE) + 0.5

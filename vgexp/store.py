@@ -6,8 +6,8 @@
         steps/ layers/ histograms/ spectra/part-<stack>.parquet
         state/<stack>.pt              weights and optimiser, removed when the stack is done
 
-Every file is written beside its place and renamed into it: a reader sees the old or the new one. A run may lie in several
-parts (it was computed again); its newest `runs` row names the stack whose rows count.
+Every file is written beside its place and renamed into it: a reader sees the old or the new one. A run may
+lie in several parts (it was computed again); its newest `runs` row names the stack whose rows count.
 """
 
 import hashlib
@@ -65,7 +65,11 @@ class Results:
         """The same tables with these runs only."""
         kept = {name: table[table["run"].isin(list(runs))] for name, table in self.tables().items()}
         return Results(
-            **kept,
+            runs=kept["runs"],
+            steps=kept["steps"],
+            layers=kept["layers"],
+            histograms=kept["histograms"],
+            spectra=kept["spectra"],
             folders=self.folders,
             planned={run: self.planned[run] for run in runs if run in self.planned},
             commands=self.commands,
@@ -167,7 +171,8 @@ def runs_frame(runs: Sequence[Run], stack: str, **columns: Any) -> pd.DataFrame:
 def read(*paths: str | Path) -> Results:
     """The results in one or more folders, the newest row of every run.
 
-    Damaged files are named in `Results.damaged` and skipped. Raises ResultsError for a folder without results.
+    Damaged files are named in `Results.damaged` and skipped. Raises ResultsError for a folder without
+    results.
     """
     damaged: list[str] = []
     gathered: dict[str, list[pd.DataFrame]] = {name: [] for name in TABLES}
@@ -178,14 +183,20 @@ def read(*paths: str | Path) -> Results:
             raise ResultsError(f"{folder}: no results here (no plan.json and no runs/)")
         for key, value in read_plan(folder, damaged).items():
             plan[key] = value if key == "version" else _merged(plan[key], value)
-        runs = _read_runs(folder, damaged).assign(folder=str(folder))
-        gathered["runs"].append(runs)
+        gathered["runs"].append(_read_runs(folder, damaged).assign(folder=str(folder)))
+    newest = _concat(gathered["runs"], ["updated"]).drop_duplicates("run", keep="last")
+    gathered["runs"] = [newest]
+    for folder in folders:
+        here = newest[newest["folder"] == str(folder)] if len(newest) else newest
         for table in TABLES[1:]:
-            gathered[table] += _read_table(folder, table, runs, damaged)
+            gathered[table] += _read_table(folder, table, here, damaged)
     tables = {name: _concat(frames, KEYS[name]) for name, frames in gathered.items()}
-    newest = tables["runs"].drop_duplicates("run", keep="last")
     return Results(
-        **(tables | {"runs": newest}),
+        runs=tables["runs"],
+        steps=tables["steps"],
+        layers=tables["layers"],
+        histograms=tables["histograms"],
+        spectra=tables["spectra"],
         folders=folders,
         planned=plan["runs"],
         grids=plan["grids"],
@@ -269,15 +280,12 @@ def _read_runs(folder: Path, damaged: list[str]) -> pd.DataFrame:
 def _read_table(folder: Path, table: str, runs: pd.DataFrame, damaged: list[str]) -> list[pd.DataFrame]:
     """The rows of a table, each run's from the stack that its `runs` row names."""
     parts = _read_parts(folder, table, damaged)
-    return [
-        parts[stack][parts[stack]["run"].isin(members["run"])]
-        for stack, members in runs.groupby("stack")
-        if stack in parts
-    ]
+    named = {stack: set(runs.loc[runs["stack"] == stack, "run"]) for stack in runs["stack"].unique()}
+    return [part[part["run"].isin(named[stack])] for stack, part in parts.items() if stack in named]
 
 
 def _concat(frames: list[pd.DataFrame], keys: list[str]) -> pd.DataFrame:
     frames = [frame for frame in frames if not frame.empty]
     if not frames:
-        return pd.DataFrame(columns=keys)
+        return pd.DataFrame(columns=list(dict.fromkeys(["run", *keys, "stack", "status"])))
     return pd.concat(frames, ignore_index=True).sort_values(keys, ignore_index=True, kind="stable")

@@ -1,7 +1,7 @@
 """Sweeps: from overrides with choices to stacks of runs.
 
-Choices of structure (depth, activation, ...) make jobs, choices of members (seed, init.*, numbers of optim.*) make the members
-of a job's stack. The syntax is Hydra's own: `model.depth=5,10 seed=range(0,5)`.
+Choices of structure (depth, activation, ...) make jobs, choices of members (seed, init.*, numbers of optim.*)
+make the members of a job's stack. The syntax is Hydra's own: `model.depth=5,10 seed=range(0,5)`.
 """
 
 import difflib
@@ -75,7 +75,9 @@ def expand(overrides: Sequence[str]) -> Sweep:
         else:
             choices = [text]
         (members if key in MEMBER_FIELDS else jobs).append(choices)
-    return Sweep([list(job) for job in itertools.product(*jobs)], [list(m) for m in itertools.product(*members)])
+    return Sweep(
+        [list(job) for job in itertools.product(*jobs)], [list(m) for m in itertools.product(*members)]
+    )
 
 
 def has_choices(overrides: Sequence[str]) -> str | None:
@@ -120,7 +122,8 @@ def stacks(
 
 
 def typed(config: DictConfig, overrides: Sequence[str] = ()) -> Run:
-    """A composed config with further overrides applied, as a Run. Raises ConfigError for a wrong key or type."""
+    """A composed config with further overrides applied, as a Run. Raises ConfigError for a wrong key or
+    type."""
     config = config.copy()
     for override in parse(overrides):
         key = override.get_key_element()
@@ -194,7 +197,7 @@ def _spell(value: Any) -> str:
     return "null" if value is None else repr(value) if isinstance(value, float) else str(value)
 
 
-def _one_line(error: Exception) -> str:
+def _one_line(error: BaseException) -> str:
     return str(error).splitlines()[0] if str(error) else type(error).__name__
 
 
@@ -205,5 +208,3 @@ def _culprit(overrides: Sequence[str]) -> str:
         except HydraException:
             return override
     return " ".join(overrides)
-
-

@@ -5,8 +5,8 @@ With many units a layer's preactivations are Gaussian with variance q, and forwa
     q^1 = fan_in Var W^1 <x^2> + sigma_b^2,    q^{l+1} = fan_in Var W^{l+1} E[phi(sqrt(q^l) u)^2] + sigma_b^2,
     <dz^l^2> = fan_out Var W^{l+1} E[phi'(sqrt(q^l) u)^2] <dz^{l+1}^2>,    u ~ N(0, 1)
 
-(Poole et al. (2016), eq. 3; Schoenholz et al. (2017), eq. 15). q differs from example to example, since inputs have
-different lengths: the recursion runs for each and is averaged at the end.
+(Poole et al. (2016), eq. 3; Schoenholz et al. (2017), eq. 15). q differs from example to example, since
+inputs have different lengths: the recursion runs for each and is averaged at the end.
 
 Legend: K examples, N quadrature nodes, I inputs, C outputs.
 """
@@ -35,8 +35,8 @@ NODES = 16
 def gaussian_mean(f: Callable[[Tensor], Tensor], q_K: Tensor, kinks: tuple[float, ...] = ()) -> Tensor:
     """E[f(sqrt(q) u)] for u ~ N(0, 1) and each q, in float64.
 
-    Composite Gauss-Legendre on panels that end at 0, at the kinks, and halve towards 0. Gauss-Hermite is wrong in
-    the third digit for kinked f.
+    Composite Gauss-Legendre on panels that end at 0, at the kinks, and halve towards 0. Gauss-Hermite is
+    wrong in the third digit for kinked f.
 
     >>> float(gaussian_mean(torch.relu, torch.tensor([2 * math.pi], dtype=torch.float64)))  # sqrt(q / 2 pi)
     1.0
@@ -56,8 +56,8 @@ def gaussian_mean(f: Callable[[Tensor], Tensor], q_K: Tensor, kinks: tuple[float
 def profile(run: Run, x_KI: Tensor, classes: int) -> pd.DataFrame:
     """The predicted `z_rms h_mean h_std dz_rms` of layers 1..depth + 1, for inputs x_KI.
 
-    `dz` is that of one example, as everywhere, for the run's loss. Raises nothing for laws whose signal overflows: the
-    profile then says inf.
+    `dz` is that of one example, as everywhere, for the run's loss. Raises nothing for laws whose signal
+    overflows: the profile then says inf.
     """
     phi = activation(run.model.activation, run.model.negative_slope)
     gains = []
@@ -88,7 +88,8 @@ def profile(run: Run, x_KI: Tensor, classes: int) -> pd.DataFrame:
 
 
 def expected(run: Run) -> pd.DataFrame:
-    """The profile of a run on the examples that its probe sees at step 0: the monitoring set, or its first batch."""
+    """The profile of a run on the examples that its probe sees at step 0: the monitoring set, or its first
+    batch."""
     stream = Stream(run.data, [run.seed], torch.float64, torch.device("cpu"))
     x_MKI, _ = stream.monitor() if run.probe.on == "monitor" else stream.batch(0)
     return profile(run, x_MKI[0], stream.data.classes)
@@ -102,8 +103,8 @@ def mean_square_slope(phi: Activation, q_K: Tensor) -> Tensor:
 def readout_gradient(loss: str, q_K: Tensor, classes: int) -> Tensor:
     """<dz^2> at the readout, whose outputs are N(0, q) and know nothing of the target.
 
-    Cross-entropy, softmax(z) - onehot: (sum_c E p_c^2 - 2 / C + 1) / C, by quasi Monte Carlo (4096 points of a Sobol
-    sequence). Quadratic, z - onehot: q + 1 / C. Cotangent: 1.
+    Cross-entropy, softmax(z) - onehot: (sum_c E p_c^2 - 2 / C + 1) / C, by quasi Monte Carlo (4096 points of
+    a Sobol sequence). Quadratic, z - onehot: q + 1 / C. Cotangent: 1.
     """
     if loss == "cotangent":
         return torch.ones_like(q_K)

@@ -101,7 +101,8 @@ class Training:
 
     @torch.no_grad()
     def evaluate(self) -> dict[str, Tensor]:
-        """Loss and error rate (M,) on the validation and the test set. A cotangent is no loss to generalise."""
+        """Loss and error rate (M,) on the validation and the test set. A cotangent is no loss to
+        generalise."""
         measured = {}
         for name, (x_1KI, y_1K) in (("valid", self.stream.valid()), ("test", self.stream.test())):
             losses, errors = [], []
@@ -175,7 +176,7 @@ class Training:
         diverged = [None if step < 0 else step for step in self.diverged_at_M.tolist()]
         final = pd.DataFrame({"run": self.records.runs})
         if "steps" in tables:
-            columns = [c for c in tables["steps"] if c.startswith(("train_", "valid_", "test_"))]
+            columns = [c for c in map(str, tables["steps"]) if c.startswith(("train_", "valid_", "test_"))]
             at_end = tables["steps"].groupby("run")[columns].last().add_prefix("final_")
             final = final.join(at_end, on="run")
         return runs_frame(
@@ -189,14 +190,15 @@ class Training:
             started=self.started,
             peak_bytes=peak_bytes(self.device),
             **provenance(self.device),
-            **{column: final[column].to_numpy() for column in final if column != "run"},
+            **{str(column): final[column].to_numpy() for column in final if column != "run"},
         )
 
 
 def train(runs: Sequence[Run], store: Store) -> None:
     """Trains one stack to its end, saving once a minute; takes it up where an interrupted one was.
 
-    Raises Interrupted after Ctrl-C or SIGTERM, everything saved. Whatever else goes wrong is recorded as `failed`.
+    Raises Interrupted after Ctrl-C or SIGTERM, everything saved. Whatever else goes wrong is recorded as
+    `failed`.
     """
     run = runs[0]
     if run.threads is not None:
@@ -248,7 +250,8 @@ def describe(runs: Sequence[Run]) -> str:
 
 @contextmanager
 def stop_requests() -> Iterator[Callable[[], bool]]:
-    """Turns SIGINT and SIGTERM into a question that can be asked between two steps; a second Ctrl-C is immediate."""
+    """Turns SIGINT and SIGTERM into a question that can be asked between two steps; a second Ctrl-C is
+    immediate."""
     asked: list[int] = []
 
     def note(number: int, frame: FrameType | None) -> None:

@@ -1,4 +1,5 @@
-"""Papers as executable claims, found by discovery: every module here has CITATION, CLAIMS and `figures(results)`.
+"""Papers as executable claims, found by discovery: every module here has CITATION, CLAIMS and
+`figures(results)`.
 
 One stem everywhere: conf/experiment/<paper>.yaml, vgexp/papers/<paper>.py, results/<paper>/.
 """

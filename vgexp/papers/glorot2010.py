@@ -1,7 +1,8 @@
-"""Glorot & Bengio (2010): why standard initialisation starves the lower layers, and what the normalized one mends.
+"""Glorot & Bengio (2010): why standard initialisation starves the lower layers, and what the normalized one
+mends.
 
-The numbers of the paper are its text's, or read off its plots. Ratios and profiles are claimed, absolute gradient scales are
-not: the paper does not state whether it averages over the batch.
+The numbers of the paper are its text's, or read off its plots. Ratios and profiles are claimed, absolute
+gradient scales are not: the paper does not state whether it averages over the batch.
 """
 
 from collections.abc import Callable, Mapping
@@ -15,13 +16,11 @@ from vgexp.claims import Claim, Missing, Part
 from vgexp.figures import Picture
 from vgexp.store import Results
 
-CITATION = (
-    "Glorot & Bengio (2010), Understanding the difficulty of training deep feedforward neural networks"
-)
+CITATION = "Glorot & Bengio (2010), Understanding the difficulty of training deep feedforward neural networks"
 INTRO = (
-    "Five hidden layers of 1000 units on Shapeset-3x2, biases 0. Pixels lie in [-1, 1] at initialisation (the paper does not say "
-    "which range it used; at initialisation it moves no number by more than 10 %) and in [0, 1] in the short training. Normalized "
-    "initialisation (eq. 16) is applied to every matrix; in the published plots the first and the last one seem to be standard."
+    "Five hidden layers of 1000 units on Shapeset-3x2, biases 0. Pixels lie in [-1, 1] at initialisation (the "
+    "paper does not say which range it used) and in [0, 1] in the short training. Normalized initialisation "
+    "(eq. 16) is applied to every matrix; in the published plots the first and the last seem to be standard."
 )
 DEPTH = 5
 Profile = Callable[[Results], np.ndarray]
@@ -41,7 +40,9 @@ def of(column: str, grid: str, init: str, layers: int = DEPTH) -> Profile:
     return measured
 
 
-def per_seed(measured: Profile, function: Callable[[np.ndarray], np.ndarray]) -> Callable[[Results], np.ndarray]:
+def per_seed(
+    measured: Profile, function: Callable[[np.ndarray], np.ndarray]
+) -> Callable[[Results], np.ndarray]:
     """One number a seed from a profile (S, L)."""
     return lambda results: function(measured(results))
 
@@ -110,7 +111,8 @@ def mean_singular_value(init: str) -> Callable[[Results], np.ndarray]:
         spectra = results.spectra[results.spectra["run"].isin(runs["run"])]
         if spectra.empty:
             raise Missing(f"no spectra of {init} in the grid initial")
-        return spectra.groupby("run")["singular_values"].apply(lambda s: float(np.mean(np.stack(s)))).to_numpy()
+        means = [float(np.mean(values)) for values in spectra["singular_values"]]
+        return spectra.assign(mean=means).groupby("run")["mean"].mean().to_numpy()
 
     return measured
 
@@ -122,13 +124,32 @@ SIGMOID = {init: of("dz_rms", "sigmoid", init) for init in ("standard", "glorot"
 
 CLAIMS = (
     Claim(
-        "GB-01",
-        "Standard initialisation has n Var W = 1/3, normalized 1, each within its exact bound.",
-        "eqs. 1, 12, 15, 16",
-        (
-            Part("n Var W, standard", 0.98 / 3, 1.02 / 3, per_seed(of("w_rms", "initial", "standard"), scaled_variance), 1 / 3),
-            Part("n Var W, normalized", 0.98, 1.02, per_seed(of("w_rms", "initial", "glorot"), scaled_variance), 1.0),
-            Part("√n max |W|, standard", 0.999, 1.0, per_seed(of("w_max", "initial", "standard"), scaled_bound), 1.0),
+        name="GB-01",
+        statement="Standard initialisation has n Var W = 1/3, normalized 1, each within its exact bound.",
+        source="eqs. 1, 12, 15, 16",
+        grids=("initial",),
+        parts=(
+            Part(
+                "n Var W, standard",
+                0.98 / 3,
+                1.02 / 3,
+                per_seed(of("w_rms", "initial", "standard"), scaled_variance),
+                1 / 3,
+            ),
+            Part(
+                "n Var W, normalized",
+                0.98,
+                1.02,
+                per_seed(of("w_rms", "initial", "glorot"), scaled_variance),
+                1.0,
+            ),
+            Part(
+                "√n max |W|, standard",
+                0.999,
+                1.0,
+                per_seed(of("w_max", "initial", "standard"), scaled_bound),
+                1.0,
+            ),
             Part(
                 "√n max |W|, normalized",
                 0.999 * np.sqrt(3),
@@ -139,10 +160,11 @@ CLAIMS = (
         ),
     ),
     Claim(
-        "GB-02",
-        "Under standard initialisation activations shrink from layer to layer.",
-        "figure 6, top",
-        (
+        name="GB-02",
+        statement="Under standard initialisation activations shrink from layer to layer.",
+        source="figure 6, top",
+        grids=("initial",),
+        parts=(
             *(
                 Part(f"std h, layer {i + 1} over {i}", 0.52, 0.60, per_seed(H["standard"], step_up(i)), 0.56)
                 for i in range(1, DEPTH)
@@ -151,72 +173,89 @@ CLAIMS = (
         ),
     ),
     Claim(
-        "GB-03",
-        "Under normalized initialisation activations keep their scale.",
-        "figure 6, bottom",
-        (
+        name="GB-03",
+        statement="Under normalized initialisation activations keep their scale.",
+        source="figure 6, bottom",
+        grids=("initial",),
+        parts=(
             Part("std h, largest over smallest layer", 1, 1.8, per_seed(H["glorot"], spread), 1.0),
             Part("… over that of standard", 0, 0.25, spread_against_standard),
         ),
     ),
     Claim(
-        "GB-04",
-        "Under standard initialisation back-propagated gradients shrink towards the input.",
-        "figure 7, top",
-        (
+        name="GB-04",
+        statement="Under standard initialisation back-propagated gradients shrink towards the input.",
+        source="figure 7, top",
+        grids=("initial",),
+        parts=(
             Part("std dz, layer 5 over 1", 7, 13, per_seed(DZ["standard"], top_over_bottom), 10.5),
             Part("smallest step upwards", 1, np.inf, per_seed(DZ["standard"], smallest_step)),
         ),
     ),
     Claim(
-        "GB-05",
-        "Under normalized initialisation back-propagated gradients are flat.",
-        "figure 7, bottom",
-        (Part("std dz, largest over smallest layer", 1, 1.8, per_seed(DZ["glorot"], spread), 1.0),),
+        name="GB-05",
+        statement="Under normalized initialisation back-propagated gradients are flat.",
+        source="figure 7, bottom",
+        grids=("initial",),
+        parts=(Part("std dz, largest over smallest layer", 1, 1.8, per_seed(DZ["glorot"], spread), 1.0),),
     ),
     Claim(
-        "GB-06",
-        "Weight gradients are flat over layers under both, although back-propagated gradients are not.",
-        "figure 8, eq. 14",
-        (
+        name="GB-06",
+        statement="Weight gradients are flat over layers under both, though back-propagated ones are not.",
+        source="figure 8, eq. 14",
+        grids=("initial",),
+        parts=(
             Part("std dW, largest over smallest, standard", 1, 1.25, per_seed(DW["standard"], spread), 1.0),
             Part("std dW, largest over smallest, normalized", 1, 1.3, per_seed(DW["glorot"], spread), 1.0),
         ),
     ),
     Claim(
-        "GB-07",
-        "Normalized initialisation makes weight gradients larger.",
-        "figure 8",
-        (Part("std dW at layer 3, normalized over standard", 3, np.inf, middle_gradient, 6.5),),
+        name="GB-07",
+        statement="Normalized initialisation makes weight gradients larger.",
+        source="figure 8",
+        grids=("initial",),
+        parts=(Part("std dW at layer 3, normalized over standard", 3, np.inf, middle_gradient, 6.5),),
     ),
     Claim(
-        "GB-08",
-        "The mean singular value of a layer's Jacobian is about 0.8 normalized, 0.5 standard.",
-        "section 4.2.1, eq. 17",
-        (
+        name="GB-08",
+        statement="The mean singular value of a layer's Jacobian is about 0.8 normalized, 0.5 standard.",
+        source="section 4.2.1, eq. 17",
+        grids=("initial",),
+        parts=(
             Part("mean singular value, standard", 0.47, 0.51, mean_singular_value("standard"), 0.5),
             Part("mean singular value, normalized", 0.73, 0.83, mean_singular_value("glorot"), 0.8),
         ),
     ),
     Claim(
-        "GB-09",
-        "ln rms(dz) rises by ½ ln 3 = 0.549 a layer in a linear net, a little more with tanh.",
-        "eq. 13",
-        (
+        name="GB-09",
+        statement="ln rms(dz) rises by ½ ln 3 = 0.549 a layer in a linear net, a little more with tanh.",
+        source="eq. 13",
+        grids=("initial", "linear"),
+        parts=(
             Part(
-                "slope of ln dz, linear", 0.519, 0.579, per_seed(of("dz_rms", "linear", "standard"), log_slope), 0.549
+                "slope of ln dz, linear",
+                0.519,
+                0.579,
+                per_seed(of("dz_rms", "linear", "standard"), log_slope),
+                0.549,
             ),
             Part("slope of ln dz, tanh", 0.52, 0.62, per_seed(DZ["standard"], log_slope), 0.549),
         ),
     ),
     Claim(
-        "GB-10",
-        "With sigmoids, to which eq. 14 does not apply, dz and dW both collapse (ours, for contrast).",
-        "not a claim of the paper",
-        (
+        name="GB-10",
+        statement="With sigmoids, where eq. 14 does not apply, dz and dW both collapse (our contrast).",
+        source="not a claim of the paper",
+        grids=("sigmoid",),
+        parts=(
             Part("std dz a layer, standard", 6.5, 7.5, per_seed(SIGMOID["standard"], mean_factor)),
             Part("std dz a layer, normalized", 4.0, 4.7, per_seed(SIGMOID["glorot"], mean_factor)),
-            Part("std dz, layer 5 over 1, standard", 1000, np.inf, per_seed(SIGMOID["standard"], top_over_bottom)),
+            Part(
+                "std dz, layer 5 over 1, standard",
+                1000,
+                np.inf,
+                per_seed(SIGMOID["standard"], top_over_bottom),
+            ),
             Part(
                 "std dW, layer 5 over 1, standard",
                 1000,
@@ -233,10 +272,16 @@ def figures(results: Results) -> Mapping[str, Picture]:
     drawn: dict[str, Picture] = {}
     initial = results.grid("initial")
     if not initial.layers.empty:
-        profiles = draw.profiles(results.select([*results.grids["initial"], *results.grids.get("sigmoid", [])]))
+        profiles = draw.profiles(
+            results.select([*results.grids["initial"], *results.grids.get("sigmoid", [])])
+        )
         drawn["profiles"] = profiles
         for number, quantity, said in (
-            (6, "h", "standard activations crowd around 0 in the upper layers, normalized ones keep their width"),
+            (
+                6,
+                "h",
+                "standard activations crowd around 0 in the upper layers, normalized ones keep their width",
+            ),
             (7, "dz", "standard gradients crowd around 0 in the lower layers, normalized ones overlap"),
             (8, "dw", "all layers overlap under both, and normalized gradients are several times larger"),
         ):
@@ -244,8 +289,8 @@ def figures(results: Results) -> Mapping[str, Picture]:
                 figure = densities(initial, quantity)
                 drawn[f"figure{number}"] = Picture(
                     figure,
-                    f"Figure {number} of the paper: {draw.AXES[quantity]} at initialisation, tanh, 300 monitoring examples, one of "
-                    f"5 seeds; standard above, normalized below. There {said}.",
+                    f"Figure {number} of the paper: {draw.AXES[quantity]} at initialisation, tanh, 300 "
+                    f"monitoring examples, 1 seed; standard above, normalized below. There {said}.",
                 )
     training = results.grid("training")
     if not training.layers.empty:
