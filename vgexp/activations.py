@@ -35,7 +35,7 @@ def leaky_relu(negative_slope: float) -> Activation:
     """max(z, 0) + negative_slope min(z, 0)."""
     return Activation(
         lambda z: F.leaky_relu(z, negative_slope),
-        lambda z: torch.where(z > 0, 1.0, negative_slope).to(z.dtype),
+        lambda z: negative_slope + (1 - negative_slope) * (z > 0).to(z.dtype),
         max_slope=max(1.0, abs(negative_slope)),
         piecewise_linear=True,
     )
@@ -88,9 +88,7 @@ ACTIVATIONS: dict[str, Activation] = {
         lambda z: 2 / math.sqrt(math.pi) * torch.exp(-z * z),
         max_slope=2 / math.sqrt(math.pi),
     ),
-    "hardtanh": Activation(
-        F.hardtanh, lambda z: (z.abs() < 1).to(z.dtype), kinks=(-1.0, 1.0), piecewise_linear=True
-    ),
+    "hardtanh": Activation(F.hardtanh, lambda z: (z.abs() < 1).to(z.dtype), kinks=(-1.0, 1.0), piecewise_linear=True),
     "elu": Activation(F.elu, _elu_slope),
     "selu": Activation(F.selu, _selu_slope, max_slope=SELU_SCALE * SELU_ALPHA),
     "gelu": Activation(F.gelu, _gelu_slope, max_slope=1.128904),

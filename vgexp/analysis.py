@@ -5,6 +5,7 @@ layer (below 1 the gradient vanishes towards the input), the half-depth and the 
 between the last and the first hidden layer.
 """
 
+import json
 import math
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -82,9 +83,7 @@ def slope(log10_SL: np.ndarray) -> Estimate:
         return estimate(by_seed)
     layer = np.arange(layers) - (layers - 1) / 2
     residual = log10_SL[0] - log10_SL[0].mean() - by_seed[0] * layer
-    half = stats.t.ppf(0.5 + LEVEL / 2, layers - 2) * math.sqrt(
-        (residual**2).sum() / (layers - 2) / (layer**2).sum()
-    )
+    half = stats.t.ppf(0.5 + LEVEL / 2, layers - 2) * math.sqrt((residual**2).sum() / (layers - 2) / (layer**2).sum())
     return Estimate(float(by_seed[0]), float(by_seed[0] - half), float(by_seed[0] + half), 1)
 
 
@@ -127,9 +126,7 @@ def verdict(fall: Estimate) -> str:
 def profile(layers: pd.DataFrame, runs: Sequence[str], column: str, step: int = 0) -> np.ndarray:
     """One quantity at one step as an array (S runs, L layers), in the order of `runs`; NaN where missing."""
     at_step = layers[layers["step"] == step]
-    return (
-        at_step.pivot(index="run", columns="layer", values=column).reindex(list(runs)).to_numpy(dtype=float)
-    )
+    return at_step.pivot(index="run", columns="layer", values=column).reindex(list(runs)).to_numpy(dtype=float)
 
 
 def conditions(runs: pd.DataFrame) -> list[str]:
@@ -142,11 +139,18 @@ def conditions(runs: pd.DataFrame) -> list[str]:
 def label(condition: Sequence[tuple[str, Any]]) -> str:
     """A condition in words: the values, with the field's name where a value is a number."""
     words = [
-        str(value) if isinstance(value, str) else f"{key.split('.')[-1]} {value:g}"
+        value if isinstance(value, str) and value[:1] != "[" else f"{key.split('.')[-1]} {_short(value)}"
         for key, value in condition
         if not (isinstance(value, float) and math.isnan(value))
     ]
     return ", ".join(words)
+
+
+def _short(value: Any) -> str:
+    """A value for a label: numbers without needless digits, also inside JSON lists."""
+    if isinstance(value, str):
+        return str([int(x) if x == int(x) else x for x in json.loads(value)])
+    return f"{value:g}"
 
 
 def groups(runs: pd.DataFrame) -> dict[str, pd.DataFrame]:

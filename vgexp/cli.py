@@ -90,9 +90,7 @@ def reproduce(
 
 
 @app.command()
-def plot(
-    folders: Folders, out: Annotated[Path | None, typer.Option(help="Where figures go.")] = None
-) -> None:
+def plot(folders: Folders, out: Annotated[Path | None, typer.Option(help="Where figures go.")] = None) -> None:
     """Draws the figures of one folder, or of several compared.
 
     vgexp plot results/depths
@@ -176,9 +174,7 @@ def predict(context: typer.Context) -> None:
     prediction = experiment.predict(*context.args)
     table = Table("layer", "z_rms", "h_mean", "h_std", "dz_rms", "factor")
     for row in prediction.profile.to_dict("records"):
-        table.add_row(
-            str(row["layer"]), *(number(row[c]) for c in ("z_rms", "h_mean", "h_std", "dz_rms", "factor"))
-        )
+        table.add_row(str(row["layer"]), *(number(row[c]) for c in ("z_rms", "h_mean", "h_std", "dz_rms", "factor")))
     Console().print(table)
     print(prediction)
 

@@ -228,9 +228,7 @@ def check(run: Run, choices: Mapping[str, Collection[str]]) -> None:
             raise ConfigError(key, values[key], f"steps up to {run.steps} (steps)")
     width = run.model.width
     if isinstance(width, list) and len(width) != run.model.depth:
-        raise ConfigError(
-            "model.width", width, f"one integer for each of the {run.model.depth} layers (model.depth)"
-        )
+        raise ConfigError("model.width", width, f"one integer for each of the {run.model.depth} layers (model.depth)")
 
 
 def _check_choice(key: str, value: Any, names: Collection[str]) -> None:

@@ -64,9 +64,7 @@ class _Ledger:
         self._counted = total
 
 
-def ledger(
-    network: Plain, x_MBI: Tensor, optimizer: Callable[[list[Linear]], Update]
-) -> dict[int, dict[str, float]]:
+def ledger(network: Plain, x_MBI: Tensor, optimizer: Callable[[list[Linear]], Update]) -> dict[int, dict[str, float]]:
     """FLOPs (forward, backward and update) and bytes saved for the backward of one step, by layer, a member's
     share.
 

@@ -101,9 +101,7 @@ def dataset(config: DataConfig) -> Dataset:
 class Stream:
     """Batches of all members by step, and the fixed examples, as the network wants them."""
 
-    def __init__(
-        self, config: DataConfig, seeds: Sequence[int], dtype: torch.dtype, device: torch.device
-    ) -> None:
+    def __init__(self, config: DataConfig, seeds: Sequence[int], dtype: torch.dtype, device: torch.device) -> None:
         self.data, self.batch_size = dataset(config), config.batch_size
         self.dtype, self.device = dtype, device
         self.black, self.white = config.range
@@ -123,15 +121,13 @@ class Stream:
         part = slice(batch * self.batch_size, (batch + 1) * self.batch_size)
         return self._per_member(self._pixels(self._x_SKI[:, part])), self._per_member(self._y_SK[:, part])
 
-    def cotangent(self, step: int, classes: int) -> Tensor:
+    def cotangent(self, step: int, examples: int, outputs: int) -> Tensor:
         """Gaussian cotangents xi_MBC of one step, one draw a seed."""
-        drawn = [
-            torch.randn(
-                self.batch_size, classes, generator=generator("cotangent", seed, step), dtype=torch.float64
-            )
+        drawn_SBC = [
+            torch.randn(examples, outputs, generator=generator("cotangent", seed, step), dtype=torch.float64)
             for seed in self._distinct
         ]
-        return self._per_member(torch.stack(drawn).to(self.device, self.dtype))
+        return self._per_member(torch.stack(drawn_SBC).to(self.device, self.dtype))
 
     def valid(self) -> tuple[Tensor, Tensor]:
         """The validation set, x_1KI and y_1K, the same for every member."""

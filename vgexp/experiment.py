@@ -164,9 +164,7 @@ def check_run(run: Run) -> None:
     check(run, {key: tuple(names) for key, names in choices.items()})
     accepted = INITIALIZERS[run.init.name].distributions
     if run.init.distribution is not None and run.init.distribution not in accepted:
-        raise ConfigError(
-            "init.distribution", run.init.distribution, f"{', '.join(accepted)} ({run.init.name})"
-        )
+        raise ConfigError("init.distribution", run.init.distribution, f"{', '.join(accepted)} ({run.init.name})")
     if run.device == "cuda" and not torch.cuda.is_available():
         raise ConfigError("device", run.device, "auto or cpu: there is no CUDA device here")
     dataset(run.data)

@@ -174,9 +174,7 @@ def heatmap(results: Results, column: str = "dz_rms") -> Picture:
             ax.yaxis.set_major_locator(MaxNLocator(integer=True))
         axes[0, 0].set_ylabel("layer")
         figure.colorbar(ScalarMappable(norm, "viridis"), ax=axes[0, -1], label=AXES.get(column, column))
-    return Picture(
-        figure, f"{AXES.get(column, column)} by layer and step, on one log colour scale (1 seed a panel)."
-    )
+    return Picture(figure, f"{AXES.get(column, column)} by layer and step, on one log colour scale (1 seed a panel).")
 
 
 def curves(results: Results) -> Picture:
@@ -194,9 +192,7 @@ def curves(results: Results) -> Picture:
                 at = step_axis(ax, table.index.to_numpy())
                 ax.plot(at, smooth.mean(axis=1), color=color, label=name)
                 if smooth.shape[1] > 1:
-                    ax.fill_between(
-                        at, smooth.min(axis=1), smooth.max(axis=1), color=color, alpha=0.15, linewidth=0
-                    )
+                    ax.fill_between(at, smooth.min(axis=1), smooth.max(axis=1), color=color, alpha=0.15, linewidth=0)
                 valid = steps.dropna(subset=[held_out]).groupby("step")[held_out].apply(list)
                 for step, values in valid.items():
                     one = estimate(values)
@@ -281,9 +277,7 @@ def layer_axis(ax: Axes) -> None:
 
 def log_if_decades(ax: Axes) -> None:
     """A log axis where the positive values span more than a factor 3."""
-    values = np.concatenate(
-        [np.asarray(line.get_ydata(), dtype=float) for line in ax.get_lines()] or [np.ones(1)]
-    )
+    values = np.concatenate([np.asarray(line.get_ydata(), dtype=float) for line in ax.get_lines()] or [np.ones(1)])
     values = values[np.isfinite(values) & (values > 0)]
     if len(values) and values.max() > 3 * values.min():
         ax.set_yscale("log")

@@ -98,8 +98,7 @@ class _Linear(torch.autograd.Function):
 
     Side effects in a backward would be a trap if it could run twice. It cannot: W is saved and changed in
     place, so that a second backward, gradcheck, and weights used twice raise torch's "modified by an inplace
-    operation", and a backward that is itself to be differentiated (create_graph) its "leaf Variable ...
-    in-place operation".
+    operation"; a backward that is itself to be differentiated (create_graph) raises as well.
     """
 
     @staticmethod
@@ -148,8 +147,6 @@ class Linear:
         # Nothing is ever accumulated into .grad: this only makes autograd reach the first layer.
         self.weight_MIO.requires_grad_(True)
 
-    def __call__(
-        self, h_MBI: Tensor, observer: Observer | None = None, update: Update | None = None
-    ) -> Tensor:
+    def __call__(self, h_MBI: Tensor, observer: Observer | None = None, update: Update | None = None) -> Tensor:
         out: Any = _Linear.apply(h_MBI, self.weight_MIO, self, observer, update)
         return out

@@ -23,9 +23,7 @@ class Plain:
     def __init__(self, layers: list[Linear], phi: Activation) -> None:
         self.layers, self.phi = layers, phi
 
-    def __call__(
-        self, x_MBI: Tensor, observer: Observer | None = None, update: Update | None = None
-    ) -> Tensor:
+    def __call__(self, x_MBI: Tensor, observer: Observer | None = None, update: Update | None = None) -> Tensor:
         """The outputs z_MBC. `observer` sees every layer forward and backward, `update` trains them
         backward."""
         h_MBO = x_MBI

@@ -80,9 +80,7 @@ class Records:
         if observation.clock is not None:
             booked = observation.clock.milliseconds()
             times = torch.tensor(list(booked.values()), dtype=torch.float64)
-            self._blocks.append(
-                (observation.step, list(booked), times[:, None].expand(-1, members) / members)
-            )
+            self._blocks.append((observation.step, list(booked), times[:, None].expand(-1, members) / members))
         self._keep_lists(observation)
 
     def step(self, step: int, **columns: Tensor) -> None:
@@ -180,7 +178,5 @@ class Records:
     def grad_rms(self, observation: Observation) -> Tensor:
         """rms over the weights of all layers of the batch's gradient, (M,)."""
         total = sum(self._parameters.values())
-        squares = [
-            observation.values["dw_rms", layer] ** 2 * count for layer, count in self._parameters.items()
-        ]
+        squares = [observation.values["dw_rms", layer] ** 2 * count for layer, count in self._parameters.items()]
         return (torch.stack(squares).sum(0) / total).sqrt()

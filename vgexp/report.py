@@ -74,9 +74,7 @@ def claim_rows(claims: pd.DataFrame) -> list[dict[str, Any]]:
     entries = []
     for _, parts in claims.groupby("claim", sort=False):
         first = parts.iloc[0]
-        surprising = (
-            first["verdict"] in ("holds", "refuted") and first["verdict"] != first["expected_verdict"]
-        )
+        surprising = first["verdict"] in ("holds", "refuted") and first["verdict"] != first["expected_verdict"]
         entries.append(
             {key: first[key] for key in ("claim", "statement", "source", "verdict", "reason")}
             | {"parts": parts.to_dict("records"), "surprising": surprising}
@@ -111,7 +109,9 @@ def number(value: Any) -> str:
     """A number as a person reads it; empty for NaN."""
     if not isinstance(value, (int, float)) or math.isnan(value):
         return ""
-    return "∞" if math.isinf(value) else f"{value:.3g}"
+    if math.isinf(value):
+        return "∞"
+    return f"{value:.0f}" if abs(value) >= 100 else f"{value:.3g}"
 
 
 def interval(value: Estimate) -> str:

@@ -142,9 +142,7 @@ def _hides_too_much(kind_K2: Tensor, map_K222: Tensor, centre_K22: Tensor, area_
     apart_K2 = centre_K22[:, 1] - centre_K22[:, 0]
     distance_K = apart_K2.norm(dim=-1).clamp(min=1e-6)
     towards_K2 = apart_K2 / distance_K[:, None]
-    reach_K = _reach(kind_K2[:, 0], map_K222[:, 0], towards_K2) + _reach(
-        kind_K2[:, 1], map_K222[:, 1], -towards_K2
-    )
+    reach_K = _reach(kind_K2[:, 0], map_K222[:, 0], towards_K2) + _reach(kind_K2[:, 1], map_K222[:, 1], -towards_K2)
     overlap_K = 1 - torch.exp2(-(reach_K - distance_K) / distance_K)
     return (reach_K >= distance_K) & (overlap_K * area_K2[:, 1] / area_K2[:, 0] > OVERLAP)
 
@@ -162,9 +160,7 @@ def _draw(
             pixel_P = torch.arange(SIDE) + 0.5
             along_x_KVP = linear_KV2[..., :1] * pixel_P - offset_KV[..., None]
             along_y_KVP = linear_KV2[..., 1:] * pixel_P
-            values_KPP = [
-                along_x_KVP[:, v, :, None] + along_y_KVP[:, v, None, :] for v in range(len(forms_V2))
-            ]
+            values_KPP = [along_x_KVP[:, v, :, None] + along_y_KVP[:, v, None, :] for v in range(len(forms_V2))]
             if kind == TRIANGLE:
                 inside_KPP = torch.maximum(torch.maximum(*values_KPP[:2]), values_KPP[2]) <= 1
             elif kind == PARALLELOGRAM:

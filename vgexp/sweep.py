@@ -75,9 +75,7 @@ def expand(overrides: Sequence[str]) -> Sweep:
         else:
             choices = [text]
         (members if key in MEMBER_FIELDS else jobs).append(choices)
-    return Sweep(
-        [list(job) for job in itertools.product(*jobs)], [list(m) for m in itertools.product(*members)]
-    )
+    return Sweep([list(job) for job in itertools.product(*jobs)], [list(m) for m in itertools.product(*members)])
 
 
 def has_choices(overrides: Sequence[str]) -> str | None:
@@ -85,9 +83,7 @@ def has_choices(overrides: Sequence[str]) -> str | None:
     return next((o.input_line for o in parse(overrides) if o.is_sweep_override()), None)
 
 
-def runs_of(
-    overrides: Sequence[str], compose: Compose, check: Callable[[Run], None]
-) -> list[tuple[list[str], Run]]:
+def runs_of(overrides: Sequence[str], compose: Compose, check: Callable[[Run], None]) -> list[tuple[list[str], Run]]:
     """Every run of a sweep with the structure overrides of its job, each one typed and checked."""
     sweep = expand(overrides)
     runs = []

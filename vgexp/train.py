@@ -4,6 +4,7 @@ Legend: M members, B batch, K examples, C outputs.
 """
 
 import dataclasses
+import os
 import resource
 import signal
 import sys
@@ -31,7 +32,7 @@ from vgexp.records import Records
 from vgexp.schedules import schedule
 from vgexp.store import Store, runs_frame, stack_id
 
-CHECKPOINT_SECONDS = 60.0
+CHECKPOINT_SECONDS = float(os.environ.get("VGEXP_CHECKPOINT_SECONDS", "60"))
 EVALUATED_AT_ONCE = 1000
 
 
@@ -46,9 +47,7 @@ class Training:
         self.runs, self.store, self.stack = runs, store, stack_id(runs)
         self.run = runs[0]
         self.device = torch_device(self.run.device)
-        self.stream = Stream(
-            self.run.data, [run.seed for run in runs], getattr(torch, self.run.dtype), self.device
-        )
+        self.stream = Stream(self.run.data, [run.seed for run in runs], getattr(torch, self.run.dtype), self.device)
         data = self.stream.data
         self.network = MODELS[self.run.model.family](runs, data.inputs, data.classes, self.device)
         self.optimizer = self._optimizer(self.network.layers)
@@ -161,9 +160,7 @@ class Training:
         self.step, self.seconds, self.started = state["step"], state["seconds"], state["started"]
         self.diverged_at_M = state["diverged_at"].to(self.device)
         with torch.no_grad():
-            for layer, weight, bias in zip(
-                self.network.layers, state["weights"], state["biases"], strict=True
-            ):
+            for layer, weight, bias in zip(self.network.layers, state["weights"], state["biases"], strict=True):
                 layer.weight_MIO.copy_(weight)
                 layer.bias_M1O.copy_(bias)
             for index, slots in self.optimizer.state.items():

@@ -16,11 +16,12 @@ from vgexp.claims import Claim, Missing, Part
 from vgexp.figures import Picture
 from vgexp.store import Results
 
-CITATION = "Glorot & Bengio (2010), Understanding the difficulty of training deep feedforward neural networks"
+TITLE = "Understanding the difficulty of training deep feedforward neural networks"
+CITATION = f"Glorot & Bengio (2010), {TITLE}"
 INTRO = (
     "Five hidden layers of 1000 units on Shapeset-3x2, biases 0. Pixels lie in [-1, 1] at initialisation (the "
     "paper does not say which range it used) and in [0, 1] in the short training. Normalized initialisation "
-    "(eq. 16) is applied to every matrix; in the published plots the first and the last seem to be standard."
+    "(eq. 16) is applied to every matrix; in the published plots both end matrices seem to be standard."
 )
 DEPTH = 5
 Profile = Callable[[Results], np.ndarray]
@@ -40,9 +41,7 @@ def of(column: str, grid: str, init: str, layers: int = DEPTH) -> Profile:
     return measured
 
 
-def per_seed(
-    measured: Profile, function: Callable[[np.ndarray], np.ndarray]
-) -> Callable[[Results], np.ndarray]:
+def per_seed(measured: Profile, function: Callable[[np.ndarray], np.ndarray]) -> Callable[[Results], np.ndarray]:
     """One number a seed from a profile (S, L)."""
     return lambda results: function(measured(results))
 
@@ -272,9 +271,7 @@ def figures(results: Results) -> Mapping[str, Picture]:
     drawn: dict[str, Picture] = {}
     initial = results.grid("initial")
     if not initial.layers.empty:
-        profiles = draw.profiles(
-            results.select([*results.grids["initial"], *results.grids.get("sigmoid", [])])
-        )
+        profiles = draw.profiles(results.select([*results.grids["initial"], *results.grids.get("sigmoid", [])]))
         drawn["profiles"] = profiles
         for number, quantity, said in (
             (

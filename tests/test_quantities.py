@@ -1,0 +1,71 @@
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
+from vgexp import quantities
+
+arrays = hnp.arrays(np.float64, (2, 5, 7), elements=st.integers(-(10**6), 10**6).map(float))
+
+
+@given(arrays)
+def test_moments_are_numpys(x):
+    t = torch.from_numpy(x)
+    scale = np.abs(x).max() + 1e-300
+    for ours, numpys in (
+        (quantities.mean(t), x.mean((1, 2))),
+        (quantities.std(t), x.std((1, 2))),
+        (quantities.rms(t), np.sqrt(((x / scale) ** 2).mean((1, 2))) * scale),
+        (quantities.fast_rms(t), np.sqrt(((x / scale) ** 2).mean((1, 2))) * scale),
+        (quantities.largest(t), np.abs(x).max((1, 2))),
+    ):
+        np.testing.assert_allclose(ours.numpy(), numpys, atol=1e-10 * scale)
+
+
+@given(arrays, st.sampled_from([2, 50, 98]))
+def test_percentile_is_numpys_nearest(x, p):
+    ours = quantities.percentile(p)(torch.from_numpy(x)).numpy()
+    np.testing.assert_array_equal(ours, np.percentile(x.reshape(2, -1), p, axis=1, method="nearest"))
+
+
+@pytest.mark.parametrize("exponent", [-30, -23, 0, 20, 30])
+def test_rms_lives_where_the_float32_norm_does_not(exponent):
+    x = torch.full((1, 3, 4), 2.0 * 10.0**exponent, dtype=torch.float32)
+    assert float(quantities.rms(x)) == pytest.approx(2 * 10.0**exponent, rel=1e-6)
+
+
+def test_std_of_a_nearly_constant_tensor():
+    """A saturated sigmoid: mean 0.5, std 1e-4, which the difference of squares would lose in float32."""
+    g = torch.Generator().manual_seed(0)
+    x = 0.5 + 1e-4 * torch.randn(1, 300, 1000, generator=g)
+    assert float(quantities.std(x)) == pytest.approx(1e-4, rel=0.01)
+
+
+def test_saturation_and_dead():
+    slope = torch.tensor([[[1.0, 0.03, 0.0], [0.039, 0.5, 0.0]]])
+    assert float(quantities.saturation(slope)) == pytest.approx(4 / 6)
+    assert float(quantities.dead(slope)) == pytest.approx(1 / 3)
+
+
+@given(hnp.arrays(np.float64, (2, 6, 5), elements=st.integers(-1000, 1000).map(float), unique=True))
+def test_histogram_is_numpys(x):
+    x = x + np.sqrt(2) * 1e-3 * np.arange(30).reshape(6, 5)  # no value on an inner edge
+    edges, density = quantities.histogram(torch.from_numpy(x), bins=8)
+    for m in range(2):
+        counts, expected = np.histogram(x[m], bins=8)
+        np.testing.assert_allclose(edges[m].numpy(), expected, atol=1e-9)
+        width = np.diff(expected)
+        ours = density[m].numpy() * x[m].size * width
+        assert ours.sum() == pytest.approx(x[m].size)
+        assert np.abs(ours - counts).sum() <= 2 + 1e-6  # a value on an edge may fall to either side
+
+
+def test_histogram_of_a_member_that_is_not_finite():
+    x = torch.zeros(2, 3, 4, dtype=torch.float64)
+    x[0] = torch.arange(12).view(3, 4)
+    x[1, 0, 0] = torch.nan
+    _, density = quantities.histogram(x, bins=4)
+    assert torch.isfinite(density[0]).all()
+    assert density[1].isnan().all()
