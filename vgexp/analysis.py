@@ -133,7 +133,7 @@ def conditions(runs: pd.DataFrame) -> list[str]:
     """The config columns that differ between runs, apart from the seed and from how they were watched."""
     kinds = ("model.", "init.", "optim.", "data.")
     config = [c for c in map(str, runs) if c.startswith(kinds) or c in ("steps", "loss", "dtype", "folder")]
-    return [c for c in config if runs[c].astype(str).nunique() > 1]
+    return [c for c in config if runs[c].map(str).nunique() > 1]
 
 
 def label(condition: Sequence[tuple[str, Any]]) -> str:

@@ -223,19 +223,21 @@ def _usage_errors() -> tuple[type[Exception], ...]:
 
 def main() -> NoReturn:
     """Exit codes: 0 done, 1 failed, 2 bad input (one line says which), 130 interrupted."""
-    try:
-        app(standalone_mode=False)
-    except (ConfigError, ValueError) as error:
-        from vgexp.store import ResultsError
+    from vgexp.store import ResultsError
 
-        if not isinstance(error, (ConfigError, ResultsError)):
-            raise
+    try:
+        code = app(standalone_mode=False) or 0
+    except (ConfigError, ResultsError) as error:
         print(f"vgexp: {error}", file=sys.stderr)
         sys.exit(2)
-    except (typer.BadParameter, *_usage_errors()) as error:
+    except _usage_errors() as error:
         print(f"vgexp: {error}; `vgexp --help` shows what there is", file=sys.stderr)
         sys.exit(2)
-    except KeyboardInterrupt:
+    except Exception as error:
+        if os.environ.get("VGEXP_TRACE"):
+            raise
+        print(f"vgexp: failed: {type(error).__name__}: {error} (VGEXP_TRACE=1 shows where)", file=sys.stderr)
+        sys.exit(1)
+    if code == 130:  # typer's code for KeyboardInterrupt
         print("vgexp: interrupted, everything saved; to go on, type the same command", file=sys.stderr)
-        sys.exit(130)
-    sys.exit(0)
+    sys.exit(code)

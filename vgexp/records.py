@@ -130,7 +130,8 @@ class Records:
         if "h_std" in columns:
             columns["h_rms"] = np.hypot(columns["h_mean"], columns["h_std"])
         if "update_rms" in columns:
-            columns["update_ratio"] = columns.pop("update_rms") / columns["w_rms"]
+            with np.errstate(invalid="ignore", divide="ignore"):  # a diverged member: inf / inf
+                columns["update_ratio"] = columns.pop("update_rms") / columns["w_rms"]
         for i, layer in enumerate(layers):
             for name, value in self._costs.get(layer, {}).items():
                 shape = columns["z_rms"].shape

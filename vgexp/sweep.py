@@ -153,7 +153,7 @@ def config_error(error: Exception, overrides: Sequence[str]) -> ConfigError:
         return ConfigError(key, name, ", ".join(cause.options or ()))
     key = str(getattr(cause, "full_key", None) or "command line")
     got = next((text.split("=", 1)[1] for text in overrides if text.split("=")[0] == key), None)
-    accepts = TYPES.get(str(Run.__annotations__.get(key) or _annotation(key)), _one_line(cause))
+    accepts = TYPES.get(_annotation(key), _one_line(cause))
     return ConfigError(key, got if got is not None else _one_line(cause), accepts)
 
 

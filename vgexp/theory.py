@@ -8,6 +8,8 @@ With many units a layer's preactivations are Gaussian with variance q, and forwa
 (Poole et al. (2016), eq. 3; Schoenholz et al. (2017), eq. 15). q differs from example to example, since
 inputs have different lengths: the recursion runs for each and is averaged at the end.
 
+It holds for many inputs a unit: with the 15 of the `sparse` law and a bent phi, dz is off by some ten percent a layer.
+
 Legend: K examples, N quadrature nodes, I inputs, C outputs.
 """
 

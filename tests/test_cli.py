@@ -1,0 +1,177 @@
+"""The command line, as a person meets it."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+import vgexp
+from vgexp import cli
+
+QUICK = ["data=digits", "model.depth=5", "model.width=8", "steps=20"]
+
+
+def vgexp_command(monkeypatch, *arguments):
+    """Exit code of the console script, in this process."""
+    monkeypatch.setattr(sys, "argv", ["vgexp", *arguments])
+    monkeypatch.setattr("vgexp.experiment.TYPED", sys.argv)
+    with pytest.raises(SystemExit) as end:
+        cli.main()
+    return end.value.code
+
+
+BAD = [
+    (
+        ["model.depht=3"],
+        "model.depht: got 'model.depht=3', accepts only fields of the config (did you mean model.depth?)",
+    ),
+    (["+model.new=3"], "accepts only fields of the config"),
+    (["model.depth=deep"], "model.depth: got 'deep', accepts an integer"),
+    (["model.depth=0"], "model.depth: got 0, accepts an integer of at least 1"),
+    (["model.width=[5,5]"], "model.width: got [5, 5], accepts one integer for each of the 5 layers"),
+    (["model.width=wide"], "model.width: got 'wide', accepts an integer of at least 1, or a list"),
+    (["model.activation=tahn"], "(did you mean tanh?)"),
+    (["init.name=kaiming"], "init.name: got 'kaiming', accepts standard, glorot, he"),
+    (["init.sigma_w=-1"], "init.sigma_w: got -1.0, accepts a positive number"),
+    (["init.name=orthogonal", "init.distribution=uniform"], "init.distribution: got 'uniform', accepts haar"),
+    (["optim.lr=fast"], "optim.lr: got 'fast', accepts a number"),
+    (["optim.lr=nan"], "optim.lr: got nan, accepts a number of at least 0"),
+    (["data=imagenet"], "data: got 'imagenet', accepts digits, shapeset"),
+    (["data=digits", "data.batch_size=5000"], "data.batch_size: got 5000, accepts at most 1197 (digits)"),
+    (["data.range=[1,0]"], "data.range: got [1.0, 0.0], accepts two increasing numbers"),
+    (["steps=-1"], "steps: got -1, accepts an integer of at least 0"),
+    (["probe.every=sometimes"], "probe.every: got 'sometimes', accepts never, start"),
+    (["probe.every=[0,99]", "steps=10"], "probe.every: got [0, 99], accepts steps up to 10"),
+    (["memory=invert"], "memory: got 'invert', accepts store"),
+    (["device=cuda:7"], "device: got 'cuda:7', accepts auto, cpu, cuda"),
+    (["max_members=none"], "max_members: got 'none', accepts auto, or an integer"),
+    (["seed=0,1"], "seed: got '0,1', accepts one value; for a sweep type `vgexp train -m ...`"),
+    (["optim.lr=[1"], "accepts key=value"),
+    (["name=../elsewhere"], "name: got '../elsewhere', accepts a relative folder name"),
+    (["hydra/launcher=nope"], "hydra/launcher: got 'nope'"),
+    (["scale=smoke"], "scale: got 'smoke', accepts no scale: this is no experiment"),
+    # In a sweep the bad member is found before the good ones start.
+    (["-m", "seed=0,1", "init.name=he,hee"], "init.name: got 'hee', accepts"),
+    (["-m", "model.depth=3,x"], "model.depth: got 'x', accepts an integer"),
+    (["-m", "seed=0,1.5"], "seed: got '1.5', accepts an integer"),
+    (["-m", "optim.lr=interval(0,1)"], "accepts a list of choices or range"),
+    (["-m", "name=a,b"], "accepts one folder a sweep"),
+]
+
+
+@pytest.mark.parametrize(("arguments", "message"), BAD, ids=lambda value: value if isinstance(value, str) else None)
+def test_bad_input_is_one_line_and_leaves_nothing(arguments, message, monkeypatch, capsys):
+    assert vgexp_command(monkeypatch, "train", *arguments) == 2
+    said = capsys.readouterr()
+    assert said.err.startswith("vgexp: ")
+    assert message in said.err
+    assert len(said.err.splitlines()) == 1
+    assert list(Path().iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["reproduce", "glorot2011"], "PAPER: got 'glorot2011', accepts glorot2010, all"),
+        (["reproduce", "glorot2010", "--scale", "huge"], "scale: got 'huge', accepts smoke"),
+        (["report", "nowhere"], "nowhere: no results here"),
+        (["status", "nowhere"], "nowhere: no results here"),
+        (["plot", "nowhere"], "nowhere: no results here"),
+        (["predict", "model.depth=1,2"], "one value a field"),
+        (["frobnicate"], "No such command 'frobnicate'"),
+        (["--import", "no_such_module", "train", *QUICK], "--import: got 'no_such_module', accepts a module"),
+    ],
+)
+def test_other_commands_too(arguments, message, monkeypatch, capsys):
+    monkeypatch.delenv("VGEXP_IMPORT", raising=False)
+    code = vgexp_command(monkeypatch, *arguments)
+    os.environ.pop("VGEXP_IMPORT", None)
+    assert code == 2
+    said = capsys.readouterr().err
+    assert message in said
+    assert len(said.splitlines()) == 1
+    assert list(Path().iterdir()) == []
+
+
+def test_one_sitting(monkeypatch, capsys):
+    """train, sweep, status, plot, report, export, predict."""
+    sweep = ["train", "-m", *QUICK, "seed=range(0,2)", "model.activation=tanh,sigmoid", "init.name=standard,glorot"]
+    assert vgexp_command(monkeypatch, *sweep, "name=here", "probe=full", "max_members=3") == 0
+    assert "results in results/here    next: vgexp report results/here" in capsys.readouterr().out
+    results = vgexp.read("results/here")
+    assert len(results.runs) == 8
+    assert results.runs["stack"].nunique() == 4  # two structures, four members each, at most three together
+    assert vgexp_command(monkeypatch, "status", "results/here") == 0
+    assert "8 done, 0 running, 0 failed, 0 missing" in capsys.readouterr().out
+    assert vgexp_command(monkeypatch, "plot", "results/here") == 0
+    figures = {path.name for path in Path("results/here/figures").iterdir()}
+    names = ("profile", "heatmap", "curves", "speeds", "histogram_h", "histogram_dz", "histogram_dw")
+    assert figures == {f"{name}.{kind}" for name in names for kind in ("svg", "png")}
+    assert vgexp_command(monkeypatch, "report", "results/here") == 0
+    assert Path("results/here/report.html").stat().st_size > 10_000
+    assert vgexp_command(monkeypatch, "export", "results/here", "--csv") == 0
+    exported = pd.read_csv("results/here/csv/layers.csv")
+    assert len(exported) == len(results.layers)
+    capsys.readouterr()
+    assert vgexp_command(monkeypatch, "predict", "model.activation=sigmoid", "data=digits") == 0
+    assert "vanishing: from layer 5 down to 1 the gradient shrinks by" in capsys.readouterr().out
+
+
+def test_plot_compares_two_folders(monkeypatch, capsys):
+    for name, activation in (("a", "tanh"), ("b", "relu")):
+        vgexp_command(monkeypatch, "train", *QUICK, f"name={name}", f"model.activation={activation}")
+    assert vgexp_command(monkeypatch, "plot", "results/a", "results/b", "--out", "both") == 0
+    assert "relu" in Path("both/profile.svg").read_text()
+
+
+def test_status_of_a_sweep_that_is_not_over(monkeypatch, capsys):
+    vgexp_command(monkeypatch, "train", *QUICK)
+    from vgexp.config import Run
+    from vgexp.store import Store
+
+    Store(Path("results/train")).plan([Run(seed=5)], {}, "vgexp train seed=5")
+    capsys.readouterr()
+    vgexp_command(monkeypatch, "status", "results/train")
+    said = capsys.readouterr().out
+    assert "1 done, 0 running, 0 failed, 1 missing" in said
+    assert "seed=5" in said
+    assert vgexp_command(monkeypatch, "report", "results/train") == 0
+
+
+def test_an_activation_from_outside(monkeypatch, tmp_path):
+    (tmp_path / "mine.py").write_text(
+        "import torch\nfrom vgexp.activations import ACTIVATIONS, Activation\n"
+        "ACTIVATIONS['sine'] = Activation(torch.sin, torch.cos)\n"
+    )
+    command = [sys.executable, "-m", "vgexp", "--import", "mine", "train", "-m", *QUICK, "model.activation=sine,tanh"]
+    launcher = ["hydra/launcher=joblib", "hydra.launcher.n_jobs=2", "threads=1"]
+    done = subprocess.run([*command, *launcher], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    results = vgexp.read("results/train")
+    assert sorted(results.runs["model.activation"]) == ["sine", "tanh"]
+    assert set(results.runs["status"]) == {"done"}
+
+
+def test_an_interruption_says_how_to_go_on(tmp_path):
+    import signal
+    import time
+
+    command = [sys.executable, "-m", "vgexp", "train", *QUICK, "steps=1000000"]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    while not list(Path("results/train").glob("state/*.pt")):
+        assert process.poll() is None
+        time.sleep(0.02)
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert said.splitlines()[-1] == "vgexp: interrupted, everything saved; to go on, type the same command"
+    assert set(vgexp.read("results/train").runs["status"]) == {"running"}
+
+
+@pytest.mark.parametrize("command", ["train", "reproduce", "plot", "report", "status", "export", "predict"])
+def test_help_has_an_example(command, monkeypatch, capsys):
+    assert vgexp_command(monkeypatch, command, "--help") == 0
+    assert f"vgexp {command} " in capsys.readouterr().out

@@ -1,0 +1,46 @@
+import re
+
+import numpy as np
+import pytest
+
+import vgexp
+from vgexp import figures
+
+
+@pytest.fixture
+def results():
+    return vgexp.run(
+        "data=digits", "model.depth=4", "model.width=10", "steps=20", "probe=full", "seed=0,1", "init.name=he,standard"
+    )
+
+
+def test_every_figure_is_drawn_with_labels_on_both_axes(results):
+    drawn = figures.draw_all(results)
+    assert len(drawn) == 7
+    for name, picture in drawn.items():
+        axes = [ax for ax in picture.figure.axes if ax.get_label() != "<colorbar>"]
+        assert any(ax.get_xlabel() for ax in axes), name
+        assert any(ax.get_ylabel() for ax in axes), name
+        assert "seed" in picture.caption, name
+
+
+def test_points_are_the_tables_and_lines_the_theory(results):
+    ax = figures.profiles(results).figure.axes[1]
+    runs = results.runs[results.runs["init.name"] == "he"]["run"]
+    rows = results.layers[(results.layers["step"] == 0) & (results.layers["layer"] <= 4)]
+    dz = rows[rows["run"].isin(runs)].pivot(index="run", columns="layer", values="dz_rms").to_numpy()
+    drawn = [line.get_ydata() for line in ax.get_lines()]
+    assert any(np.allclose(y, 10 ** np.log10(dz).mean(0)) for y in drawn if len(y) == 4)
+    theory = vgexp.predict("data=digits", "model.depth=4", "model.width=10", "init.name=he").profile["dz_rms"][:4]
+    assert any(np.allclose(y, theory) for y in drawn if len(y) == 4)
+
+
+def test_log_axis_only_for_what_spans_decades(results):
+    assert figures.profiles(results).figure.axes[1].get_yscale() == "log"
+
+
+def test_svg_is_the_same_each_time(results, tmp_path):
+    for name in ("a", "b"):
+        figures.save(figures.profiles(results).figure, tmp_path, name)
+    texts = [(tmp_path / f"{name}.svg").read_text() for name in ("a", "b")]
+    assert re.sub(r"id=\S+", "", texts[0]) == re.sub(r"id=\S+", "", texts[1])
