@@ -93,7 +93,8 @@ ACTIVATIONS: dict[str, Activation] = {
     "selu": Activation(F.selu, _selu_slope, max_slope=SELU_SCALE * SELU_ALPHA),
     "gelu": Activation(F.gelu, _gelu_slope, max_slope=1.128904),
     "silu": Activation(F.silu, _silu_slope, max_slope=1.099839),
-    "softplus": Activation(F.softplus, torch.sigmoid),
+    # Not F.softplus, which is linear, and off by 2e-9, beyond 20.
+    "softplus": Activation(lambda z: torch.logaddexp(z, torch.zeros_like(z)), torch.sigmoid),
 }
 
 
