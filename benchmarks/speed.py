@@ -1,17 +1,21 @@
-"""Speed as ratios within one run: training against a plain PyTorch loop, and recording against not recording.
+"""Speed as ratios within one run: training against a plain PyTorch loop, recording against not recording.
 
-    python benchmarks/speed.py [--threads 1] [--repeats 5]
+    python benchmarks/speed.py [--threads 1 2] [--repeats 9]
 
-Absolute times depend on the machine and are shown for orientation. Rounds of all contestants alternate, so
-that a slow minute of the machine hits them alike, and each ratio is a median of rounds with the range of the
-middle half.
+Every contestant has a process of its own, as in life (one's allocations change the next one's page faults), and
+they take turns, so that a slow minute of the machine hits them alike. A ratio is the median over rounds, with the
+range of the middle half; the milliseconds are for orientation.
 """
 
 import argparse
+import json
 import statistics
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -19,66 +23,11 @@ import torch
 from torch import nn
 
 from vgexp.config import DataConfig, EvalConfig, ModelConfig, OptimConfig, ProbeConfig, Run
+from vgexp.datasets import Stream
 from vgexp.store import Store
 from vgexp.train import Training
 
 Step = Callable[[], object]
-
-
-def plain_loop(run: Run) -> Step:
-    """What one writes by hand: nn.Linear, torch.optim.SGD, the same batches from memory."""
-    inputs, classes, batches = _batches(run)
-    sizes = [inputs, *[run.model.width] * run.model.depth]
-    hidden = [m for i, o in zip(sizes[:-1], sizes[1:], strict=True) for m in (nn.Linear(i, o), nn.Tanh())]
-    model = nn.Sequential(*hidden, nn.Linear(sizes[-1], classes))
-    optimizer = torch.optim.SGD(model.parameters(), lr=run.optim.lr)
-    state = {"step": 0}
-
-    def step() -> None:
-        x, y = batches[state["step"] % len(batches)]
-        optimizer.zero_grad()
-        nn.functional.cross_entropy(model(x), y).backward()
-        optimizer.step()
-        state["step"] += 1
-
-    return step
-
-
-def stacked(run: Run, members: int, folder: Path) -> Step:
-    """The training step of vgexp, as `vgexp train` takes it."""
-    runs = [replace(run, seed=0, optim=replace(run.optim, lr=0.01 + 1e-4 * m)) for m in range(members)]
-    return Training(runs, Store(folder)).observe_and_update
-
-
-def _batches(run: Run) -> tuple[int, int, list[tuple[torch.Tensor, torch.Tensor]]]:
-    stream = Training([replace(run, model=ModelConfig(depth=1, width=1))], Store(Path())).stream
-    batches = [(x[0], y[0]) for x, y in map(stream.batch, range(200))]
-    return stream.data.inputs, stream.data.classes, batches
-
-
-def race(contestants: dict[str, Step], steps: int, repeats: int) -> dict[str, list[float]]:
-    """Seconds a step of each contestant, in alternating rounds."""
-    times: dict[str, list[float]] = {name: [] for name in contestants}
-    for step in contestants.values():
-        for _ in range(max(3, steps // 10)):
-            step()
-    for _ in range(repeats):
-        for name, step in contestants.items():
-            began = time.perf_counter()
-            for _ in range(steps):
-                step()
-            times[name].append((time.perf_counter() - began) / steps)
-    return times
-
-
-def show(title: str, over: list[float], under: list[float], accepted: str, scale: float = 1.0) -> None:
-    ratios = sorted(scale * a / b for a, b in zip(over, under, strict=True))
-    low, high = ratios[len(ratios) // 4], ratios[-1 - len(ratios) // 4]
-    print(
-        f"{title:58s} {statistics.median(ratios):6.2f}x  [{low:.2f}, {high:.2f}]  {accepted:12s}"
-        f" {1e3 * statistics.median(over):8.2f} / {1e3 * statistics.median(under):.2f} ms",
-        flush=True,
-    )
 
 
 def network(depth: int, width: int, batch: int, data: str, **probe: object) -> Run:
@@ -87,74 +36,150 @@ def network(depth: int, width: int, batch: int, data: str, **probe: object) -> R
         data=DataConfig(name=data, batch_size=batch),
         model=ModelConfig(depth=depth, width=width),
         optim=OptimConfig(lr=0.01),
-        probe=ProbeConfig(**({"every": "never"} | probe)),  # type: ignore[arg-type]
+        probe=ProbeConfig(**({"every": "never", "histograms": "never", "spectra": "never"} | probe)),
         eval=EvalConfig(every="never"),
     )
 
 
-def training_speed(repeats: int, folder: Path) -> None:
-    print("updates a second, a member, against the plain loop")
-    for depth, width, batch, members, data, steps, accepted in (
-        (5, 1000, 10, 1, "shapeset", 100, ">= 2 (1.7)"),
-        (20, 64, 64, 32, "digits", 50, ">= 4"),
-        (20, 256, 128, 8, "digits", 20, ">= 1.3"),
-    ):
-        run = network(depth, width, batch, data)
-        times = race({"plain": plain_loop(run), "vgexp": stacked(run, members, folder)}, steps, repeats)
-        title = f"  {depth} x {width}, batch {batch}, M = {members}"
-        show(title, times["plain"], times["vgexp"], accepted, scale=members)
+def plain(run: Run) -> Step:
+    """What one writes by hand: nn.Linear, torch.optim.SGD, batches in memory."""
+    stream = Stream(run.data, [0], torch.float32, torch.device("cpu"))
+    batches = [(x[0], y[0]) for x, y in map(stream.batch, range(200))]
+    sizes = [stream.data.inputs, *[run.model.width] * run.model.depth]
+    hidden = [module for i, o in pairwise(sizes) for module in (nn.Linear(i, o), nn.Tanh())]
+    model = nn.Sequential(*hidden, nn.Linear(sizes[-1], stream.data.classes))
+    optimizer = torch.optim.SGD(model.parameters(), lr=run.optim.lr)
+    taken = 0
+
+    def step() -> None:
+        nonlocal taken
+        x, y = batches[taken % len(batches)]
+        optimizer.zero_grad()
+        nn.functional.cross_entropy(model(x), y).backward()
+        optimizer.step()
+        taken += 1
+
+    return step
 
 
-def recording_cost(repeats: int, folder: Path) -> None:
-    print("recording against not recording, a step")
-    for depth, width, batch, members, data, steps, accepted in (
-        (20, 128, 64, 1, "digits", 100, "<= 1.25"),
-        (20, 128, 64, 8, "digits", 20, "<= 1.25"),
-        (5, 1000, 10, 1, "shapeset", 50, "<= 1.9"),
-    ):
-        silent = network(depth, width, batch, data)
-        tiers = {
-            "light every step": network(depth, width, batch, data, every=1),
-            "full every step": network(
-                depth, width, batch, data, every=1, tier="full", histograms="never", spectra="never"
-            ),
-        }
-        contestants = {"silent": stacked(silent, members, folder)}
-        contestants |= {name: stacked(run, members, folder) for name, run in tiers.items()}
-        times = race(contestants, steps, repeats)
-        for name in tiers:
-            title = f"  {depth} x {width}, batch {batch}, M = {members}: {name}"
-            show(title, times[name], times["silent"], accepted if name.startswith("light") else "reported")
+def stacked(run: Run, members: int) -> Step:
+    """The step that `vgexp train` takes, batches from memory as well."""
+    runs = [replace(run, optim=replace(run.optim, lr=0.01 + 1e-4 * m)) for m in range(members)]
+    training = Training(runs, Store(Path(TemporaryDirectory().name)))
+    batches = [training.stream.batch(step) for step in range(200)]
+    training.stream.batch = lambda step: batches[step % len(batches)]
+    return training.observe_and_update
 
 
-def default_schedule(repeats: int, folder: Path) -> None:
-    """Whole short trainings, since the default schedule is dense at their beginning."""
-    print("the default schedule against no recording, 1000 steps and 1 member, evaluation excluded")
-    for depth, width, batch, data in ((20, 128, 64, "digits"), (5, 1000, 10, "shapeset")):
-        times: dict[str, list[float]] = {"never": [], "log": []}
-        for _ in range(repeats):
-            for every in times:
-                run = replace(network(depth, width, batch, data, every=every), steps=1000)
-                step = stacked(run, 1, folder)
-                began = time.perf_counter()
-                for _ in range(1001):
-                    step()
-                times[every].append(time.perf_counter() - began)
-        show(f"  {depth} x {width}, batch {batch}", times["log"], times["never"], "<= 1.02", scale=1)
+def work(spec: dict[str, object]) -> None:
+    """A contestant: takes as many steps as each line of stdin asks for, and answers with the seconds."""
+    torch.set_num_threads(int(str(spec["threads"])))
+    run, members = network(**spec["network"]), int(str(spec["members"]))  # type: ignore[arg-type]
+    if "steps" in spec:
+        run = replace(run, steps=int(str(spec["steps"])))
+    make = (lambda: stacked(run, members)) if members else (lambda: plain(run))
+    step = make()
+    for line in sys.stdin:
+        if "steps" in spec:
+            step = make()  # a training has a beginning, where the default schedule is dense
+        began = time.perf_counter()
+        for _ in range(int(line)):
+            step()
+        print(time.perf_counter() - began, flush=True)
+
+
+def race(contestants: dict[str, dict[str, object]], steps: int, repeats: int) -> dict[str, list[float]]:
+    """Seconds a step of each contestant, round by round."""
+    workers = {
+        name: subprocess.Popen(
+            [sys.executable, __file__, "--work", json.dumps(spec)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        for name, spec in contestants.items()
+    }
+    times: dict[str, list[float]] = {name: [] for name in contestants}
+    for round_ in range(repeats + 1):
+        for name, worker in workers.items():
+            assert worker.stdin and worker.stdout
+            worker.stdin.write(f"{steps}\n")
+            worker.stdin.flush()
+            seconds = float(worker.stdout.readline()) / steps
+            if round_:  # the first round warms up
+                times[name].append(seconds)
+    for worker in workers.values():
+        worker.communicate()
+    return times
+
+
+def show(title: str, over: list[float], under: list[float], accepted: str, scale: float = 1.0) -> None:
+    ratios = sorted(scale * a / b for a, b in zip(over, under, strict=True))
+    middle = f"[{ratios[len(ratios) // 4]:.2f}, {ratios[-1 - len(ratios) // 4]:.2f}]"
+    milliseconds = f"{1e3 * statistics.median(over):.2f} / {1e3 * statistics.median(under):.2f} ms"
+    print(f"| {title} | {statistics.median(ratios):.2f} {middle} | {accepted} | {milliseconds} |", flush=True)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--threads", type=int, nargs="+", default=[1, 2])
-    parser.add_argument("--repeats", type=int, default=7)
+    parser.add_argument("--repeats", type=int, default=9)
+    parser.add_argument("--only", default="", help="training, recording or schedule")
+    parser.add_argument("--work", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
-    with TemporaryDirectory() as folder:
-        for threads in arguments.threads:
-            torch.set_num_threads(threads)
-            print(f"\n{threads} thread{'s' * (threads > 1)}, torch {torch.__version__}")
-            training_speed(arguments.repeats, Path(folder))
-            recording_cost(arguments.repeats, Path(folder))
-            default_schedule(max(3, arguments.repeats // 2), Path(folder))
+    if arguments.work:
+        work(json.loads(arguments.work))
+        return
+    for threads in arguments.threads:
+        print(f"\n{threads} thread{'s' * (threads > 1)}, torch {torch.__version__}\n")
+        print("| what | ratio [middle half] | wanted | over / under |\n| --- | --- | --- | --- |")
+        for section in (training, recording, default_schedule):
+            if arguments.only in section.__name__:
+                section(threads, arguments.repeats)
+
+
+def training(threads: int, repeats: int) -> None:
+    """Updates a second and member of vgexp over those of the plain loop."""
+    for depth, width, batch, members, data, steps, accepted in (
+        (5, 1000, 10, 1, "shapeset", 60, ">= 2" if threads == 1 else ">= 1.7"),
+        (20, 64, 64, 32, "digits", 40, ">= 4"),
+        (20, 256, 128, 8, "digits", 15, ">= 1.3"),
+    ):
+        spec = {"network": {"depth": depth, "width": width, "batch": batch, "data": data}, "threads": threads}
+        times = race({"plain": spec | {"members": 0}, "vgexp": spec | {"members": members}}, steps, repeats)
+        title = f"speed, {depth} x {width}, batch {batch}, M = {members}: plain loop / vgexp, a member"
+        show(title, times["plain"], times["vgexp"], accepted, scale=members)
+
+
+def recording(threads: int, repeats: int) -> None:
+    """A step with every quantity of a tier over a step without."""
+    for depth, width, batch, members, data, steps, accepted in (
+        (20, 128, 64, 1, "digits", 80, "<= 1.25"),
+        (20, 128, 64, 8, "digits", 20, "<= 1.25"),
+        (5, 1000, 10, 1, "shapeset", 40, "<= 1.9"),
+    ):
+        shape = {"depth": depth, "width": width, "batch": batch, "data": data}
+        tiers = {"silent": {}, "light": {"every": 1}, "full": {"every": 1, "tier": "full"}}
+        specs = {
+            tier: {"network": shape | probe, "threads": threads, "members": members} for tier, probe in tiers.items()
+        }
+        times = race(specs, steps, repeats)
+        for tier, wanted in (("light", accepted), ("full", "reported")):
+            title = f"{tier} tier every step, {depth} x {width}, batch {batch}, M = {members}: recording / not"
+            show(title, times[tier], times["silent"], wanted)
+
+
+def default_schedule(threads: int, repeats: int) -> None:
+    """Whole trainings of 1000 steps, evaluation excluded."""
+    for depth, width, batch, data in ((20, 128, 64, "digits"), (5, 1000, 10, "shapeset")):
+        shape = {"depth": depth, "width": width, "batch": batch, "data": data}
+        specs = {
+            every: {"network": shape | {"every": every}, "threads": threads, "members": 1, "steps": 1000}
+            for every in ("never", "log")
+        }
+        times = race(specs, 1001, max(3, repeats // 2))
+        title = f"default schedule, {depth} x {width}, batch {batch}, 1000 steps: recording / not"
+        show(title, times["log"], times["never"], "<= 1.02")
 
 
 if __name__ == "__main__":

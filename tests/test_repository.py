@@ -9,7 +9,7 @@ import vgexp
 CHECKOUT = Path(__file__).parent.parent
 
 FLOORS = (
-    "seeds schedules",
+    "seeds schedules norms",
     "analysis activations initializers layers losses config shapeset provenance progress",
     "quantities datasets",
     "optimizers models theory store sweep",

@@ -133,7 +133,9 @@ def draw_profile(
         ax.errorbar(layers, points, [below, above], fmt=marker, color=color, label=name, elinewidth=0.8)
         name = "_"  # one legend entry a group
         if step == 0:
-            expected = theory.expected(from_row({str(key): value for key, value in members.sort_values("seed").iloc[0].items()}))
+            expected = theory.expected(
+                from_row({str(key): value for key, value in members.sort_values("seed").iloc[0].items()})
+            )
             if column in expected:
                 ax.plot(layers, expected[column].to_numpy()[:depth], color=color, linewidth=1)
 

@@ -16,6 +16,8 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
+from vgexp.norms import norm
+
 THIN = 8
 """A batch is thin when B <= min(I, O) / THIN: then a rank-B update costs less than an I x O gradient."""
 
@@ -59,23 +61,20 @@ class WeightGradient:
         else:
             target_MIO.addcmul_(self._sum_MIO, scale_M11)
 
-    @cached_property
-    def rms_M(self) -> Tensor:
-        """rms(dW) in float64, where its square neither underflows nor overflows.
+    def norm_M(self) -> Tensor:
+        """||dW||, without under- or overflow of its square.
 
-        Thin: ||h^T dz||^2 = sum over examples b, b' of (h_b . h_b') (dz_b . dz_b').
+        Thin, in float64: ||h^T dz||^2 = sum over examples b, b' of (h_b . h_b') (dz_b . dz_b').
         """
-        if self.thin:
-            h_MBI, dz_MBO = self.h_MBI.double(), self.dz_MBO.double()
-            gram_MBB = torch.bmm(h_MBI, h_MBI.transpose(1, 2)) * torch.bmm(dz_MBO, dz_MBO.transpose(1, 2))
-            norm_M = gram_MBB.sum((1, 2)).clamp(min=0).sqrt()
-        else:
-            norm_M = torch.linalg.vector_norm(self._sum_MIO, dim=(1, 2), dtype=torch.float64)
-        return norm_M / (self.batch_size * (self.h_MBI.shape[2] * self.dz_MBO.shape[2]) ** 0.5)
+        if not self.thin:
+            return norm(self._sum_MIO) / self.batch_size
+        h_MBI, dz_MBO = self.h_MBI.double(), self.dz_MBO.double()
+        gram_MBB = torch.bmm(h_MBI, h_MBI.transpose(1, 2)) * torch.bmm(dz_MBO, dz_MBO.transpose(1, 2))
+        return gram_MBB.sum((1, 2)).clamp(min=0).sqrt() / self.batch_size
 
 
 class Observer(Protocol):
-    """Who looks at one pass. Each call must reduce what it sees at once: tensors are overwritten later."""
+    """Who looks at one pass. Weights and scratch buffers must be reduced at once: they are overwritten."""
 
     def forward(self, layer: "Linear", z_MBO: Tensor, h_MBO: Tensor | None) -> None:
         """The layer's preactivation, and its activation (None at the readout)."""

@@ -1,7 +1,7 @@
 """Optimisers that update one layer during its backward pass, with one set of numbers a member.
 
 torch.optim refuses a vector of learning rates and needs all gradients to live at once. Each optimiser here is
-called as `update(layer, gradient)`; `change` says how large the update that it is about to make will be.
+called as `update(layer, gradient)`; `direction_norm` says how large the coming update will be.
 
 Legend: M members, I fan-in, O fan-out.
 """
@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, zeros_like
 
 from vgexp.layers import Linear, WeightGradient
-from vgexp.quantities import rms
+from vgexp.norms import norm
 
 State = dict[str, Tensor]
 
@@ -44,9 +44,9 @@ class Sgd:
         gradient.add_to_(layer.weight_MIO, self.descent_per_batch)
         layer.bias_M1O.addcmul_(gradient.bias_sum_M1O, self.descent_per_batch)
 
-    def change(self, layer: Linear, gradient: WeightGradient) -> Tensor:
-        """rms of the coming change of the weights, (M,)."""
-        return self.exact["lr"].flatten().abs() * gradient.rms_M
+    def direction_norm(self, layer: Linear, gradient: WeightGradient) -> Tensor | None:
+        """Norm of what the coming update will be lr times of, (M,); None where that is dW itself."""
+        return None
 
     def advance(self) -> None:
         """Called once a step, before the backward pass."""
@@ -64,9 +64,9 @@ class Momentum(Sgd):
         state["v_bias"].mul_(momentum).addcmul_(gradient.bias_sum_M1O, self.per_batch)
         layer.bias_M1O.addcmul_(state["v_bias"], self.descent)
 
-    def change(self, layer: Linear, gradient: WeightGradient) -> Tensor:
+    def direction_norm(self, layer: Linear, gradient: WeightGradient) -> Tensor:
         v = self.state[layer.index]["v_weight"] * self.numbers["momentum"] + gradient.weight_MIO
-        return self.exact["lr"].flatten().abs() * rms(v)
+        return norm(v)
 
 
 class Adam(Sgd):
@@ -93,11 +93,11 @@ class Adam(Sgd):
             v.mul_(self.numbers["beta2"]).add_((1 - self.numbers["beta2"]) * dw * dw)
             parameter.addcmul_(self._direction(m, v), self.descent)
 
-    def change(self, layer: Linear, gradient: WeightGradient) -> Tensor:
+    def direction_norm(self, layer: Linear, gradient: WeightGradient) -> Tensor:
         state, dw = self.state[layer.index], gradient.weight_MIO
         m = state["m_weight"].lerp(dw, 1 - self.numbers["beta1"])
         v = state["v_weight"] * self.numbers["beta2"] + (1 - self.numbers["beta2"]) * dw * dw
-        return self.exact["lr"].flatten().abs() * rms(self._direction(m, v))
+        return norm(self._direction(m, v))
 
     def _direction(self, m: Tensor, v: Tensor) -> Tensor:
         m_hat = m / (1 - self.exact["beta1"] ** self.step).to(m.dtype)

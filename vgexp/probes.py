@@ -9,7 +9,6 @@ Legend: M members, B batch, I fan-in, O fan-out.
 """
 
 import time
-from collections.abc import Iterable
 
 import torch
 from torch import Tensor
@@ -19,13 +18,19 @@ from vgexp.config import Run
 from vgexp.layers import Linear, WeightGradient
 from vgexp.models import Plain
 from vgexp.optimizers import Sgd
-from vgexp.quantities import QUANTITIES, SAFE, histogram, rms
+from vgexp.quantities import QUANTITIES, Quantity, histogram
 from vgexp.schedules import schedule
 
 SIGNALS = frozenset({"z", "h", "slope", "dz"})
 """Tensors that have a row an example; `probe.on=monitor` reads them off the monitoring examples."""
+EVERYTHING = SIGNALS | {"dw"}
+HISTOGRAMS = ("h", "dz", "dw")
+SMALL = 2**14
+"""Entries of a signal up to which stacking costs less than an operation of its own."""
 Label = tuple[str, int]
 """A column and a layer."""
+Block = tuple[list[Label], Tensor]
+"""K labels and their values (K, M)."""
 
 
 class Clock:
@@ -55,40 +60,43 @@ class Clock:
 
 
 class Observation:
-    """One look at one step: an `Observer` that reduces what it sees to one number a quantity, layer and
-    member."""
+    """One look at one step: an `Observer` that reduces what it sees to one number a quantity, layer and member.
 
-    def __init__(self, step: int, probe: "Probe", tensors: Iterable[str], device: torch.device) -> None:
+    Small signals are copied into a buffer and reduced when the pass is over, layers of one shape in one operation.
+    """
+
+    def __init__(self, step: int, probe: "Probe", device: torch.device) -> None:
         self.step, self._probe = step, probe
-        self.tensors = frozenset(tensors)
-        self.values: dict[Label, Tensor] = {}
+        self.tensors = EVERYTHING
+        self.blocks: list[Block] = []
         self.histograms: dict[Label, tuple[Tensor, Tensor]] = {}
         self.spectra: dict[int, Tensor] = {}
+        self._small: dict[tuple[str, torch.Size], list[int]] = {}
+        self._values: dict[Label, Tensor] = {}
         self._histograms, self._spectra = probe.histograms(step), probe.spectra(step)
         self.clock = Clock(device) if probe.tier == "cost" else None
 
     def forward(self, layer: Linear, z_MBO: Tensor, h_MBO: Tensor | None) -> None:
         self._mark("forward_ms", layer)
         z_MBO = z_MBO.detach()
-        self._measure("z", layer, z_MBO)
+        self._signal("z", layer, z_MBO)
         if h_MBO is not None:
-            h_MBO = h_MBO.detach()
-            self._measure("h", layer, h_MBO)
-            self._distribution("h", layer, h_MBO)
+            self._signal("h", layer, h_MBO.detach())
             phi = self._probe.phi
             if self._probe.of["slope"]:
-                self._measure("slope", layer, phi.slope(z_MBO) / phi.max_slope)
+                self._signal("slope", layer, phi.slope(z_MBO) / phi.max_slope)
             if self._spectra and layer.index > 1 and "h" in self.tensors:
                 self.spectra[layer.index] = jacobian_spectrum(layer, phi, z_MBO)
         self._mark(None, layer)
 
     def backward(self, layer: Linear, gradient: WeightGradient) -> None:
         self._mark("backward_ms", layer)
-        self._measure("dz", layer, gradient.dz_MBO)
-        self._distribution("dz", layer, gradient.dz_MBO)
-        self._measure("dw", layer, gradient)
+        self._signal("dz", layer, gradient.dz_MBO)
         if "dw" in self.tensors:
-            self.values["update_rms", layer.index] = self._probe.change(layer, gradient)
+            self._reduce("dw", layer, gradient)
+            direction_M = self._probe.optimizer.direction_norm(layer, gradient)
+            if direction_M is not None:
+                self._values["direction_norm", layer.index] = direction_M
             if self._histograms:
                 self._distribution("dw", layer, gradient.weight_MIO)
         self._mark(None, layer)
@@ -97,23 +105,43 @@ class Observation:
         self._mark("backward_ms", layer)
 
     def weights(self, layers: list[Linear]) -> None:
-        """Measures the weights, before the pass; those that a float32 norm cannot tell, again in float64."""
+        """Measures the weights, before the pass updates them."""
         for layer in layers:
-            self._measure("w", layer, layer.weight_MIO.detach())
-        low, high = SAFE
-        rms_LM = torch.stack([self.values["w_rms", layer.index] for layer in layers])
-        trusted = ((rms_LM > low) & (rms_LM < high)).all(1).tolist()
-        for layer, trust in zip(layers, trusted, strict=True):
-            if not trust:
-                self.values["w_rms", layer.index] = rms(layer.weight_MIO.detach())
+            self._reduce("w", layer, layer.weight_MIO.detach())
 
-    def _measure(self, of: str, layer: Linear, tensor: Tensor | WeightGradient) -> None:
-        if of in self.tensors:
-            for name in self._probe.of[of]:
-                self.values[name, layer.index] = QUANTITIES[name].measure(tensor)
+    def settle(self) -> list[Block]:
+        """All that was measured. Small signals are reduced here, layers of one shape at once."""
+        for (of, shape), layers in self._small.items():
+            x_LMBN = self._probe.buffer(of, shape)[: len(layers)]
+            for name, quantity in self._probe.of[of]:
+                self.blocks.append(([(name, layer) for layer in layers], quantity.measure(x_LMBN).double()))
+        if self._values:
+            self.blocks.append((list(self._values), torch.stack(list(self._values.values()))))
+        self._small, self._values = {}, {}
+        return self.blocks
+
+    def grad_norm(self) -> Tensor:
+        """Norm of the batch's gradient over the weights of all layers, (M,); before it is settled."""
+        norms = [value_M.double() for (name, _), value_M in self._values.items() if name == "dw_norm"]
+        return torch.linalg.vector_norm(torch.stack(norms), dim=0)
+
+    def _signal(self, of: str, layer: Linear, x_MBN: Tensor) -> None:
+        if of not in self.tensors:
+            return
+        if x_MBN.numel() <= SMALL:
+            seen = self._small.setdefault((of, x_MBN.shape), [])
+            self._probe.buffer(of, x_MBN.shape)[len(seen)].copy_(x_MBN)
+            seen.append(layer.index)
+        else:
+            self._reduce(of, layer, x_MBN)
+        self._distribution(of, layer, x_MBN)
+
+    def _reduce(self, of: str, layer: Linear, tensor: Tensor | WeightGradient) -> None:
+        for name, quantity in self._probe.of[of]:
+            self._values[name, layer.index] = quantity.measure(tensor)
 
     def _distribution(self, of: str, layer: Linear, tensor: Tensor) -> None:
-        if self._histograms and of in self.tensors:
+        if self._histograms and of in HISTOGRAMS:
             self.histograms[of, layer.index] = histogram(tensor)
 
     def _mark(self, column: str | None, layer: Linear) -> None:
@@ -125,22 +153,30 @@ class Probe:
     """What to record of one stack, and when."""
 
     def __init__(self, run: Run, network: Plain, optimizer: Sgd) -> None:
-        self.network, self.phi, self.change = network, network.phi, optimizer.change
+        self.network, self.phi, self.optimizer = network, network.phi, optimizer
         self.tier, self.on = run.probe.tier, run.probe.on
+        self._buffers: dict[tuple[str, torch.Size], Tensor] = {}
         self.due = schedule(run.probe.every, run.steps)
         lists = self.tier == "full"
         self.histograms = schedule(run.probe.histograms if lists else "never", run.steps)
         self.spectra = schedule(run.probe.spectra if lists else "never", run.steps)
-        self.of: dict[str, list[str]] = {of: [] for of in (*SIGNALS, "w", "dw")}
+        self.of: dict[str, list[tuple[str, Quantity]]] = {of: [] for of in (*EVERYTHING, "w")}
         for name, quantity in QUANTITIES.items():
             defined = not (name == "saturation" and self.phi.piecewise_linear)
             if self.tier in quantity.tiers and defined:
-                self.of[quantity.of].append(name)
+                self.of[quantity.of].append((name, quantity))
+
+    def buffer(self, of: str, shape: torch.Size) -> Tensor:
+        """Room for one signal of all layers, kept from step to step: fresh memory costs more than the copy."""
+        if (of, shape) not in self._buffers:
+            weight_MIO = self.network.layers[0].weight_MIO
+            self._buffers[of, shape] = weight_MIO.new_empty((len(self.network.layers), *shape), requires_grad=False)
+        return self._buffers[of, shape]
 
     def observe(self, step: int) -> Observation:
         """An observation of this step, the weights already measured."""
         weight_MIO = self.network.layers[0].weight_MIO
-        observation = Observation(step, self, {*SIGNALS, "w", "dw"}, weight_MIO.device)
+        observation = Observation(step, self, weight_MIO.device)
         observation.weights(self.network.layers)
         return observation
 

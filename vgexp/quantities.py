@@ -1,11 +1,8 @@
 """Quantities: what is measured of a tensor, one number a member.
 
-A quantity is a function `tensor -> (M,)` over everything but the member axis. None of them waits for the
-device, and none of them under- or overflows: the float32 norm of a gradient is exactly 0 once its entries
-fall below 1e-23, because the square underflows, although the gradient is alive. Hence float64 for whatever is
-small, and for weights float32 with the exact value taken where that is not to be trusted (`SAFE`).
+A quantity is a function `tensor -> (..., M)` over the last two axes, free of under- and overflow (see norms).
 
-Legend: M members, B batch, N units, P and Q any.
+Legend: M members, B batch, N units, P and Q any; ... layers of one shape, stacked.
 """
 
 from collections.abc import Callable
@@ -15,67 +12,69 @@ import torch
 from torch import Tensor
 
 from vgexp.layers import WeightGradient
+from vgexp.norms import norm
 
 SATURATED = 0.04
 """A unit is saturated on an example where |phi'| is below this fraction of its maximum."""
-SAFE = (1e-12, 1e12)
-"""The range of a float32 rms outside which it is computed again in float64."""
+CANCELLED = 1e-2
+"""A variance below this fraction of the mean square has lost two digits or more to the difference."""
 TIERS = ("light", "full", "cost")
 
 
 def rms(x_MPQ: Tensor) -> Tensor:
-    """Root mean square, accumulated in float64."""
-    return torch.linalg.vector_norm(x_MPQ, dim=(1, 2), dtype=torch.float64) / _size(x_MPQ) ** 0.5
-
-
-def fast_rms(x_MPQ: Tensor) -> Tensor:
-    """Root mean square in the tensor's own type: for weights, where a float64 copy would cost 17 times
-    more."""
-    return torch.linalg.vector_norm(x_MPQ, dim=(1, 2)).double() / _size(x_MPQ) ** 0.5
+    """Root mean square."""
+    return norm(x_MPQ) / (x_MPQ.shape[-2] * x_MPQ.shape[-1]) ** 0.5
 
 
 def mean(x_MPQ: Tensor) -> Tensor:
-    return x_MPQ.mean((1, 2)).double()
+    return x_MPQ.mean((-2, -1))
 
 
 def std(x_MPQ: Tensor) -> Tensor:
-    """Standard deviation about the member's mean, subtracted first: sigmoids have a mean a thousand times
-    it."""
-    return rms(x_MPQ - x_MPQ.mean((1, 2), keepdim=True))
+    """Standard deviation about the member's mean.
+
+    As sqrt(rms^2 - mean^2), which needs no copy of the tensor; where that difference cancels (a saturated sigmoid has a
+    mean a thousand times its deviation), with the mean subtracted first.
+    """
+    square = rms(x_MPQ).double() ** 2
+    variance = square - mean(x_MPQ).double() ** 2
+    if not x_MPQ.is_cuda and bool((variance > CANCELLED * square).all()):
+        return variance.sqrt()
+    return rms(x_MPQ - x_MPQ.mean((-2, -1), keepdim=True))
 
 
 def percentile(p: float) -> Callable[[Tensor], Tensor]:
     """The p-th percentile of the signed values, the nearest one that occurs."""
 
     def quantity(x_MPQ: Tensor) -> Tensor:
-        k = 1 + round(p / 100 * (_size(x_MPQ) - 1))
-        return x_MPQ.flatten(1).kthvalue(k, dim=1).values.double()
+        k = 1 + round(p / 100 * (x_MPQ.shape[-2] * x_MPQ.shape[-1] - 1))
+        return x_MPQ.flatten(-2).kthvalue(k, dim=-1).values
 
     return quantity
 
 
 def saturation(slope_MBN: Tensor) -> Tensor:
     """Fraction of entries with |phi'| below 4 % of its maximum; `slope` is phi' / max |phi'|."""
-    return (slope_MBN.abs() < SATURATED).double().mean((1, 2))
+    return (slope_MBN.abs() < SATURATED).double().mean((-2, -1))
 
 
 def dead(slope_MBN: Tensor) -> Tensor:
     """Fraction of units with phi' = 0 on every example."""
-    return (slope_MBN == 0).all(1).double().mean(1)
+    return (slope_MBN == 0).all(-2).double().mean(-1)
 
 
 def largest(x_MPQ: Tensor) -> Tensor:
     """The largest absolute value."""
-    return torch.linalg.vector_norm(x_MPQ, ord=torch.inf, dim=(1, 2)).double()
+    return torch.linalg.vector_norm(x_MPQ, ord=torch.inf, dim=(-2, -1))
 
 
-def gradient_rms(gradient: WeightGradient) -> Tensor:
-    return gradient.rms_M
+def gradient_norm(gradient: WeightGradient) -> Tensor:
+    return gradient.norm_M()
 
 
 @dataclass(frozen=True)
 class Quantity:
-    """One column of the `layers` table."""
+    """What is measured of one tensor: a column of the `layers` table, or (a norm) what makes one."""
 
     of: str
     """The tensor: `z`, `h`, `slope` (phi' over its maximum), `dz`, `w`, or `dw` (a WeightGradient)."""
@@ -92,8 +91,8 @@ QUANTITIES: dict[str, Quantity] = {
     "saturation": Quantity("slope", saturation),
     "dead": Quantity("slope", dead),
     "dz_rms": Quantity("dz", rms, TIERS),
-    "dw_rms": Quantity("dw", gradient_rms, TIERS),
-    "w_rms": Quantity("w", fast_rms, TIERS),
+    "dw_norm": Quantity("dw", gradient_norm, TIERS),
+    "w_norm": Quantity("w", norm, TIERS),
     "w_max": Quantity("w", largest),
 }
 
@@ -114,7 +113,3 @@ def histogram(x_MPQ: Tensor, bins: int = 100) -> tuple[Tensor, Tensor]:
     density_MK = torch.where(defined_M1, counts / (x_MX.shape[1] * width_M1), torch.nan)
     edges_MK = low_M1 + width_M1 * torch.arange(bins + 1, device=x_MX.device)
     return edges_MK, density_MK
-
-
-def _size(x_MPQ: Tensor) -> int:
-    return x_MPQ.shape[1] * x_MPQ.shape[2]

@@ -63,19 +63,20 @@ class Records:
         self,
         runs: Sequence[str],
         parameters: Mapping[int, int],
+        lr: Sequence[float],
         costs: Mapping[int, Mapping[str, float]],
         tables: Mapping[str, pd.DataFrame] | None = None,
     ) -> None:
         """`parameters` counts each layer's weights; `tables` is what an interrupted training left behind."""
         self.runs, self._parameters, self._costs = list(runs), dict(parameters), costs
+        self._lr = np.asarray(lr)
         self._frames = {name: [frame] for name, frame in (tables or {}).items()}
         self._blocks: list[tuple[int, list[tuple[str, int]], Tensor]] = []
         self._steps: list[tuple[int, dict[str, Tensor]]] = []
 
     def observe(self, observation: Observation) -> None:
         """Keeps an observation: its numbers stay on the device until `tables` is asked for."""
-        labels = list(observation.values)
-        self._blocks.append((observation.step, labels, torch.stack(list(observation.values.values()))))
+        self._blocks += [(observation.step, labels, values_KM) for labels, values_KM in observation.settle()]
         members = len(self.runs)
         if observation.clock is not None:
             booked = observation.clock.milliseconds()
@@ -129,9 +130,13 @@ class Records:
     def _derive(self, columns: dict[str, np.ndarray], layers: list[int]) -> None:
         if "h_std" in columns:
             columns["h_rms"] = np.hypot(columns["h_mean"], columns["h_std"])
-        if "update_rms" in columns:
+        if "w_norm" in columns:
+            size_L1 = np.sqrt([[self._parameters[layer]] for layer in layers])
+            direction = columns.pop("direction_norm", columns["dw_norm"])
             with np.errstate(invalid="ignore", divide="ignore"):  # a diverged member: inf / inf
-                columns["update_ratio"] = columns.pop("update_rms") / columns["w_rms"]
+                columns["update_ratio"] = self._lr * direction / columns["w_norm"]
+            columns["w_rms"] = columns.pop("w_norm") / size_L1
+            columns["dw_rms"] = columns.pop("dw_norm") / size_L1
         for i, layer in enumerate(layers):
             for name, value in self._costs.get(layer, {}).items():
                 shape = columns["z_rms"].shape
@@ -175,9 +180,3 @@ class Records:
                     for m, run in enumerate(self.runs)
                 )
             )
-
-    def grad_rms(self, observation: Observation) -> Tensor:
-        """rms over the weights of all layers of the batch's gradient, (M,)."""
-        total = sum(self._parameters.values())
-        squares = [observation.values["dw_rms", layer] ** 2 * count for layer, count in self._parameters.items()]
-        return (torch.stack(squares).sum(0) / total).sqrt()

@@ -57,7 +57,9 @@ class Training:
         self.step, self.seconds, self.started = 0, 0.0, time.time()
         tables = self._resume()
         parameters = {layer.index: layer.weight_MIO[0].numel() for layer in self.network.layers}
-        self.records = Records([identity(run) for run in runs], parameters, self._costs(), tables)
+        self.parameters = sum(parameters.values())
+        lr = [run.optim.lr for run in runs]
+        self.records = Records([identity(run) for run in runs], parameters, lr, self._costs(), tables)
 
     def observe_and_update(self) -> Tensor:
         """One step: the batch's loss (M,). The last step is observed only."""
@@ -75,9 +77,9 @@ class Training:
         self.diverged_at_M = torch.where(fresh_M, step, self.diverged_at_M)
         measured = {}
         if observation is not None:
-            self.records.observe(observation)
             measured |= {"train_loss": loss_M, "train_error": error(z_MBC, y_MB)}
-            measured["grad_rms"] = self.records.grad_rms(observation)
+            measured["grad_rms"] = observation.grad_norm() / self.parameters**0.5
+            self.records.observe(observation)
         if self.evaluated(step):
             measured |= self.evaluate()
         if measured:
