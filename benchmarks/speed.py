@@ -18,19 +18,19 @@ from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import torch
 from torch import nn
 
 from vgexp.config import DataConfig, EvalConfig, ModelConfig, OptimConfig, ProbeConfig, Run
-from vgexp.datasets import Stream
 from vgexp.store import Store
 from vgexp.train import Training
 
 Step = Callable[[], object]
 
 
-def network(depth: int, width: int, batch: int, data: str, **probe: object) -> Run:
+def network(depth: int, width: int, batch: int, data: str, **probe: Any) -> Run:
     return Run(
         steps=10**9,
         data=DataConfig(name=data, batch_size=batch),
@@ -41,13 +41,17 @@ def network(depth: int, width: int, batch: int, data: str, **probe: object) -> R
     )
 
 
-def plain(run: Run) -> Step:
-    """What one writes by hand: nn.Linear, torch.optim.SGD, batches in memory."""
-    stream = Stream(run.data, [0], torch.float32, torch.device("cpu"))
-    batches = [(x[0], y[0]) for x, y in map(stream.batch, range(200))]
-    sizes = [stream.data.inputs, *[run.model.width] * run.model.depth]
+def plain(run: Run, warm: bool) -> Step:
+    """What one writes by hand in a script of its own: nn.Linear, torch.optim.SGD, batches in memory."""
+    inputs, classes = {"shapeset": (1024, 9), "digits": (64, 10)}[run.data.name]
+    size = run.data.batch_size
+    batches = [(torch.rand(size, inputs), torch.randint(classes, (size,))) for _ in range(200)]
+    if warm:  # buffers of tens of megabytes, once freed, teach glibc to keep memory
+        for _ in range(3):
+            torch.rand(4 * 2**20)
+    sizes = [inputs, *[run.model.width] * run.model.depth]
     hidden = [module for i, o in pairwise(sizes) for module in (nn.Linear(i, o), nn.Tanh())]
-    model = nn.Sequential(*hidden, nn.Linear(sizes[-1], stream.data.classes))
+    model = nn.Sequential(*hidden, nn.Linear(sizes[-1], classes))
     optimizer = torch.optim.SGD(model.parameters(), lr=run.optim.lr)
     taken = 0
 
@@ -71,13 +75,13 @@ def stacked(run: Run, members: int) -> Step:
     return training.observe_and_update
 
 
-def work(spec: dict[str, object]) -> None:
+def work(spec: dict[str, Any]) -> None:
     """A contestant: takes as many steps as each line of stdin asks for, and answers with the seconds."""
-    torch.set_num_threads(int(str(spec["threads"])))
-    run, members = network(**spec["network"]), int(str(spec["members"]))  # type: ignore[arg-type]
+    torch.set_num_threads(spec["threads"])
+    run, members = network(**spec["network"]), spec["members"]
     if "steps" in spec:
-        run = replace(run, steps=int(str(spec["steps"])))
-    make = (lambda: stacked(run, members)) if members else (lambda: plain(run))
+        run = replace(run, steps=spec["steps"])
+    make = (lambda: stacked(run, members)) if members else (lambda: plain(run, bool(spec.get("warm"))))
     step = make()
     for line in sys.stdin:
         if "steps" in spec:
@@ -88,7 +92,7 @@ def work(spec: dict[str, object]) -> None:
         print(time.perf_counter() - began, flush=True)
 
 
-def race(contestants: dict[str, dict[str, object]], steps: int, repeats: int) -> dict[str, list[float]]:
+def race(contestants: dict[str, dict[str, Any]], steps: int, repeats: int) -> dict[str, list[float]]:
     """Seconds a step of each contestant, round by round."""
     workers = {
         name: subprocess.Popen(
@@ -146,9 +150,12 @@ def training(threads: int, repeats: int) -> None:
         (20, 256, 128, 8, "digits", 15, ">= 1.3"),
     ):
         spec = {"network": {"depth": depth, "width": width, "batch": batch, "data": data}, "threads": threads}
-        times = race({"plain": spec | {"members": 0}, "vgexp": spec | {"members": members}}, steps, repeats)
+        contestants = {"plain": spec | {"members": 0}, "vgexp": spec | {"members": members}}
+        contestants["warm"] = spec | {"members": 0, "warm": True}
+        times = race(contestants, steps, repeats)
         title = f"speed, {depth} x {width}, batch {batch}, M = {members}: plain loop / vgexp, a member"
         show(title, times["plain"], times["vgexp"], accepted, scale=members)
+        show(f"{title}, allocator warm", times["warm"], times["vgexp"], "reported", scale=members)
 
 
 def recording(threads: int, repeats: int) -> None:
