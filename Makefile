@@ -17,7 +17,7 @@ test: .venv/installed
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/pyright --pythonpath $(BIN)/python
-	$(BIN)/pytest
+	$(BIN)/pytest -n 2
 
 bench: .venv/installed
 	$(BIN)/python benchmarks/speed.py

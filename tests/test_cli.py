@@ -120,6 +120,12 @@ def test_one_sitting(monkeypatch, capsys):
     assert "vanishing: from layer 5 down to 1 the gradient shrinks by" in capsys.readouterr().out
 
 
+def test_the_config_can_be_looked_at(monkeypatch, capsys):
+    assert vgexp_command(monkeypatch, "train", "--cfg", "job", "model.depth=7") == 0
+    assert "depth: 7" in capsys.readouterr().out
+    assert list(Path().iterdir()) == []
+
+
 def test_plot_compares_two_folders(monkeypatch, capsys):
     for name, activation in (("a", "tanh"), ("b", "relu")):
         vgexp_command(monkeypatch, "train", *QUICK, f"name={name}", f"model.activation={activation}")

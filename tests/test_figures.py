@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import vgexp
-from vgexp import figures
+from vgexp import figures, style
 
 
 @pytest.fixture
@@ -41,6 +41,6 @@ def test_log_axis_only_for_what_spans_decades(results):
 
 def test_svg_is_the_same_each_time(results, tmp_path):
     for name in ("a", "b"):
-        figures.save(figures.profiles(results).figure, tmp_path, name)
+        style.save(figures.profiles(results).figure, tmp_path, name)
     texts = [(tmp_path / f"{name}.svg").read_text() for name in ("a", "b")]
     assert re.sub(r"id=\S+", "", texts[0]) == re.sub(r"id=\S+", "", texts[1])

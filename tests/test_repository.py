@@ -11,7 +11,7 @@ CHECKOUT = Path(__file__).parent.parent
 FLOORS = (
     "seeds schedules norms",
     "analysis activations initializers layers losses config shapeset provenance progress",
-    "quantities datasets",
+    "quantities datasets style",
     "optimizers models theory store sweep",
     "probes costs claims figures",
     "records report",

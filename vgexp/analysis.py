@@ -129,11 +129,11 @@ def profile(layers: pd.DataFrame, runs: Sequence[str], column: str, step: int = 
     return at_step.pivot(index="run", columns="layer", values=column).reindex(list(runs)).to_numpy(dtype=float)
 
 
-def conditions(runs: pd.DataFrame) -> list[str]:
-    """The config columns that differ between runs, apart from the seed and from how they were watched."""
+def conditions(runs: pd.DataFrame, besides: str = "") -> list[str]:
+    """The config columns that differ between runs, `besides` one, the seed and how they were watched."""
     kinds = ("model.", "init.", "optim.", "data.")
     config = [c for c in map(str, runs) if c.startswith(kinds) or c in ("steps", "loss", "dtype", "folder")]
-    return [c for c in config if runs[c].map(str).nunique() > 1]
+    return [c for c in config if c != besides and runs[c].map(str).nunique() > 1]
 
 
 def label(condition: Sequence[tuple[str, Any]]) -> str:
@@ -153,9 +153,9 @@ def _short(value: Any) -> str:
     return f"{value:g}"
 
 
-def groups(runs: pd.DataFrame) -> dict[str, pd.DataFrame]:
-    """Runs that differ in their seed only, by a label that says what sets them apart from the others."""
-    columns = conditions(runs)
+def groups(runs: pd.DataFrame, besides: str = "") -> dict[str, pd.DataFrame]:
+    """Runs that differ in their seed only (and `besides`), by a label that says what sets them apart."""
+    columns = conditions(runs, besides)
     if not columns:
         return {label([("model.activation", row) for row in runs["model.activation"].unique()]): runs}
     grouped = runs.groupby(columns, dropna=False, sort=True)
@@ -174,7 +174,7 @@ def by_depth(runs: pd.DataFrame) -> list[tuple[int, pd.DataFrame]]:
 def fits(runs: pd.DataFrame, layers: pd.DataFrame, step: int = 0) -> pd.DataFrame:
     """One row a group of runs: the fit of dz over its hidden layers, as the report shows it."""
     rows = []
-    for name, members in groups(runs).items():
+    for name, members in groups(runs, besides="model.depth").items():
         for depth, same_depth in by_depth(members):
             dz_SL = profile(layers, list(same_depth["run"]), "dz_rms", step)
             if dz_SL.shape[1] == 0 or np.isnan(dz_SL).all():

@@ -23,6 +23,8 @@ app = typer.Typer(
     help="An instrument for the study of vanishing and exploding gradients.",
 )
 OVERRIDES = {"allow_extra_args": True, "ignore_unknown_options": True}
+LOOKS = {"--cfg", "-c", "--info", "-i"}
+"""Hydra's flags that show the config and run nothing."""
 Folders = Annotated[list[Path], typer.Argument(help="Results folders.")]
 Folder = Annotated[Path, typer.Argument(help="A results folder.")]
 
@@ -42,10 +44,9 @@ def options(
 def train(context: typer.Context) -> None:
     """Trains networks and records every layer.
 
-    Choices with commas or `range(...)` need `-m`; those of members (seed, init.*, numbers of optim.*) train
-    together in one stack, the others become jobs for any Hydra launcher. What is done already is not computed
-    again; after an interruption type the same command. All fields and their defaults: `vgexp train --cfg
-    job`.
+    Choices with commas or `range(...)` need `-m`. Those of members (`seed`, `init.*`, the numbers of `optim.*`) train
+    together in one stack, the others become jobs for any Hydra launcher. What is done already is not computed again;
+    after an interruption type the same command. `vgexp train --cfg job` shows all fields and their defaults.
 
         vgexp train data=digits model.depth=20 model.width=64 model.activation=sigmoid steps=500
 
@@ -57,13 +58,13 @@ def train(context: typer.Context) -> None:
 
     many = [flag for flag in ("-m", "--multirun") if flag in context.args]
     overrides = [text for text in context.args if text not in ("-m", "--multirun")]
-    fields = [text for text in overrides if not text.startswith("-") and "=" in text]
+    fields = experiment.fields_of(overrides)
     choice = sweep.has_choices(fields)
     if choice is not None and not many:
         field, _, choices = choice.partition("=")
         raise ConfigError(field, choices, "one value; for a sweep type `vgexp train -m ...`")
     launch(overrides)
-    if "--cfg" not in overrides and "-c" not in overrides:
+    if not LOOKS & set(overrides):
         folder = experiment.folder_of(experiment.first_run(fields))
         say(f"results in {folder}    next: vgexp report {folder}")
 
@@ -95,13 +96,13 @@ def plot(folders: Folders, out: Annotated[Path | None, typer.Option(help="Where 
 
     vgexp plot results/depths
     """
-    from vgexp import figures
+    from vgexp import figures, style
 
     results = read(folders)
     target = out or folders[0] / "figures"
     drawn = figures.draw_all(results)
     for name, picture in drawn.items():
-        figures.save(picture.figure, target, name)
+        style.save(picture.figure, target, name)
     say(f"{len(drawn)} figures in {target}    next: vgexp report {folders[0]}")
 
 
@@ -186,8 +187,9 @@ def launch(arguments: list[str]) -> None:
     from vgexp import experiment, sweep
 
     experiment.load_imports()
-    sweep.check_keys([text for text in arguments if not text.startswith("-")], experiment.groups())
-    typed, sys.argv = sys.argv, ["vgexp", "--multirun", *arguments]
+    sweep.check_keys(experiment.fields_of(arguments), experiment.groups())
+    mode = [] if LOOKS & set(arguments) else ["--multirun"]  # a single run is a sweep of one
+    typed, sys.argv = sys.argv, ["vgexp", *mode, *arguments]
     os.environ["HYDRA_FULL_ERROR"] = "1"
     try:
         with experiment.speaking(arguments):

@@ -225,6 +225,15 @@ def speaking(overrides: Sequence[str]) -> Iterator[None]:
         raise sweep.config_error(error, overrides) from None
 
 
+def fields_of(arguments: Sequence[str]) -> list[str]:
+    """The overrides among the arguments of a Hydra app: neither flags nor what follows one, as in `--cfg job`."""
+    return [
+        text
+        for before, text in zip(["", *arguments], arguments, strict=False)
+        if not text.startswith("-") and ("=" in text or not before.startswith("-"))
+    ]
+
+
 def command_line() -> str:
     """What was typed, as it can be typed again."""
     return shlex.join(["vgexp", *TYPED[1:]])

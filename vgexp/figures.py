@@ -1,86 +1,24 @@
-"""Figures: tables in, matplotlib figures out. Theory is drawn as lines, measurements as points with 95 %
-intervals.
+"""Figures: tables in, matplotlib figures out. Theory is drawn as lines, measurements as points with 95 % intervals."""
 
-One style: Okabe & Ito's colours (safe for the colour-blind), marks that differ too, no titles (captions live
-in the report), log axes for whatever spans decades.
-"""
-
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from pathlib import Path
-from typing import Any, NamedTuple
+from collections.abc import Sequence
 
 import matplotlib as mpl
 import numpy as np
 import pandas as pd
-from cycler import cycler
 from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import LogNorm
-from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from vgexp import theory
 from vgexp.analysis import by_depth, estimate, groups, profile
 from vgexp.config import from_row
 from vgexp.store import Results
+from vgexp.style import AXES, COLORS, MARKERS, Picture, layer_axis, legend, log_if_decades, panels, step_axis
 
-COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#999933")
-MARKERS = "osD^vP*X"
-STYLE: Any = {
-    "font.size": 8,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.linewidth": 0.6,
-    "axes.prop_cycle": cycler(color=COLORS),
-    "lines.linewidth": 1.1,
-    "lines.markersize": 4,
-    "legend.frameon": False,
-    "legend.fontsize": 7.5,
-    "svg.fonttype": "none",
-    "svg.hashsalt": "vgexp",
-    "figure.constrained_layout.use": True,
-}
-PANEL = (2.6, 2.3)
-"""Inches: three panels side by side fill a page's width."""
-AXES = {
-    "z_rms": "rms of preactivation z",
-    "h_std": "std of activation h",
-    "dz_rms": "rms of gradient dz",
-    "dw_rms": "rms of weight gradient dW",
-    "w_rms": "rms of weights W",
-    "update_ratio": "rms(ΔW) / rms(W)",
-    "saturation": "fraction saturated",
-    "h": "activation h",
-    "dz": "gradient dz",
-    "dw": "weight gradient dW",
-}
 MOST_PANELS = 6
 SMOOTHED = 5
 """Observations averaged in a training curve: a batch of 10 is noisy."""
-
-
-class Picture(NamedTuple):
-    """A figure and what it shows."""
-
-    figure: Figure
-    caption: str
-
-
-@contextmanager
-def panels(rows: int, columns: int, **options: Any) -> Iterator[tuple[Figure, np.ndarray]]:
-    """A figure in the house style with rows x columns axes."""
-    with mpl.rc_context(STYLE):
-        figure = Figure(figsize=(PANEL[0] * columns, PANEL[1] * rows))
-        yield figure, figure.subplots(rows, columns, squeeze=False, **options)
-
-
-def save(figure: Figure, folder: Path, name: str) -> None:
-    """Writes <name>.svg and <name>.png."""
-    folder.mkdir(parents=True, exist_ok=True)
-    with mpl.rc_context(STYLE):
-        figure.savefig(folder / f"{name}.svg", metadata={"Date": None})
-        figure.savefig(folder / f"{name}.png", dpi=160)
 
 
 def draw_all(results: Results) -> dict[str, Picture]:
@@ -103,7 +41,7 @@ def draw_all(results: Results) -> dict[str, Picture]:
 
 def profiles(results: Results, step: int = 0) -> Picture:
     """h, dz and dW over depth at one step, all runs in one picture, theory as lines."""
-    found = groups(results.runs)
+    found = groups(results.runs, besides="model.depth")
     with panels(1, 3) as (figure, axes):
         for ax, column in zip(axes[0], ("h_std", "dz_rms", "dw_rms"), strict=True):
             for number, (name, runs) in enumerate(found.items()):
@@ -130,7 +68,8 @@ def draw_profile(
         values_SL = profile(results.layers, list(members["run"]), column, step)[:, :depth]
         layers = np.arange(1, values_SL.shape[1] + 1)
         points, below, above = intervals(values_SL)
-        ax.errorbar(layers, points, [below, above], fmt=marker, color=color, label=name, elinewidth=0.8)
+        size = 4 if depth <= 15 else 2.5
+        ax.errorbar(layers, points, [below, above], fmt=marker, ms=size, color=color, label=name, elinewidth=0.8)
         name = "_"  # one legend entry a group
         if step == 0:
             expected = theory.expected(
@@ -270,36 +209,6 @@ def histograms(results: Results, quantity: str, step: int = 0, names: Sequence[s
     return Picture(
         figure, f"Densities of the {AXES[quantity]} by layer at step {step} (1 seed, the examples observed)."
     )
-
-
-def layer_axis(ax: Axes) -> None:
-    ax.set_xlabel("layer")
-    ax.xaxis.set_major_locator(MaxNLocator(integer=True))
-
-
-def log_if_decades(ax: Axes) -> None:
-    """A log axis where the positive values span more than a factor 3."""
-    values = np.concatenate([np.asarray(line.get_ydata(), dtype=float) for line in ax.get_lines()] or [np.ones(1)])
-    values = values[np.isfinite(values) & (values > 0)]
-    if len(values) and values.max() > 3 * values.min():
-        ax.set_yscale("log")
-
-
-def step_axis(ax: Axes, steps: np.ndarray) -> np.ndarray:
-    """Labels the axis and returns positions: linear for evenly spaced steps, else step + 1 on a log axis."""
-    if len(steps) < 2 or steps[1] >= 0.01 * steps[-1]:
-        ax.set_xlabel("step")
-        return steps
-    ax.set_xscale("log")
-    ax.set_xlabel("step + 1")
-    return steps + 1
-
-
-def legend(figure: Figure, ax: Axes) -> None:
-    """One legend above all panels, where it covers no data."""
-    handles, labels = ax.get_legend_handles_labels()
-    if handles:
-        figure.legend(handles, labels, loc="outside upper left", ncols=min(3, len(handles)))
 
 
 def _cell_edges(at: np.ndarray, log: bool) -> np.ndarray:

@@ -14,8 +14,8 @@ from markupsafe import Markup
 
 from vgexp import figures
 from vgexp.analysis import Estimate, fits
-from vgexp.figures import Picture
 from vgexp.store import Results, read, write_atomically
+from vgexp.style import STYLE, Picture, save
 
 VERDICT_ORDER = ("refuted", "not measured", "holds")
 
@@ -35,7 +35,7 @@ def write(
     results = results or read(folder)
     drawn = dict(pictures or figures.draw_all(results))
     for name, picture in drawn.items():
-        figures.save(picture.figure, folder / "figures", name)
+        save(picture.figure, folder / "figures", name)
     page = render(folder, results, title or str(folder), intro, drawn, claims)
     write_atomically(folder / "report.html", page.encode())
     return folder / "report.html"
@@ -99,7 +99,7 @@ def provenance_rows(results: Results) -> list[dict[str, Any]]:
 def svg(picture: Picture) -> Markup:
     """The figure as inline SVG."""
     stream = io.StringIO()
-    with mpl.rc_context(figures.STYLE):
+    with mpl.rc_context(STYLE):
         picture.figure.savefig(stream, format="svg", metadata={"Date": None})
     text = stream.getvalue()
     return Markup(text[text.index("<svg") :])

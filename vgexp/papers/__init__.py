@@ -13,8 +13,8 @@ from typing import Protocol, cast
 from vgexp import report as reports
 from vgexp.claims import Claim, evaluate
 from vgexp.config import ConfigError
-from vgexp.figures import Picture
 from vgexp.store import Results, read, write_atomically
+from vgexp.style import Picture
 
 
 class Paper(Protocol):

@@ -8,13 +8,12 @@ gradient scales are not: the paper does not state whether it averages over the b
 from collections.abc import Callable, Mapping
 
 import numpy as np
-from matplotlib.figure import Figure
 
 from vgexp import figures as draw
 from vgexp.analysis import profile, slopes
 from vgexp.claims import Claim, Missing, Part
-from vgexp.figures import Picture
 from vgexp.store import Results
+from vgexp.style import AXES, Picture
 
 TITLE = "Understanding the difficulty of training deep feedforward neural networks"
 CITATION = f"Glorot & Bengio (2010), {TITLE}"
@@ -283,10 +282,10 @@ def figures(results: Results) -> Mapping[str, Picture]:
             (8, "dw", "all layers overlap under both, and normalized gradients are several times larger"),
         ):
             if not initial.histograms.empty:
-                figure = densities(initial, quantity)
+                figure = draw.histograms(initial, quantity, names=["standard", "glorot"]).figure
                 drawn[f"figure{number}"] = Picture(
                     figure,
-                    f"Figure {number} of the paper: {draw.AXES[quantity]} at initialisation, tanh, 300 "
+                    f"Figure {number} of the paper: {AXES[quantity]} at initialisation, tanh, 300 "
                     f"monitoring examples, 1 seed; standard above, normalized below. There {said}.",
                 )
     training = results.grid("training")
@@ -295,8 +294,3 @@ def figures(results: Results) -> Mapping[str, Picture]:
         drawn["heatmap"] = draw.heatmap(training)
         drawn["speeds"] = draw.speeds(training)
     return drawn
-
-
-def densities(results: Results, quantity: str) -> Figure:
-    """Standard above, normalized below, as the paper has it."""
-    return draw.histograms(results, quantity, names=["standard", "glorot"]).figure
