@@ -158,6 +158,16 @@ def test_the_ledger_counts_the_update_inside_the_backward(batch_size, optimizer,
     assert books[2]["flops"] == 3 * 2 * batch_size * 12 * 12
 
 
+@pytest.mark.parametrize("on", ["batch", "monitor"])
+def test_only_the_training_step_is_timed(on, train_all, monkeypatch):
+    """A clock that ticks once a mark: each layer gets one interval forward and two backward, in either mode."""
+    ticks = iter(range(10**6))
+    monkeypatch.setattr("vgexp.probes.time.perf_counter", lambda: next(ticks) / 1000)
+    table = train_all(small(steps=0, probe__tier="cost", probe__on=on)).records.tables()["layers"]
+    assert table["forward_ms"].to_numpy() == pytest.approx(1.0)
+    assert table["backward_ms"].to_numpy() == pytest.approx(2.0)
+
+
 def test_grad_rms_is_over_all_weights(train_all):
     training = train_all(small(steps=0))
     tables = training.records.tables()

@@ -111,7 +111,7 @@ class _Linear(torch.autograd.Function):
     ) -> Tensor:
         ctx.save_for_backward(h_MBI, weight_MIO)
         ctx.layer, ctx.observer, ctx.update = layer, observer, update
-        return torch.baddbmm(layer.bias_M1O, h_MBI, weight_MIO)
+        return torch.bmm(h_MBI, weight_MIO).add_(layer.bias_M1O)  # baddbmm would copy the bias out first
 
     @staticmethod
     def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[Tensor | None, None, None, None, None]:

@@ -76,6 +76,12 @@ class Observation:
         self._histograms, self._spectra = probe.histograms(step), probe.spectra(step)
         self.clock = Clock(device) if probe.tier == "cost" else None
 
+    def look_at(self, tensors: frozenset[str]) -> None:
+        """What the coming pass shows; the training step's own is the one with `dw`, and the one that is timed."""
+        self.tensors = tensors
+        if self.clock is not None:
+            self.clock.mark(None)
+
     def forward(self, layer: Linear, z_MBO: Tensor, h_MBO: Tensor | None) -> None:
         self._mark("forward_ms", layer)
         z_MBO = z_MBO.detach()
@@ -108,6 +114,7 @@ class Observation:
         """Measures the weights, before the pass updates them."""
         for layer in layers:
             self._reduce("w", layer, layer.weight_MIO.detach())
+        self.look_at(EVERYTHING)
 
     def settle(self) -> list[Block]:
         """All that was measured. Small signals are reduced here, layers of one shape at once."""
@@ -122,8 +129,8 @@ class Observation:
 
     def grad_norm(self) -> Tensor:
         """Norm of the batch's gradient over the weights of all layers, (M,); before it is settled."""
-        norms = [value_M.double() for (name, _), value_M in self._values.items() if name == "dw_norm"]
-        return torch.linalg.vector_norm(torch.stack(norms), dim=0)
+        norms = [value_M for (name, _), value_M in self._values.items() if name == "dw_norm"]
+        return torch.linalg.vector_norm(torch.stack(norms).double(), dim=0)
 
     def _signal(self, of: str, layer: Linear, x_MBN: Tensor) -> None:
         if of not in self.tensors:
@@ -146,7 +153,8 @@ class Observation:
 
     def _mark(self, column: str | None, layer: Linear) -> None:
         if self.clock is not None:
-            self.clock.mark(None if column is None else (column, layer.index))
+            timed = column is not None and "dw" in self.tensors
+            self.clock.mark((column, layer.index) if timed else None)
 
 
 class Probe:
@@ -182,8 +190,7 @@ class Probe:
 
 
 def jacobian_spectrum(layer: Linear, phi: Activation, z_MBO: Tensor) -> Tensor:
-    """Singular values (M, min(I, O)) of dh^l / dh^{l-1} = W diag(phi'(z^l)) at the first example, largest
-    first.
+    """Singular values (M, min(I, O)) of dh^l / dh^{l-1} = W diag(phi'(z^l)) at the first example, descending.
 
     Glorot & Bengio (2010), section 4.2.1, eq. 17.
     """

@@ -67,9 +67,9 @@ class Training:
         x_MBI, y_MB = self.stream.batch(step)
         observation = self.probe.observe(step) if self.probe.due(step) else None
         if observation is not None and self.probe.on == "monitor":
-            observation.tensors = SIGNALS
+            observation.look_at(SIGNALS)
             self.backpropagate(*self.stream.monitor(), observation, None)
-            observation.tensors = frozenset({"dw"})
+            observation.look_at(frozenset({"dw"}))
         self.optimizer.advance()
         update = None if last else self.optimizer
         loss_M, z_MBC = self.backpropagate(x_MBI, y_MB, observation, update)
