@@ -153,8 +153,7 @@ class Observation:
 
     def _mark(self, column: str | None, layer: Linear) -> None:
         if self.clock is not None:
-            timed = column is not None and "dw" in self.tensors
-            self.clock.mark((column, layer.index) if timed else None)
+            self.clock.mark((column, layer.index) if column and "dw" in self.tensors else None)
 
 
 class Probe:
