@@ -177,9 +177,11 @@ def test_grad_rms_is_over_all_weights(train_all):
     assert tables["steps"]["grad_rms"].iloc[0] == pytest.approx(expected)
 
 
-def test_final_evaluation_is_that_of_the_network(train_all):
-    training = train_all(small(eval__every="end"))
-    row = training.records.tables()["steps"].iloc[-1]
+@pytest.mark.parametrize("step", [0, 4, 10])
+def test_an_evaluation_is_that_of_the_network_before_the_step(step, train_all):
+    everything = train_all(small(eval__every=[0, 4, 10])).records.tables()["steps"]
+    row = everything.set_index("step").loc[step]
+    training = train_all(small(steps=step))
     x, y = training.stream.test()
     z = training.network(x)[0].detach()
     assert row["test_loss"] == pytest.approx(float(nn.functional.cross_entropy(z, y[0])))

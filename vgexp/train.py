@@ -65,6 +65,7 @@ class Training:
         """One step: the batch's loss (M,). The last step is observed only."""
         step, last = self.step, self.step == self.run.steps
         x_MBI, y_MB = self.stream.batch(step)
+        measured = self.evaluate() if self.evaluated(step) else {}
         observation = self.probe.observe(step) if self.probe.due(step) else None
         if observation is not None and self.probe.on == "monitor":
             observation.look_at(SIGNALS)
@@ -75,13 +76,10 @@ class Training:
         loss_M, z_MBC = self.backpropagate(x_MBI, y_MB, observation, update)
         fresh_M = (self.diverged_at_M < 0) & ~torch.isfinite(loss_M)
         self.diverged_at_M = torch.where(fresh_M, step, self.diverged_at_M)
-        measured = {}
         if observation is not None:
             measured |= {"train_loss": loss_M, "train_error": error(z_MBC, y_MB)}
             measured["grad_rms"] = observation.grad_norm() / self.parameters**0.5
             self.records.observe(observation)
-        if self.evaluated(step):
-            measured |= self.evaluate()
         if measured:
             examples = torch.full_like(loss_M, step * self.run.data.batch_size)
             self.records.step(step, examples=examples, **measured)
@@ -102,8 +100,7 @@ class Training:
 
     @torch.no_grad()
     def evaluate(self) -> dict[str, Tensor]:
-        """Loss and error rate (M,) on the validation and the test set. A cotangent is no loss to
-        generalise."""
+        """Loss and error rate (M,) on the validation and the test set; with cotangents, which are no loss, the error."""
         measured = {}
         for name, (x_1KI, y_1K) in (("valid", self.stream.valid()), ("test", self.stream.test())):
             losses, errors = [], []
