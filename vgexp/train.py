@@ -100,7 +100,7 @@ class Training:
 
     @torch.no_grad()
     def evaluate(self) -> dict[str, Tensor]:
-        """Loss and error rate (M,) on the validation and the test set; with cotangents, which are no loss, the error."""
+        """Loss and error rate (M,) on the validation and the test set; with cotangents the error alone."""
         measured = {}
         for name, (x_1KI, y_1K) in (("valid", self.stream.valid()), ("test", self.stream.test())):
             losses, errors = [], []
