@@ -140,9 +140,8 @@ def main() -> None:
         return
     for threads in arguments.threads:
         print(f"\n{threads} thread{'s' * (threads > 1)}, torch {torch.__version__}\n")
-        print(
-            "| what | ratio [middle half] | of the fastest rounds | wanted | over / under |\n| --- | --- | --- | --- | --- |"
-        )
+        print("| what | ratio [middle half] | of the fastest rounds | wanted | over / under |")
+        print("| --- | --- | --- | --- | --- |")
         for section in (training, recording, default_schedule):
             if arguments.only in section.__name__:
                 section(threads, arguments.repeats)
