@@ -235,11 +235,13 @@ def main() -> NoReturn:
     except _usage_errors() as error:
         print(f"vgexp: {error}; `vgexp --help` shows what there is", file=sys.stderr)
         sys.exit(2)
+    except typer.Abort:  # KeyboardInterrupt, in older versions of typer; newer ones return 130
+        code = 130
     except Exception as error:
         if os.environ.get("VGEXP_TRACE"):
             raise
         print(f"vgexp: failed: {type(error).__name__}: {error} (VGEXP_TRACE=1 shows where)", file=sys.stderr)
         sys.exit(1)
-    if code == 130:  # typer's code for KeyboardInterrupt
+    if code == 130:
         print("vgexp: interrupted, everything saved; to go on, type the same command", file=sys.stderr)
     sys.exit(code)
