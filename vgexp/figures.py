@@ -14,7 +14,7 @@ from vgexp import theory
 from vgexp.analysis import by_depth, estimate, groups, profile
 from vgexp.config import from_row
 from vgexp.store import Results
-from vgexp.style import AXES, COLORS, MARKERS, Picture, layer_axis, legend, log_if_decades, panels, step_axis
+from vgexp.style import AXES, COLORS, MARKERS, Picture, layer_axis, legend, log_if_decades, panels, step_axis, tiles
 
 MOST_PANELS = 6
 SMOOTHED = 5
@@ -100,8 +100,8 @@ def heatmap(results: Results, column: str = "dz_rms") -> Picture:
     values = np.concatenate([grid.to_numpy().ravel() for grid in grids.values()])
     positive = values[(values > 0) & np.isfinite(values)]
     norm = LogNorm(positive.min(), positive.max()) if len(positive) else None
-    with panels(1, len(found), sharey=True) as (figure, axes):
-        for ax, (name, grid) in zip(axes[0], grids.items(), strict=True):
+    with tiles(len(found)) as (figure, axes):
+        for ax, (name, grid) in zip(axes, grids.items(), strict=True):
             at = step_axis(ax, grid.columns.to_numpy())
             ax.pcolormesh(
                 _cell_edges(at, ax.get_xscale() == "log"),
@@ -113,8 +113,8 @@ def heatmap(results: Results, column: str = "dz_rms") -> Picture:
             )
             ax.annotate(name, (0, 1.02), xycoords="axes fraction", fontsize=7.5)
             ax.yaxis.set_major_locator(MaxNLocator(integer=True))
-        axes[0, 0].set_ylabel("layer")
-        figure.colorbar(ScalarMappable(norm, "viridis"), ax=axes[0, -1], label=AXES.get(column, column))
+        axes[0].set_ylabel("layer")
+        figure.colorbar(ScalarMappable(norm, "viridis"), ax=axes, label=AXES.get(column, column))
     return Picture(figure, f"{AXES.get(column, column)} by layer and step, on one log colour scale (1 seed a panel).")
 
 
@@ -129,8 +129,10 @@ def curves(results: Results) -> Picture:
                 (axes[0, 1], "train_error", "valid_error"),
             ):
                 table = steps.dropna(subset=[column]).pivot(index="step", columns="run", values=column)
-                smooth = table.rolling(SMOOTHED, min_periods=1, center=True).mean()
                 at = step_axis(ax, table.index.to_numpy())
+                # Log-spaced observations lie too far apart to be averaged.
+                window = 1 if ax.get_xscale() == "log" else SMOOTHED
+                smooth = table.rolling(window, min_periods=1, center=True).mean()
                 ax.plot(at, smooth.mean(axis=1), color=color, label=name)
                 if smooth.shape[1] > 1:
                     ax.fill_between(at, smooth.min(axis=1), smooth.max(axis=1), color=color, alpha=0.15, linewidth=0)
@@ -145,8 +147,8 @@ def curves(results: Results) -> Picture:
         legend(figure, axes[0, 0])
     return Picture(
         figure,
-        f"Training: lines are the batch's loss and error (mean of {SMOOTHED} observations; band: range over "
-        "seeds), marks with 95 % intervals over seeds the validation set's.",
+        f"Training: lines are the batch's loss and error (evenly spaced ones as means of {SMOOTHED}; band: "
+        "range over seeds), marks with 95 % intervals over seeds the validation set's.",
     )
 
 
@@ -154,9 +156,9 @@ def speeds(results: Results) -> Picture:
     """How fast each layer learns, relative to its weights, over training: one panel a group, one colour a
     layer."""
     found = list(groups(results.runs).items())[:MOST_PANELS]
-    with panels(1, len(found), sharey=True) as (figure, axes):
+    with tiles(len(found)) as (figure, axes):
         colors = mpl.colormaps["viridis"]
-        for ax, (name, runs) in zip(axes[0], found, strict=True):
+        for ax, (name, runs) in zip(axes, found, strict=True):
             rows = results.layers[results.layers["run"].isin(runs["run"])]
             depth = int(runs["model.depth"].iloc[0])
             mean = rows[rows["update_ratio"] > 0].groupby(["layer", "step"])["update_ratio"]
@@ -165,12 +167,12 @@ def speeds(results: Results) -> Picture:
             for layer in (int(str(column)) for column in table.columns):
                 readout = layer > depth
                 color = "0.5" if readout else colors(0.05 + 0.85 * (layer - 1) / max(1, depth - 1))
-                text = "readout" if readout else f"layer {layer}" if layer in (1, depth) else "_"
+                text = "readout" if readout else {1: "layer 1", depth: "last hidden layer"}.get(layer, "_")
                 ax.plot(at, table[layer], color=color, label=text, linestyle="--" if readout else "-")
             log_if_decades(ax)
             ax.annotate(name, (0, 1.02), xycoords="axes fraction", fontsize=7.5)
-        axes[0, 0].set_ylabel(AXES["update_ratio"])
-        legend(figure, axes[0, 0])
+        axes[0].set_ylabel(AXES["update_ratio"])
+        legend(figure, axes[0])
     return Picture(
         figure,
         "Relative speed of each layer, rms of the update over rms of the weights (geometric mean of seeds): "

@@ -63,6 +63,16 @@ def panels(rows: int, columns: int, **options: Any) -> Iterator[tuple[Figure, np
         yield figure, figure.subplots(rows, columns, squeeze=False, **options)
 
 
+@contextmanager
+def tiles(count: int, columns: int = 3) -> Iterator[tuple[Figure, list[Axes]]]:
+    """`count` panels that share their y axis, three a row."""
+    columns = min(count, columns)
+    with panels(-(-count // columns), columns, sharey=True) as (figure, axes):
+        for ax in axes.flat[count:]:
+            ax.set_axis_off()
+        yield figure, list(axes.flat[:count])
+
+
 def save(figure: Figure, folder: Path, name: str) -> None:
     """Writes <name>.svg and <name>.png."""
     folder.mkdir(parents=True, exist_ok=True)
