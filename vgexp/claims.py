@@ -17,25 +17,12 @@ import pandas as pd
 from vgexp.analysis import Estimate, estimate
 from vgexp.store import Results
 
+# fmt: off
 COLUMNS = [
-    "claim",
-    "part",
-    "statement",
-    "source",
-    "quantity",
-    "expected",
-    "low",
-    "high",
-    "measured",
-    "measured_low",
-    "measured_high",
-    "seeds",
-    "verdict",
-    "expected_verdict",
-    "reason",
-    "scale",
-    "seconds",
+    "claim", "part", "statement", "source", "quantity", "expected", "low", "high", "measured", "measured_low",
+    "measured_high", "seeds", "verdict", "expected_verdict", "reason", "scale", "seconds",
 ]
+# fmt: on
 SCALES = ("smoke", "small", "paper")
 
 Measure = Callable[[Results], Sequence[float] | np.ndarray]

@@ -8,52 +8,23 @@ import torch
 from torch import Tensor
 
 from vgexp.probes import Observation
+from vgexp.store import KEYS, TABLES
 
-TABLES = ("steps", "layers", "histograms", "spectra")
+# fmt: off
 COLUMNS = {
-    "steps": (
-        [
-            "examples",
-            "train_loss",
-            "train_error",
-            "valid_loss",
-            "valid_error",
-            "test_loss",
-            "test_error",
-            "grad_rms",
-        ]
-    ),
-    "layers": (
-        [
-            "z_rms",
-            "h_mean",
-            "h_std",
-            "h_rms",
-            "h_p02",
-            "h_p98",
-            "saturation",
-            "dead",
-            "dz_rms",
-            "dw_rms",
-            "w_rms",
-            "w_max",
-            "update_ratio",
-            "forward_ms",
-            "backward_ms",
-            "flops",
-            "saved_bytes",
-        ]
-    ),
+    "steps": [
+        "examples", "train_loss", "train_error", "valid_loss", "valid_error", "test_loss", "test_error",
+        "grad_rms"
+    ],
+    "layers": [
+        "z_rms", "h_mean", "h_std", "h_rms", "h_p02", "h_p98", "saturation", "dead", "dz_rms", "dw_rms",
+        "w_rms", "w_max", "update_ratio", "forward_ms", "backward_ms", "flops", "saved_bytes"
+    ],
     "histograms": ["quantity", "edges", "density"],
     "spectra": ["singular_values"],
 }
+# fmt: on
 """The columns of each table after its key."""
-KEYS = {
-    "steps": ["run", "step"],
-    "layers": ["run", "step", "layer"],
-    "histograms": ["run", "step", "layer", "quantity"],
-    "spectra": ["run", "step", "layer"],
-}
 
 
 class Records:
@@ -92,7 +63,7 @@ class Records:
         """All tables so far, sorted by key."""
         self._flush()
         tables = {}
-        for name in TABLES:
+        for name in TABLES[1:]:
             frames = self._frames.get(name, [])
             if frames:
                 merged = pd.concat(frames, ignore_index=True) if len(frames) > 1 else frames[0]
