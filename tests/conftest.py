@@ -49,6 +49,7 @@ def train_all(tmp_path: Path) -> Callable[..., Training]:
 def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Tests leave nothing in the checkout, and one thread makes small networks quick."""
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("VGEXP_DATA", str(tmp_path / "no-data"))
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     yield

@@ -59,3 +59,10 @@ def test_columns_and_the_time_of_the_runs_that_were_read():
     assert list(table.columns) == COLUMNS
     assert table["seconds"].iloc[0] == 3
     assert table["seeds"].iloc[0] == 3
+
+
+def test_a_refuted_claim_explains_itself():
+    for explanation, reason in (("", "part 1 lies outside"), ("so it is", "part 1 lies outside: so it is")):
+        refuted = claim((5, 6), explanation=explanation)
+        assert evaluate([refuted], results(), "smoke")["reason"].tolist() == [reason]
+    assert evaluate([claim((0, 2), explanation="so it is")], results(), "smoke")["reason"].tolist() == [""]

@@ -1,8 +1,11 @@
 """The command line, as a person meets it."""
 
+import json
 import os
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pandas as pd
@@ -39,12 +42,13 @@ BAD = [
     (["init.name=orthogonal", "init.distribution=uniform"], "init.distribution: got 'uniform', accepts haar"),
     (["optim.lr=fast"], "optim.lr: got 'fast', accepts a number"),
     (["optim.lr=nan"], "optim.lr: got nan, accepts a number of at least 0"),
-    (["data=imagenet"], "data: got 'imagenet', accepts digits, shapeset"),
+    (["data=imagenet"], "data: got 'imagenet', accepts cifar10, digits, mnist, shapeset"),
     (["data=digits", "data.batch_size=5000"], "data.batch_size: got 5000, accepts at most 1197 (digits)"),
     (["data.range=[1,0]"], "data.range: got [1.0, 0.0], accepts two increasing numbers"),
     (["steps=-1"], "steps: got -1, accepts an integer of at least 0"),
     (["probe.every=sometimes"], "probe.every: got 'sometimes', accepts never, start"),
     (["probe.every=[0,99]", "steps=10"], "probe.every: got [0, 99], accepts steps up to 10"),
+    (["data=mnist"], "data.name: got 'mnist', accepts a data set whose files are whole: mnist is not on this computer"),
     (["memory=invert"], "memory: got 'invert', accepts store"),
     (["device=cuda:7"], "device: got 'cuda:7', accepts auto, cpu, cuda"),
     (["max_members=none"], "max_members: got 'none', accepts auto, or an integer"),
@@ -75,12 +79,15 @@ def test_bad_input_is_one_line_and_leaves_nothing(arguments, message, monkeypatc
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["reproduce", "glorot2011"], "PAPER: got 'glorot2011', accepts glorot2010, all"),
+        (["reproduce", "glorot2011"], "PAPER: got 'glorot2011', accepts baydin2018, chen2016, glorot2010"),
         (["reproduce", "glorot2010", "--scale", "huge"], "scale: got 'huge', accepts smoke"),
+        (["reproduce", "glorot2010", "--only", "tanhh"], "only: got 'tanhh', accepts plateau, training, initial"),
+        (["data", "fetch", "minst"], "NAME: got 'minst', accepts mnist, cifar10"),
         (["report", "nowhere"], "nowhere: no results here"),
         (["status", "nowhere"], "nowhere: no results here"),
         (["plot", "nowhere"], "nowhere: no results here"),
         (["predict", "model.depth=1,2"], "one value a field"),
+        (["predict", "--budget", "much"], "--budget: got 'much', accepts a size in memory: 8GB"),
         (["frobnicate"], "No such command 'frobnicate'"),
         (["--import", "no_such_module", "train", *QUICK], "--import: got 'no_such_module', accepts a module"),
     ],
@@ -162,9 +169,6 @@ def test_an_activation_from_outside(monkeypatch, tmp_path):
 
 
 def test_an_interruption_says_how_to_go_on(tmp_path):
-    import signal
-    import time
-
     command = [sys.executable, "-m", "vgexp", "train", *QUICK, "steps=1000000"]
     process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
     while not list(Path("results/train").glob("state/*.pt")):
@@ -173,11 +177,70 @@ def test_an_interruption_says_how_to_go_on(tmp_path):
     process.send_signal(signal.SIGINT)
     _, said = process.communicate(timeout=60)
     assert process.returncode == 130
-    assert said.splitlines()[-1] == "vgexp: interrupted, everything saved; to go on, type the same command"
+    assert said.splitlines()[-1] == "vgexp: interrupted, saved at most a minute ago; to go on, type the same command"
     assert set(vgexp.read("results/train").runs["status"]) == {"running"}
 
 
-@pytest.mark.parametrize("command", ["train", "reproduce", "plot", "report", "status", "export", "predict"])
+def test_workers_do_not_outlive_the_command_that_started_them():
+    command = [sys.executable, "-m", "vgexp", "train", "-m", *QUICK, "steps=1000000", "model.activation=tanh,relu"]
+    launcher = ["hydra/launcher=joblib", "hydra.launcher.n_jobs=2", "threads=1"]
+    process = subprocess.Popen([*command, *launcher], stderr=subprocess.PIPE, start_new_session=True)
+    while len(list(Path("results/train").glob("state/*.pt"))) < 2:
+        assert process.poll() is None
+        time.sleep(0.02)
+    process.send_signal(signal.SIGTERM)
+    process.communicate(timeout=60)
+    assert process.returncode == 130
+    deadline = time.monotonic() + 30
+    with pytest.raises(ProcessLookupError):
+        while time.monotonic() < deadline:
+            os.killpg(process.pid, 0)  # the group is empty once nobody is left
+            time.sleep(0.05)
+
+
+@pytest.mark.parametrize(
+    "command", ["train", "reproduce", "plot", "report", "status", "export", "predict", "data fetch"]
+)
 def test_help_has_an_example(command, monkeypatch, capsys):
-    assert vgexp_command(monkeypatch, command, "--help") == 0
+    assert vgexp_command(monkeypatch, *command.split(), "--help") == 0
     assert f"vgexp {command} " in capsys.readouterr().out
+
+
+FACTORIES = """
+import torch
+from torch import nn
+torch.manual_seed(0)
+layers = [m for _ in range(20) for m in (nn.Linear(16, 16), nn.Sigmoid())]
+def sick():
+    return nn.Sequential(*layers), (torch.randn(8, 16), torch.randn(8, 16)), nn.functional.mse_loss
+def well(): return nn.Sequential(nn.Linear(16, 16), nn.Tanh(), nn.Linear(16, 16))
+def odd(): return 3
+def broken(): return nn.Sequential(*layers), (torch.randn(8, 3), None), lambda o, t: o.sum()
+"""
+
+
+def test_diagnose(monkeypatch, capfd, tmp_path):
+    (tmp_path / "factories.py").write_text(FACTORIES)
+    monkeypatch.syspath_prepend(tmp_path)
+
+    def diagnose(*arguments):
+        code = vgexp_command(monkeypatch, "diagnose", *arguments)
+        return code, *capfd.readouterr()
+
+    code, text, _ = diagnose("factories:sick")
+    assert code == 3 and text.startswith("vanishing (step 0)") and "try weights of std" in text
+    code, text, _ = diagnose("factories:sick", "--json")
+    assert code == 3 and json.loads(text)["verdict"] == "vanishing"
+    code, text, _ = diagnose("factories:well", "--input-shape", "8,16")
+    assert code == 0 and text.startswith("healthy")
+    for arguments, line in (
+        (["factories"], "MODULE:FACTORY: got 'factories', accepts package.module:factory"),
+        (["factories:none"], "accepts a function that can be imported"),
+        (["nowhere:none"], "No module named 'nowhere'"),
+        (["factories:odd"], "got 'int', accepts a factory"),
+        (["factories:well"], "--input-shape: got None, accepts the shape of a batch"),
+        (["factories:well", "--input-shape", "8x16"], "accepts integers with commas"),
+        (["factories:broken"], "accepts a model that runs forward and backward"),
+    ):
+        code, text, complaint = diagnose(*arguments)
+        assert code == 2 and not text and line in complaint and complaint.count("\n") == 1, complaint

@@ -32,7 +32,7 @@ def test_each_pass_over_digits_sees_every_example_once():
     assert not torch.equal(first[1], second[1])
 
 
-@pytest.mark.parametrize("name", DATASETS)
+@pytest.mark.parametrize("name", ["shapeset", "digits"])
 def test_batches_are_a_function_of_seed_and_step(name):
     steps = [0, 700, 3, 1500, 3]  # over blocks and back
     one, other = stream(name), stream(name)

@@ -1,5 +1,7 @@
 """Probes against autograd, explicit Jacobian products and float64."""
 
+from functools import cached_property
+
 import numpy as np
 import pytest
 import torch
@@ -8,6 +10,7 @@ from torch import nn
 
 from vgexp.activations import activation
 from vgexp.costs import ledger
+from vgexp.layers import WeightGradient
 
 
 def reference(training, run):
@@ -154,8 +157,27 @@ def test_flops_are_exact_and_saved_bytes_those_of_the_graph(train_all):
 @pytest.mark.parametrize("optimizer", ["sgd", "momentum", "adam"])
 def test_the_ledger_counts_the_update_inside_the_backward(batch_size, optimizer, train_all):
     training = train_all(small(steps=0, data__batch_size=batch_size, optim__name=optimizer))
-    books = ledger(training.network, training.stream.batch(0)[0], training._optimizer)
-    assert books[2]["flops"] == 3 * 2 * batch_size * 12 * 12
+    books = ledger(training.network, *training.stream.batch(0), training._optimizer)
+    assert books.layers[2]["flops"] == 3 * 2 * batch_size * 12 * 12
+
+
+@pytest.mark.parametrize(("batch_size", "thin"), [(1, True), (6, False)])
+def test_forming_the_weight_gradient_is_timed_with_the_backward_pass(batch_size, thin, train_all, monkeypatch):
+    """A clock that runs while dW is formed: that time is the layer's, not the observer's."""
+    now = [0.0]
+    monkeypatch.setattr("vgexp.probes.time.perf_counter", lambda: now[0])
+    product = WeightGradient._sum_MIO.func
+
+    def slow(gradient):
+        now[0] += 1.0
+        return product(gradient)
+
+    timed = cached_property(slow)
+    timed.__set_name__(WeightGradient, "_sum_MIO")
+    monkeypatch.setattr(WeightGradient, "_sum_MIO", timed)
+    run = small(steps=1, probe__tier="cost", data__batch_size=batch_size, probe__every="start")
+    layers = train_all(run).records.tables()["layers"].query("step == 0 and 1 < layer < 4")
+    assert list(layers["backward_ms"]) == [0.0 if thin else 1000.0] * 2
 
 
 @pytest.mark.parametrize("on", ["batch", "monitor"])

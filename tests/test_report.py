@@ -25,7 +25,7 @@ def test_works_offline_and_says_how_it_was_made():
 def test_everything_shown_is_escaped():
     found = results()
     found.commands[:] = ["<script>alert(1)</script>"]
-    page = report.render(Path("results/<b>"), found, "<i>title", "<u>", {}, None)
+    page = report.render(Path("results/<b>"), found, "<i>title", "<u>", [], None)
     for raw in ("<script>alert", "<i>title", "results/<b>", "<u>"):
         assert raw not in page
     assert "&lt;script&gt;alert" in page
@@ -50,6 +50,6 @@ def test_claims_show_intervals_seeds_and_reasons():
         "reason": "part 1 lies outside",
         "scale": "smoke",
     }
-    page = report.render(Path("x"), results(), "t", "", {}, pd.DataFrame([row]))
+    page = report.render(Path("x"), results(), "t", "", [], pd.DataFrame([row]))
     for text in ("X-1", "5 [4.5, 5.5]", "1 … 3", "refuted", "part 1 lies outside", "not as expected", ">7<"):
         assert text in page

@@ -3,17 +3,29 @@
 >>> import vgexp
 >>> results = vgexp.run("data=digits", "model.depth=5,10", "model.width=50", "steps=0")  # doctest: +SKIP
 >>> results.layers  # doctest: +SKIP
+>>> with vgexp.watch(model) as monitor:  # doctest: +SKIP
+...     loss.backward(); monitor.step()
+>>> print(monitor.diagnosis())  # doctest: +SKIP
 """
 
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from vgexp.experiment import predict, run
+    from vgexp.checkup import diagnose
+    from vgexp.experiment import run
+    from vgexp.monitor import watch
+    from vgexp.prediction import predict
     from vgexp.store import read
 
-__all__ = ["predict", "read", "run"]
+__all__ = ["diagnose", "predict", "read", "run", "watch"]
 
-_HOME = {"predict": "vgexp.experiment", "read": "vgexp.store", "run": "vgexp.experiment"}
+_HOME = {
+    "diagnose": "vgexp.checkup",
+    "predict": "vgexp.prediction",
+    "read": "vgexp.store",
+    "run": "vgexp.experiment",
+    "watch": "vgexp.monitor",
+}
 
 
 def __getattr__(name: str) -> Any:

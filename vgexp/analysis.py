@@ -139,14 +139,14 @@ def conditions(runs: pd.DataFrame, besides: str = "") -> list[str]:
 def label(condition: Sequence[tuple[str, Any]]) -> str:
     """A condition in words: the values, with the field's name where a value is a number."""
     words = [
-        value if isinstance(value, str) and value[:1] != "[" else f"{key.split('.')[-1]} {_short(value)}"
+        value if isinstance(value, str) and value[:1] != "[" else f"{key.split('.')[-1]} {short(value)}"
         for key, value in condition
         if not (isinstance(value, float) and math.isnan(value))
     ]
     return ", ".join(words)
 
 
-def _short(value: Any) -> str:
+def short(value: Any) -> str:
     """A value for a label: numbers without needless digits, also inside JSON lists."""
     if isinstance(value, str):
         return str([int(x) if x == int(x) else x for x in json.loads(value)])

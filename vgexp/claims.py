@@ -56,6 +56,8 @@ class Claim:
     expected_verdict: str = "holds"
     reason: str = ""
     """Why it is not measured, for a claim that no run of ours can decide."""
+    explanation: str = ""
+    """Our best explanation, where it turned out refuted."""
 
 
 def evaluate(claims: Sequence[Claim], results: Results, scale: str) -> pd.DataFrame:
@@ -64,6 +66,8 @@ def evaluate(claims: Sequence[Claim], results: Results, scale: str) -> pd.DataFr
     for claim in claims:
         measured = [_measured(claim, part, results, scale) for part in claim.parts]
         verdict, reason = _verdict(claim, measured)
+        if verdict == "refuted" and claim.explanation:
+            reason = f"{reason}: {claim.explanation}"
         for number, (part, (found, why, seconds)) in enumerate(zip(claim.parts, measured, strict=True), 1):
             rows.append(
                 {
@@ -105,6 +109,9 @@ def _measured(claim: Claim, part: Part, results: Results, scale: str) -> tuple[E
     nothing = Estimate(math.nan, math.nan, math.nan, 0)
     if claim.reason:
         return nothing, claim.reason, 0.0
+    for grid in claim.grids:
+        if grid in results.left_out:
+            return nothing, results.left_out[grid], 0.0
     if SCALES.index(scale) < SCALES.index(claim.scale):
         return nothing, f"needs scale {claim.scale}", 0.0
     try:
@@ -128,5 +135,6 @@ def _verdict(claim: Claim, measured: Sequence[tuple[Estimate, str, float]]) -> t
     if "" in judged:
         return "not measured", measured[judged.index("")][1]
     if "undecided" in judged:
-        return "not measured", f"undecided: part {judged.index('undecided') + 1}"
+        part = judged.index("undecided")
+        return "not measured", f"undecided: part {part + 1}" + ", 1 seed" * (measured[part][0].seeds == 1)
     return "holds", ""

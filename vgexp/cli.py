@@ -1,6 +1,7 @@
 """The command line: `vgexp COMMAND --help` explains each."""
 
 import os
+import signal
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NoReturn
@@ -22,6 +23,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="An instrument for the study of vanishing and exploding gradients.",
 )
+data = typer.Typer(no_args_is_help=True, help="Data sets that are not generated.", rich_markup_mode="markdown")
+app.add_typer(data, name="data")
 OVERRIDES = {"allow_extra_args": True, "ignore_unknown_options": True}
 LOOKS = {"--cfg", "-c", "--info", "-i"}
 """Hydra's flags that show the config and run nothing."""
@@ -74,20 +77,39 @@ def reproduce(
     context: typer.Context,
     paper: Annotated[str, typer.Argument(help="A paper by its citation key, or all.")],
     scale: Annotated[str, typer.Option(help="smoke, small or paper, where the experiment has it.")] = "smoke",
+    only: Annotated[list[str] | None, typer.Option(help="A grid of the experiment; again for more.")] = None,
 ) -> None:
     """Runs a paper's experiments, evaluates its claims, draws its figures and writes the report.
 
     vgexp reproduce glorot2010
 
-    vgexp reproduce glorot2010 --scale smoke 'seed=range(0,10)'
+    vgexp reproduce glorot2010 --scale small --only tanh --only tanh_n seed=0
     """
     from vgexp import papers
 
     for name in papers.names() if paper == "all" else [paper]:
         papers.module(name)
-        launch([*context.args, f"experiment={name}", f"scale={scale}"])
+        grids = [f"only=[{','.join(only)}]"] if only else []
+        launch([*context.args, f"experiment={name}", f"scale={scale}", *grids])
         page = papers.report(name, Path("results", name, scale))
         say(f"report: {page}    next: open it, or vgexp reproduce {name} --help")
+
+
+@data.command()
+def fetch(
+    name: Annotated[str, typer.Argument(help="mnist or cifar10.")],
+    mirror: Annotated[list[str] | None, typer.Option(help="Where else to look first: the files lie below it.")] = None,
+) -> None:
+    """Downloads a data set's original files and checks their sums; they are read offline ever after.
+
+    vgexp data fetch mnist
+
+    VGEXP_DATA=/data vgexp data fetch cifar10 --mirror https://mirror.example.org/cifar/
+    """
+    from vgexp import originals
+
+    target = originals.fetch(name, mirror or ())
+    say(f"{name} in {target}    next: vgexp train data.name={name}")
 
 
 @app.command()
@@ -163,21 +185,64 @@ def export(
 
 
 @app.command(context_settings=OVERRIDES)
-def predict(context: typer.Context) -> None:
-    """Says what theory expects of a config, layer by layer, without training.
+def predict(
+    context: typer.Context,
+    budget: Annotated[str | None, typer.Option(help="Memory, as 8GB: how deep a network fits?")] = None,
+) -> None:
+    """Says what theory expects of a config, layer by layer, and what a step costs, without running anything.
 
     vgexp predict model.activation=sigmoid model.depth=10
 
-    vgexp predict model.activation=relu init.name=he model.depth=50
+    vgexp predict model.family=reversible model.width=256 data.batch_size=256 --budget 8GB
     """
-    from vgexp import experiment
+    from vgexp.prediction import predict as prediction_of
 
-    prediction = experiment.predict(*context.args)
-    table = Table("layer", "z_rms", "h_mean", "h_std", "dz_rms", "factor")
-    for row in prediction.profile.to_dict("records"):
-        table.add_row(str(row["layer"]), *(number(row[c]) for c in ("z_rms", "h_mean", "h_std", "dz_rms", "factor")))
-    Console().print(table)
+    prediction = prediction_of(*context.args, budget=budget)
+    console = Console()
+    if not prediction.profile.empty:
+        columns = ("z_rms", "h_mean", "h_std", "dz_rms", "factor")
+        table = Table("layer", *columns)
+        for row in prediction.profile.to_dict("records"):
+            table.add_row(str(row["layer"]), *(number(row[column]) for column in columns))
+        console.print(table)
     print(prediction)
+    units = {"forward_flops": "FLOP", "backward_flops": "FLOP", "live_bytes": "B", "weight_bytes": "B"}
+    costs = Table(*(str(column).replace("_", " ") for column in prediction.costs))
+    for row in prediction.costs.to_dict("records"):
+        costs.add_row(*(si(value, units[str(key)]) if key in units else str(value) for key, value in row.items()))
+    console.print(costs)
+
+
+@app.command()
+def diagnose(
+    target: Annotated[
+        str, typer.Argument(metavar="MODULE:FACTORY", help="Returns (model, batch, loss_fn), or a model.")
+    ],
+    input_shape: Annotated[str | None, typer.Option(help="Of a batch, for a factory that returns a model.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="The diagnosis as JSON.")] = False,
+) -> None:
+    """A verdict on any model from one batch: does its gradient vanish, explode, die, and where.
+
+    Exit code 0: healthy; 3: something was found; 2: it could not run.
+
+    vgexp diagnose mypackage.training:example
+
+    vgexp diagnose mypackage.models:make --input-shape 32,3,64,64 --json
+    """
+    from vgexp import checkup
+
+    model, batch, loss_fn = checkup.load(target, input_shape)
+    try:
+        diagnosis = checkup.diagnose(model, batch, loss_fn)
+    except Exception as error:
+        if os.environ.get("VGEXP_TRACE"):
+            raise
+        raise ConfigError(
+            target, f"{type(error).__name__}: {error}", "a model that runs forward and backward"
+        ) from None
+    print(diagnosis.to_json() if as_json else diagnosis)
+    if diagnosis.findings:
+        raise typer.Exit(3)
 
 
 def launch(arguments: list[str]) -> None:
@@ -187,9 +252,11 @@ def launch(arguments: list[str]) -> None:
     from vgexp import experiment, sweep
 
     experiment.load_imports()
+    arguments = [sweep.quoted(argument) for argument in arguments]
     sweep.check_keys(experiment.fields_of(arguments), experiment.groups())
     mode = [] if LOOKS & set(arguments) else ["--multirun"]  # a single run is a sweep of one
     typed, sys.argv = sys.argv, ["vgexp", *mode, *arguments]
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)  # else a launcher's workers would outlive it
     os.environ["HYDRA_FULL_ERROR"] = "1"
     try:
         with experiment.speaking(arguments):
@@ -198,6 +265,7 @@ def launch(arguments: list[str]) -> None:
             )()
     finally:
         sys.argv = typed
+        signal.signal(signal.SIGTERM, before)
 
 
 def read(folders: list[Path]) -> "Results":
@@ -211,6 +279,15 @@ def read(folders: list[Path]) -> "Results":
 
 def number(value: float) -> str:
     return "" if value != value else f"{value:.4g}"
+
+
+def si(value: float, unit: str) -> str:
+    """A quantity with a decimal prefix: 1.8 GFLOP."""
+    for prefix in ("", "k", "M", "G"):
+        if value < 1000:
+            return f"{value:.3g} {prefix}{unit}"
+        value /= 1000
+    return f"{value:.3g} T{unit}"
 
 
 def say(line: str) -> None:
@@ -243,5 +320,5 @@ def main() -> NoReturn:
         print(f"vgexp: failed: {type(error).__name__}: {error} (VGEXP_TRACE=1 shows where)", file=sys.stderr)
         sys.exit(1)
     if code == 130:
-        print("vgexp: interrupted, everything saved; to go on, type the same command", file=sys.stderr)
+        print("vgexp: interrupted, saved at most a minute ago; to go on, type the same command", file=sys.stderr)
     sys.exit(code)

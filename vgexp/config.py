@@ -10,6 +10,7 @@ import hashlib
 import json
 import math
 import numbers
+import re
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -27,7 +28,7 @@ MEMBER_FIELDS = (
 )
 """Fields in which the members of one stack may differ; all others are structure."""
 
-NOT_IN_IDENTITY = ("name", "device", "threads", "max_members", "rerun", "scale", "scales", "members")
+NOT_IN_IDENTITY = ("name", "device", "threads", "max_members", "logger", "rerun", "scale", "scales", "only", "members")
 """Fields that change where and how a run is computed, but no number of it."""
 
 
@@ -56,6 +57,8 @@ class ModelConfig:
     activation: str = "tanh"
     negative_slope: float = 0.01
     """Of leaky ReLU."""
+    branch: float = 1.0
+    """What a branch is multiplied with before it is added (reversible)."""
 
 
 @dataclass
@@ -93,6 +96,12 @@ class ProbeConfig:
 
 
 @dataclass
+class CheckpointConfig:
+    every: Any = "sqrt"
+    """Layers a segment: an integer, or sqrt; or revolve(s) with s snapshots, the input among them."""
+
+
+@dataclass
 class EvalConfig:
     every: Any = "end"
 
@@ -114,17 +123,23 @@ class Run:
     probe: ProbeConfig = field(default_factory=ProbeConfig)
     eval: EvalConfig = field(default_factory=EvalConfig)
     memory: str = "store"
+    """What the backward pass needs is stored, recomputed (checkpoint) or, if reversible, rebuilt (invert)."""
+    checkpoint: CheckpointConfig = field(default_factory=CheckpointConfig)
     device: str = "auto"
     dtype: str = "float32"
     threads: int | None = None
     """CPU threads of one job; null leaves torch's choice."""
     max_members: Any = "auto"
     """The largest stack; auto: by memory."""
+    logger: str = "none"
+    """Where else the scalars go: none, or tensorboard (below the results, one log a run)."""
     rerun: bool = False
     """Computes runs again that are already done."""
     scale: str | None = None
     """Of an experiment: which of its `scales` to sweep."""
     scales: dict[str, Any] = field(default_factory=dict)
+    only: list[str] | None = None
+    """Of an experiment: the grids to run, of its scale; null for all."""
     members: Any = None
     """Set by the sweeper: one list of member overrides for each member of the stack."""
 
@@ -135,7 +150,7 @@ def flat(run: Run) -> dict[str, Any]:
     >>> flat(Run())["model.depth"]
     5
     """
-    return {key: value for key, value in _leaves(run) if key not in ("rerun", "scales", "members")}
+    return {key: value for key, value in _leaves(run) if key not in ("logger", "rerun", "scales", "only", "members")}
 
 
 def _leaves(config: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
@@ -197,8 +212,22 @@ def fans(run: Run, inputs: int, classes: int) -> list[tuple[int, int]]:
     >>> fans(Run(), 1024, 9)[-1]
     (1000, 9)
     """
-    sizes = [inputs, *widths(run), classes]
+    units = widths(run)
+    if run.model.family == "reversible":
+        half = units[0] // 2
+        return [(inputs, units[0]), *[(half, half)] * (run.model.depth - 1), (units[0], classes)]
+    sizes = [inputs, *units, classes]
     return list(zip(sizes[:-1], sizes[1:], strict=True))
+
+
+def revolve_snapshots(every: Any) -> int | None:
+    """The s of `revolve(s)`; None for another value of `checkpoint.every`.
+
+    >>> revolve_snapshots("revolve(4)"), revolve_snapshots("sqrt")
+    (4, None)
+    """
+    found = re.fullmatch(r"revolve\(([1-9]\d*)\)", every) if isinstance(every, str) else None
+    return int(found[1]) if found else None
 
 
 def law(run: Run, layer: int) -> InitConfig:
@@ -213,7 +242,7 @@ def check(run: Run, choices: Mapping[str, Collection[str]]) -> None:
 
     `choices` maps a field (`model.activation`) to the names it accepts.
     """
-    values = flat(run)
+    values = dict(_leaves(run))
     for key, names in choices.items():
         _check_choice(key, values[key], names)
     for key, accepted, accepts in RULES:
@@ -227,6 +256,10 @@ def check(run: Run, choices: Mapping[str, Collection[str]]) -> None:
         if isinstance(values[key], list) and any(step > run.steps for step in values[key]):
             raise ConfigError(key, values[key], f"steps up to {run.steps} (steps)")
     width = run.model.width
+    if run.model.family == "reversible" and (not isinstance(width, int) or width % 2):
+        raise ConfigError("model.width", width, "an even integer: reversible layers split it into halves")
+    if run.memory == "invert" and run.model.family != "reversible":
+        raise ConfigError("memory", run.memory, "store or checkpoint; only model.family=reversible can invert")
     if isinstance(width, list) and len(width) != run.model.depth:
         raise ConfigError("model.width", width, f"one integer for each of the {run.model.depth} layers (model.depth)")
 
@@ -263,6 +296,12 @@ RULES: tuple[tuple[str, Callable[[Any], bool], str], ...] = (
         "an integer of at least 1, or a list of such",
     ),
     ("model.negative_slope", math.isfinite, "a finite number"),
+    ("model.branch", math.isfinite, "a finite number"),
+    (
+        "checkpoint.every",
+        lambda x: positive(x) or x == "sqrt" or revolve_snapshots(x) is not None,
+        "an integer of at least 1, sqrt, or revolve(s) with s snapshots",
+    ),
     ("init.sigma_w", lambda x: x is None or 0 < x < math.inf, "a positive number, or null for the law's own"),
     ("init.sigma_b", lambda x: 0 <= x < math.inf, "a number of at least 0"),
     ("optim.lr", lambda x: 0 <= x < math.inf, "a number of at least 0"),

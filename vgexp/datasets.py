@@ -14,7 +14,7 @@ from functools import cache
 import torch
 from torch import Tensor
 
-from vgexp import shapeset
+from vgexp import originals, shapeset
 from vgexp.config import ConfigError, DataConfig
 from vgexp.seeds import generator
 
@@ -59,6 +59,19 @@ def _shapeset() -> Dataset:
     )
 
 
+def finite(train: Images, valid: Images, test: Images, classes: int, white: int) -> Dataset:
+    """A data set in memory. Block k is the seed's k-th pass over it, in an order of its own, without the last partial
+    batch."""
+    train_x, train_y = train
+
+    def block(seed: int, block: int, batch_size: int) -> Images:
+        order = torch.randperm(len(train_y), generator=generator("batches", seed, block))
+        order = order[: len(order) // batch_size * batch_size]
+        return train_x[order], train_y[order]
+
+    return Dataset(train_x.shape[1], classes, white, block, lambda: valid, lambda: test, len(train_y))
+
+
 def _digits() -> Dataset:
     """scikit-learn's 1797 digits of 8 x 8 pixels: 1197 for training, 300 for validation, 300 for the test."""
     from sklearn.datasets import load_digits
@@ -66,32 +79,31 @@ def _digits() -> Dataset:
     pixels, classes = load_digits(return_X_y=True)
     order = torch.randperm(len(classes), generator=generator("split"))
     x, y = torch.from_numpy(pixels).to(torch.uint8)[order], torch.from_numpy(classes)[order]
-    held_out = 300
-    train_x, train_y = x[: -2 * held_out], y[: -2 * held_out]
-
-    def train(seed: int, block: int, batch_size: int) -> Images:
-        """Block k is the seed's k-th pass over the data, in an order of its own, without the last partial
-        batch."""
-        order = torch.randperm(len(train_y), generator=generator("batches", seed, block))
-        order = order[: len(order) // batch_size * batch_size]
-        return train_x[order], train_y[order]
-
-    return Dataset(
-        inputs=64,
-        classes=10,
-        white=16,
-        train=train,
-        valid=lambda: (x[-2 * held_out : -held_out], y[-2 * held_out : -held_out]),
-        test=lambda: (x[-held_out:], y[-held_out:]),
-        size=len(train_y),
-    )
+    (train_x, valid_x, test_x), (train_y, valid_y, test_y) = (part.split([1197, 300, 300]) for part in (x, y))
+    return finite((train_x, train_y), (valid_x, valid_y), (test_x, test_y), classes=10, white=16)
 
 
-DATASETS: dict[str, Callable[[], Dataset]] = {"shapeset": cache(_shapeset), "digits": cache(_digits)}
+def _original(read: Callable[[], dict[str, originals.Arrays]]) -> Dataset:
+    """MNIST or CIFAR-10: the last 10,000 training images are held out for validation."""
+    parts = read()
+    (x, y), (test_x, test_y) = (tuple(torch.from_numpy(part.copy()) for part in parts[name]) for name in parts)
+    held_out = (x[-HELD_OUT:], y[-HELD_OUT:])
+    return finite((x[:-HELD_OUT], y[:-HELD_OUT]), held_out, (test_x, test_y), classes=10, white=255)
+
+
+DATASETS: dict[str, Callable[[], Dataset]] = {
+    "shapeset": cache(_shapeset),
+    "digits": cache(_digits),
+    "mnist": cache(lambda: _original(originals.mnist)),
+    "cifar10": cache(lambda: _original(originals.cifar10)),
+}
 
 
 def dataset(config: DataConfig) -> Dataset:
-    """The data set of a config. Raises ConfigError when a batch is larger than the training set."""
+    """The data set of a config.
+
+    Raises Unavailable when its files are not here, ConfigError when a batch is larger than the training set.
+    """
     data = DATASETS[config.name]()
     if data.size is not None and config.batch_size > data.size:
         raise ConfigError("data.batch_size", config.batch_size, f"at most {data.size} ({config.name})")

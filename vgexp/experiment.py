@@ -4,7 +4,6 @@ Everything is composed, typed and checked before anything starts; what is alread
 """
 
 import importlib
-import math
 import os
 import shlex
 import sys
@@ -13,8 +12,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.metadata import entry_points
 from pathlib import Path
+from typing import Any
 
-import pandas as pd
 import torch
 from hydra import compose, initialize_config_dir
 from hydra.core.config_store import ConfigStore
@@ -23,15 +22,15 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
-from vgexp import analysis, sweep, theory
+from vgexp import sweep, tensorboard
 from vgexp.activations import ACTIVATIONS
-from vgexp.analysis import Fit
 from vgexp.config import ConfigError, Run, check, identity
 from vgexp.datasets import DATASETS, dataset
 from vgexp.initializers import INITIALIZERS
 from vgexp.losses import LOSSES
 from vgexp.models import MODELS, bytes_per_member
 from vgexp.optimizers import OPTIMIZERS
+from vgexp.originals import Unavailable
 from vgexp.quantities import TIERS
 from vgexp.store import Results, Store, read
 from vgexp.sweep import Compose, Stack
@@ -55,9 +54,11 @@ class Plan:
     runs: list[Run]
     grids: dict[str, list[str]]
     stacks: list[Stack]
+    left_out: dict[str, str]
+    """Grid -> why it cannot be run on this computer."""
 
     def write(self, command: str) -> None:
-        Store(self.folder).plan(self.runs, self.grids, command)
+        Store(self.folder).plan(self.runs, self.grids, command, self.left_out)
 
 
 def plan(overrides: Sequence[str], compose: Compose) -> Plan:
@@ -71,10 +72,19 @@ def plan(overrides: Sequence[str], compose: Compose) -> Plan:
     grids = {"": []} if first.scale is None else _grids(first)
     planned: list[tuple[list[str], Run]] = []
     members: dict[str, list[str]] = {}
+    left_out: dict[str, str] = {}
     for name, grid in grids.items():
-        runs = sweep.runs_of([*_without(grid, overrides), *overrides], compose, check_run)
+        try:
+            runs = sweep.runs_of([*_without(grid, overrides), *overrides], compose, check_run)
+        except Unavailable as error:
+            if first.scale is None:
+                raise
+            left_out[name] = error.reason
+            continue
         members[name] = list(dict.fromkeys(identity(run) for _, run in runs))
         planned += runs
+    if not planned:
+        raise ConfigError("scale", first.scale, "a scale with something to run: " + "; ".join(left_out.values()))
     folders = {folder_of(run) for _, run in planned}
     if len(folders) > 1:
         raise ConfigError("name", sorted(map(str, folders)), "one folder a sweep")
@@ -82,7 +92,7 @@ def plan(overrides: Sequence[str], compose: Compose) -> Plan:
     done = set() if first.rerun else Store(folder).done()
     stacks = sweep.stacks(planned, limit, lambda run: identity(run) in done)
     members.pop("", None)
-    return Plan(folder, list({identity(run): run for _, run in planned}.values()), members, stacks)
+    return Plan(folder, list({identity(run): run for _, run in planned}.values()), members, stacks, left_out)
 
 
 def job(config: DictConfig) -> None:
@@ -157,11 +167,14 @@ def check_run(run: Run) -> None:
         "optim.name": OPTIMIZERS,
         "probe.tier": TIERS,
         "probe.on": ("batch", "monitor"),
-        "memory": ("store",),
+        "memory": ("store", "checkpoint", "invert"),
+        "logger": tensorboard.LOGGERS,
         "device": ("auto", "cpu", "cuda"),
         "dtype": ("float32", "float64"),
     }
     check(run, {key: tuple(names) for key, names in choices.items()})
+    if run.logger == "tensorboard" and not tensorboard.installed():
+        raise ConfigError("logger", run.logger, "none; tensorboard needs `pip install vgexp[tensorboard]`")
     accepted = INITIALIZERS[run.init.name].distributions
     if run.init.distribution is not None and run.init.distribution not in accepted:
         raise ConfigError("init.distribution", run.init.distribution, f"{', '.join(accepted)} ({run.init.name})")
@@ -243,7 +256,20 @@ def _grids(run: Run) -> dict[str, list[str]]:
     scales = run.scales
     if run.scale not in scales:
         raise ConfigError("scale", run.scale, ", ".join(scales) or "no scale: this is no experiment")
-    return {name: list(overrides) for name, overrides in scales[run.scale].items()}
+    grids = scales[run.scale]
+    for name in run.only or ():
+        if name not in grids:
+            raise ConfigError("only", name, ", ".join(grids))
+    return {name: list(_flat(overrides)) for name, overrides in grids.items() if name in (run.only or grids)}
+
+
+def _flat(overrides: Any) -> Iterator[str]:
+    """The strings of nested lists: in YAML, grids share parts by reference."""
+    for item in [overrides] if isinstance(overrides, str) else overrides:
+        if isinstance(item, str):
+            yield item
+        else:
+            yield from _flat(item)
 
 
 def _without(grid: Sequence[str], overrides: Sequence[str]) -> list[str]:
@@ -256,40 +282,3 @@ def _memory(run: Run) -> int:
     if run.device != "cpu" and torch.cuda.is_available():
         return torch.cuda.mem_get_info()[1]
     return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-
-
-@dataclass
-class Prediction:
-    """What theory expects of a network at initialisation."""
-
-    run: Run
-    profile: pd.DataFrame
-    """`layer z_rms h_mean h_std dz_rms factor`, the readout last."""
-    fit: Fit
-
-    def __str__(self) -> str:
-        fit = self.fit
-        if math.isnan(fit.fall.point):
-            return f"{fit.verdict}: {fit.note}"
-        direction = "shrinks" if fit.fall.point > 0 else "grows"
-        return (
-            f"{fit.verdict}: from layer {self.run.model.depth} down to 1 the gradient {direction} by "
-            f"{abs(fit.fall.point):.2f} decades, a factor {fit.factor.point:.4f} a layer "
-            f"(half-depth {fit.half_depth:.3g} layers)"
-        )
-
-
-def predict(*overrides: str) -> Prediction:
-    """The theory's profile and verdict for one config, without training.
-
-    Raises ConfigError for a bad override.
-    """
-    return prediction(typed_run(overrides))
-
-
-def prediction(run: Run) -> Prediction:
-    """The prediction for a run, on the examples that its probe sees."""
-    profile = theory.expected(run)
-    dz = profile["dz_rms"].to_numpy()
-    profile["factor"] = [*(dz[:-1] / dz[1:]), math.nan]
-    return Prediction(run, profile, analysis.fit(dz[None, : run.model.depth]))

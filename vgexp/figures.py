@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 
-import matplotlib as mpl
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
@@ -14,9 +13,23 @@ from vgexp import theory
 from vgexp.analysis import by_depth, estimate, groups, profile
 from vgexp.config import from_row
 from vgexp.store import Results
-from vgexp.style import AXES, COLORS, MARKERS, Picture, layer_axis, legend, log_if_decades, panels, step_axis, tiles
+from vgexp.style import (
+    AXES,
+    COLORS,
+    MARKERS,
+    Picture,
+    label_panel,
+    layer_axis,
+    layer_color,
+    legend,
+    log_if_decades,
+    panels,
+    step_axis,
+    tiles,
+)
 
 MOST_PANELS = 6
+MOST_LINES = 6
 SMOOTHED = 5
 """Observations averaged in a training curve: a batch of 10 is noisy."""
 
@@ -42,10 +55,11 @@ def draw_all(results: Results) -> dict[str, Picture]:
 def profiles(results: Results, step: int = 0) -> Picture:
     """h, dz and dW over depth at one step, all runs in one picture, theory as lines."""
     found = groups(results.runs, besides="model.depth")
+    lines: dict[str, pd.DataFrame] = {}
     with panels(1, 3) as (figure, axes):
         for ax, column in zip(axes[0], ("h_std", "dz_rms", "dw_rms"), strict=True):
             for number, (name, runs) in enumerate(found.items()):
-                draw_profile(ax, results, runs, column, number, name, step)
+                draw_profile(ax, results, runs, column, number, name, step, lines)
             layer_axis(ax)
             log_if_decades(ax)
             ax.set_ylabel(AXES[column])
@@ -60,9 +74,16 @@ def profiles(results: Results, step: int = 0) -> Picture:
 
 
 def draw_profile(
-    ax: Axes, results: Results, runs: pd.DataFrame, column: str, number: int, name: str, step: int = 0
+    ax: Axes,
+    results: Results,
+    runs: pd.DataFrame,
+    column: str,
+    number: int,
+    name: str,
+    step: int,
+    lines: dict[str, pd.DataFrame],
 ) -> None:
-    """One group's points with intervals over seeds, and at step 0 the theory's line."""
+    """One group's points with intervals over seeds, and at step 0 the theory's line, kept in `lines` by run."""
     color, marker = COLORS[number % len(COLORS)], MARKERS[number % len(MARKERS)]
     for depth, members in by_depth(runs):
         values_SL = profile(results.layers, list(members["run"]), column, step)[:, :depth]
@@ -72,11 +93,12 @@ def draw_profile(
         ax.errorbar(layers, points, [below, above], fmt=marker, ms=size, color=color, label=name, elinewidth=0.8)
         name = "_"  # one legend entry a group
         if step == 0:
-            expected = theory.expected(
-                from_row({str(key): value for key, value in members.sort_values("seed").iloc[0].items()})
-            )
-            if column in expected:
-                ax.plot(layers, expected[column].to_numpy()[:depth], color=color, linewidth=1)
+            first = members.sort_values("seed").iloc[0]
+            if first["run"] not in lines:
+                run = from_row({str(key): value for key, value in first.items()})
+                lines[first["run"]] = theory.expected(run) if theory.covers(run) else pd.DataFrame()
+            if column in lines[first["run"]]:
+                ax.plot(layers, lines[first["run"]][column].to_numpy()[:depth], color=color, linewidth=1)
 
 
 def intervals(values_SL: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -111,7 +133,7 @@ def heatmap(results: Results, column: str = "dz_rms") -> Picture:
                 cmap="viridis",
                 rasterized=True,
             )
-            ax.annotate(name, (0, 1.02), xycoords="axes fraction", fontsize=7.5)
+            label_panel(ax, name)
             ax.yaxis.set_major_locator(MaxNLocator(integer=True))
         axes[0].set_ylabel("layer")
         figure.colorbar(ScalarMappable(norm, "viridis"), ax=axes, label=AXES.get(column, column))
@@ -142,13 +164,14 @@ def curves(results: Results) -> Picture:
                     reach = [[np.nan_to_num(one.point - one.low)], [np.nan_to_num(one.high - one.point)]]
                     shown = int(str(step)) + (ax.get_xscale() == "log")
                     ax.errorbar([shown], [one.point], reach, fmt=marker, color=color, capsize=2)
+        evaluated = results.steps["valid_error"].notna().any()
         for ax, label in zip(axes[0], ("loss (nats)", "error rate"), strict=True):
             ax.set_ylabel(label)
         legend(figure, axes[0, 0])
     return Picture(
         figure,
         f"Training: lines are the batch's loss and error (evenly spaced ones as means of {SMOOTHED}; band: "
-        "range over seeds), marks with 95 % intervals over seeds the validation set's.",
+        "range over seeds)" + (", marks with 95 % intervals over seeds the validation set's." if evaluated else "."),
     )
 
 
@@ -157,7 +180,6 @@ def speeds(results: Results) -> Picture:
     layer."""
     found = list(groups(results.runs).items())[:MOST_PANELS]
     with tiles(len(found)) as (figure, axes):
-        colors = mpl.colormaps["viridis"]
         for ax, (name, runs) in zip(axes, found, strict=True):
             rows = results.layers[results.layers["run"].isin(runs["run"])]
             depth = int(runs["model.depth"].iloc[0])
@@ -166,11 +188,11 @@ def speeds(results: Results) -> Picture:
             at = step_axis(ax, table.index.to_numpy())
             for layer in (int(str(column)) for column in table.columns):
                 readout = layer > depth
-                color = "0.5" if readout else colors(0.05 + 0.85 * (layer - 1) / max(1, depth - 1))
+                color = "0.5" if readout else layer_color(layer, depth)
                 text = "readout" if readout else {1: "layer 1", depth: "last hidden layer"}.get(layer, "_")
                 ax.plot(at, table[layer], color=color, label=text, linestyle="--" if readout else "-")
             log_if_decades(ax)
-            ax.annotate(name, (0, 1.02), xycoords="axes fraction", fontsize=7.5)
+            label_panel(ax, name)
         axes[0].set_ylabel(AXES["update_ratio"])
         legend(figure, axes[0])
     return Picture(
@@ -184,26 +206,11 @@ def histograms(results: Results, quantity: str, step: int = 0, names: Sequence[s
     """Densities by layer at one step, a row a group (one seed)."""
     found = groups(results.runs)
     chosen = [(name, found[name]) for name in (names or list(found)[:MOST_PANELS])]
-    with panels(len(chosen), 1, sharex=True) as (figure, axes):
-        figure.set_size_inches(3.4, 1.7 * len(chosen) + 0.4)
-        colors = mpl.colormaps["viridis"]
+    with panels(len(chosen), 1, sharex=True, size=(3.4, 1.7 * len(chosen) + 0.4)) as (figure, axes):
         for ax, (name, runs) in zip(axes[:, 0], chosen, strict=True):
-            depth = int(runs["model.depth"].iloc[0])
-            rows = results.histograms
-            rows = rows[
-                (rows["run"] == runs["run"].iloc[0])
-                & (rows["quantity"] == quantity)
-                & (rows["step"] == step)
-                & (rows["layer"] <= depth)
-            ]
-            for layer, edges, density in zip(rows["layer"], rows["edges"], rows["density"], strict=True):
-                middle = (np.asarray(edges)[1:] + np.asarray(edges)[:-1]) / 2
-                color = colors(0.05 + 0.85 * (layer - 1) / max(1, depth - 1))
-                ax.plot(middle, density, color=color, label=f"layer {layer}")
-            ax.set_ylabel("density")
+            span = draw_densities(ax, results, runs.iloc[0], quantity, step)
             ax.set_ylim(bottom=0)
-            ax.annotate(name, (0, 1.02), xycoords="axes fraction", fontsize=7.5)
-            span = _central(rows)
+            label_panel(ax, name)
             if span > 0:
                 ax.set_xlim(-span, span)
         axes[-1, 0].set_xlabel(AXES[quantity])
@@ -211,6 +218,18 @@ def histograms(results: Results, quantity: str, step: int = 0, names: Sequence[s
     return Picture(
         figure, f"Densities of the {AXES[quantity]} by layer at step {step} (1 seed, the examples observed)."
     )
+
+
+def draw_densities(ax: Axes, results: Results, run: pd.Series, quantity: str, step: int) -> float:
+    """One run's densities by layer; the half-width that holds nearly all of the widest layer's mass."""
+    rows, depth = results.histograms, int(run["model.depth"])
+    rows = rows[(rows["run"] == run["run"]) & (rows["quantity"] == quantity) & (rows["step"] == step)]
+    rows = rows[rows["layer"] <= depth]
+    for layer, edges, density in zip(rows["layer"], rows["edges"], rows["density"], strict=True):
+        middle = (np.asarray(edges)[1:] + np.asarray(edges)[:-1]) / 2
+        ax.plot(middle, density, color=layer_color(layer, depth), label=f"layer {layer}")
+    ax.set_ylabel("density")
+    return _central(rows)
 
 
 def _cell_edges(at: np.ndarray, log: bool) -> np.ndarray:
@@ -233,3 +252,25 @@ def _central(rows: pd.DataFrame) -> float:
         if np.isfinite(mass).all():
             spans.append(3.5 * float(np.sqrt((mass * middle**2).sum())))
     return max(spans)
+
+
+def watched(frame: pd.DataFrame) -> Picture:
+    """Gradient, preactivation and weight gradient of a watched model over depth, a line a recorded step."""
+    steps = sorted(frame["step"].unique())
+    shown = [steps[i] for i in sorted({round(i) for i in np.linspace(0, len(steps) - 1, min(MOST_LINES, len(steps)))})]
+    with panels(1, 3) as (figure, axes):
+        for ax, column in zip(axes[0], ("dz_rms", "z_rms", "dw_rms"), strict=True):
+            for number, step in enumerate(shown, start=1):
+                rows = frame[(frame["step"] == step) & frame[column].gt(0) & np.isfinite(frame[column])]
+                color = layer_color(number, len(shown))
+                ax.plot(rows["layer"], rows[column], marker="o", markersize=2.5, color=color, label=f"step {step}")
+            ax.set_ylabel(AXES[column])
+            log_if_decades(ax)
+            layer_axis(ax)
+            ax.set_xlabel("call, in the order of execution")
+        legend(figure, axes[0, 0], columns=MOST_LINES)
+    caption = (
+        "Root mean square of the gradient dz, of the preactivation z and of the weight gradient dW over the layers of "
+        "the model as they run, one line a recorded step; one run. Where dz is exactly 0 there is no point."
+    )
+    return Picture(figure, caption)

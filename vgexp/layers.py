@@ -43,6 +43,11 @@ class WeightGradient:
             self._scratch[key] = torch.empty(shape, dtype=self.dz_MBO.dtype, device=self.dz_MBO.device)
         return torch.bmm(self.h_MBI.transpose(1, 2), self.dz_MBO, out=self._scratch[key])
 
+    def form(self) -> None:
+        """Forms dW now where the update is going to: its time belongs to the backward pass, whoever looks first."""
+        if not self.thin:
+            _ = self._sum_MIO
+
     @property
     def weight_MIO(self) -> Tensor:
         """dW, the gradient of the batch's mean loss. Valid until the next layer of the same shape forms its
@@ -76,12 +81,19 @@ class WeightGradient:
 class Observer(Protocol):
     """Who looks at one pass. Weights and scratch buffers must be reduced at once: they are overwritten."""
 
+    keeps: bool
+    """Whether a reversible network is to keep its states, so that the rebuilt ones can be compared."""
+
     def forward(self, layer: "Linear", z_MBO: Tensor, h_MBO: Tensor | None) -> None:
         """The layer's preactivation, and its activation (None at the readout)."""
         ...
 
     def backward(self, layer: "Linear", gradient: WeightGradient) -> None:
         """The layer's gradients, its weights not yet updated."""
+        ...
+
+    def rebuilt(self, layer: "Linear", rebuilt_MBH: Tensor, true_MBH: Tensor) -> None:
+        """The state that a reversible layer's backward pass rebuilt, and what it had been."""
         ...
 
     def updated(self, layer: "Linear") -> None:

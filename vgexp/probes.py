@@ -17,6 +17,7 @@ from vgexp.activations import Activation
 from vgexp.config import Run
 from vgexp.layers import Linear, WeightGradient
 from vgexp.models import Plain
+from vgexp.norms import norm
 from vgexp.optimizers import Sgd
 from vgexp.quantities import QUANTITIES, Quantity, histogram
 from vgexp.schedules import schedule
@@ -75,6 +76,7 @@ class Observation:
         self._values: dict[Label, Tensor] = {}
         self._histograms, self._spectra = probe.histograms(step), probe.spectra(step)
         self.clock = Clock(device) if probe.tier == "cost" else None
+        self.keeps = probe.tier in ("full", "cost")
 
     def look_at(self, tensors: frozenset[str]) -> None:
         """What the coming pass shows; the training step's own is the one with `dw`, and the one that is timed."""
@@ -96,6 +98,8 @@ class Observation:
         self._mark(None, layer)
 
     def backward(self, layer: Linear, gradient: WeightGradient) -> None:
+        if self.clock is not None and "dw" in self.tensors:
+            gradient.form()
         self._mark("backward_ms", layer)
         self._signal("dz", layer, gradient.dz_MBO)
         if "dw" in self.tensors:
@@ -109,6 +113,10 @@ class Observation:
 
     def updated(self, layer: Linear) -> None:
         self._mark("backward_ms", layer)
+
+    def rebuilt(self, layer: Linear, rebuilt_MBH: Tensor, true_MBH: Tensor) -> None:
+        if "dw" in self.tensors:
+            self._values["rebuild_error", layer.index] = norm(rebuilt_MBH - true_MBH) / norm(true_MBH)
 
     def weights(self, layers: list[Linear]) -> None:
         """Measures the weights, before the pass updates them."""
@@ -189,7 +197,8 @@ class Probe:
 
 
 def jacobian_spectrum(layer: Linear, phi: Activation, z_MBO: Tensor) -> Tensor:
-    """Singular values (M, min(I, O)) of dh^l / dh^{l-1} = W diag(phi'(z^l)) at the first example, descending.
+    """Singular values (M, min(I, O)) of dh^l / dh^{l-1} = W diag(phi'(z^l)) at the first example, descending; in a
+    reversible layer, those of its branch.
 
     Glorot & Bengio (2010), section 4.2.1, eq. 17.
     """

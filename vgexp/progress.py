@@ -2,6 +2,7 @@
 
 import sys
 import time
+from multiprocessing import current_process
 from types import TracebackType
 from typing import Self
 
@@ -24,7 +25,7 @@ class Progress:
         self._done, self._began, self._drawn = done, time.monotonic(), 0.0
         self._from = done
         self._bar: Bar | None = None
-        if sys.stderr.isatty():
+        if sys.stderr.isatty() and current_process().name == "MainProcess":  # bars of several workers would overlap
             self._bar = Bar(
                 TextColumn("{task.description}"),
                 BarColumn(),

@@ -32,13 +32,13 @@ def package_version() -> str:
 
 @cache
 def git_state() -> tuple[str, bool]:
-    """Commit of the checkout that vgexp is run from, and whether it has changes; ("", False) outside one."""
+    """Commit of the checkout that vgexp is run from, and whether more than results/ changed; ("", False) elsewhere."""
     here = Path(__file__).resolve().parent.parent
     if not (here / ".git").exists():
         return "", False
     try:
         sha = _git(here, "rev-parse", "HEAD")
-        return sha, bool(_git(here, "status", "--porcelain"))
+        return sha, bool(_git(here, "status", "--porcelain", "--", ".", ":!results"))
     except (OSError, subprocess.SubprocessError):
         return "", False
 

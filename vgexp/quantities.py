@@ -31,16 +31,22 @@ def mean(x_MPQ: Tensor) -> Tensor:
 
 
 def std(x_MPQ: Tensor) -> Tensor:
-    """Standard deviation about the member's mean.
+    """Standard deviation about the member's mean."""
+    return moments(x_MPQ)[1]
 
-    As sqrt(rms^2 - mean^2), which needs no copy of the tensor; where that difference cancels (a saturated sigmoid has a
-    mean a thousand times its deviation), with the mean subtracted first.
+
+def moments(x_MPQ: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean and standard deviation.
+
+    The latter as sqrt(rms^2 - mean^2), which needs no copy of the tensor; where that difference cancels (a saturated
+    sigmoid has a mean a thousand times its deviation), with the mean subtracted first.
     """
+    mean_M = mean(x_MPQ)
     square = rms(x_MPQ).double() ** 2
-    variance = square - mean(x_MPQ).double() ** 2
+    variance = square - mean_M.double() ** 2
     if not x_MPQ.is_cuda and bool((variance > CANCELLED * square).all()):
-        return variance.sqrt()
-    return rms(x_MPQ - x_MPQ.mean((-2, -1), keepdim=True))
+        return mean_M, variance.sqrt()
+    return mean_M, rms(x_MPQ - x_MPQ.mean((-2, -1), keepdim=True))
 
 
 def percentile(p: float) -> Callable[[Tensor], Tensor]:

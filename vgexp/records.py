@@ -18,7 +18,8 @@ COLUMNS = {
     ],
     "layers": [
         "z_rms", "h_mean", "h_std", "h_rms", "h_p02", "h_p98", "saturation", "dead", "dz_rms", "dw_rms",
-        "w_rms", "w_max", "update_ratio", "forward_ms", "backward_ms", "flops", "saved_bytes"
+        "w_rms", "w_max", "update_ratio", "rebuild_error", "forward_ms", "backward_ms", "flops",
+        "forward_flops", "backward_flops", "saved_bytes"
     ],
     "histograms": ["quantity", "edges", "density"],
     "spectra": ["singular_values"],

@@ -1,23 +1,33 @@
 """The report: one HTML file with figures, tables and verdicts, which works offline and escapes what it
 shows."""
 
-import io
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import matplotlib as mpl
 import pandas as pd
 from jinja2 import Environment, PackageLoader
 from markupsafe import Markup
 
 from vgexp import figures
 from vgexp.analysis import Estimate, fits
+from vgexp.claims import Missing
 from vgexp.store import Results, read, write_atomically
-from vgexp.style import STYLE, Picture, save
+from vgexp.style import Picture, Table, save
 
 VERDICT_ORDER = ("refuted", "not measured", "holds")
+
+
+def draw(functions: Mapping[str, Callable[[Results], Picture]], results: Results) -> dict[str, Picture | str]:
+    """The pictures that the results can fill; in place of one that cannot be drawn, why."""
+    drawn: dict[str, Picture | str] = {}
+    for name, function in functions.items():
+        try:
+            drawn[name] = function(results)
+        except Missing as reason:
+            drawn[name] = f"not drawn: {reason}"
+    return drawn
 
 
 def write(
@@ -25,18 +35,18 @@ def write(
     results: Results | None = None,
     title: str = "",
     intro: str = "",
-    pictures: Mapping[str, Picture] | None = None,
+    pictures: Mapping[str, Picture | str] | None = None,
     claims: pd.DataFrame | None = None,
+    tables: Mapping[str, Table] | None = None,
 ) -> Path:
     """Writes figures/ and report.html of a results folder; the path of the page.
 
-    Without `pictures` it draws whatever the results can fill.
+    Without `pictures` it draws whatever the results can fill; a string stands for one that could not be drawn.
     """
     results = results or read(folder)
     drawn = dict(pictures or figures.draw_all(results))
-    for name, picture in drawn.items():
-        save(picture.figure, folder / "figures", name)
-    page = render(folder, results, title or str(folder), intro, drawn, claims)
+    shown = [_shown(name, picture, folder / "figures") for name, picture in drawn.items()]
+    page = render(folder, results, title or str(folder), intro, shown, claims, tables or {})
     write_atomically(folder / "report.html", page.encode())
     return folder / "report.html"
 
@@ -46,10 +56,11 @@ def render(
     results: Results,
     title: str,
     intro: str,
-    pictures: Mapping[str, Picture],
+    pictures: Sequence[tuple[str, Markup, str]],
     claims: pd.DataFrame | None,
+    tables: Mapping[str, Table] | None = None,
 ) -> str:
-    """The page as text."""
+    """The page as text; `pictures` are names, SVGs and captions."""
     environment = Environment(loader=PackageLoader("vgexp", "."), autoescape=True, trim_blocks=True)
     environment.filters |= {"number": number, "interval": interval}
     table = fits(results.runs, results.layers) if not results.layers.empty else pd.DataFrame()
@@ -57,7 +68,11 @@ def render(
         title=title,
         intro=intro,
         folder=folder,
-        pictures=[(name, svg(picture), picture.caption) for name, picture in pictures.items()],
+        pictures=pictures,
+        tables=[
+            (name, list(table.rows), table.rows.to_numpy().tolist(), table.caption)
+            for name, table in (tables or {}).items()
+        ],
         claims=claim_rows(claims) if claims is not None else [],
         counts={} if claims is None else claims.drop_duplicates("claim")["verdict"].value_counts().to_dict(),
         fits=table.to_dict("records"),
@@ -96,13 +111,12 @@ def provenance_rows(results: Results) -> list[dict[str, Any]]:
     return [{str(key): value for key, value in row.items()} for row in rows.to_dict("records")]
 
 
-def svg(picture: Picture) -> Markup:
-    """The figure as inline SVG."""
-    stream = io.StringIO()
-    with mpl.rc_context(STYLE):
-        picture.figure.savefig(stream, format="svg", metadata={"Date": None})
-    text = stream.getvalue()
-    return Markup(text[text.index("<svg") :])
+def _shown(name: str, picture: Picture | str, folder: Path) -> tuple[str, Markup, str]:
+    """Saves a picture; its name, inline SVG and caption."""
+    if isinstance(picture, str):
+        return name, Markup(), picture
+    text = save(picture.figure, folder, name)
+    return name, Markup(text[text.index("<svg") :]), picture.caption
 
 
 def number(value: Any) -> str:

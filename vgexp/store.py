@@ -57,6 +57,8 @@ class Results:
     """Run id -> what differs from the defaults."""
     grids: dict[str, list[str]] = field(default_factory=dict)
     """Grid of an experiment -> its run ids."""
+    left_out: dict[str, str] = field(default_factory=dict)
+    """Grid of an experiment -> why it could not be planned here."""
     commands: list[str] = field(default_factory=list)
     damaged: list[str] = field(default_factory=list)
     """Files that could not be read, each with the reason: they were skipped."""
@@ -99,13 +101,21 @@ class Store:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
-    def plan(self, runs: Sequence[Run], grids: Mapping[str, Sequence[str]], command: str) -> None:
-        """Adds runs to the plan."""
+    def plan(
+        self,
+        runs: Sequence[Run],
+        grids: Mapping[str, Sequence[str]],
+        command: str,
+        left_out: Mapping[str, str] | None = None,
+    ) -> None:
+        """Adds runs to the plan, and says which grids cannot be run here and why."""
         known = read_plan(self.folder)
         known["version"] = RESULTS_VERSION
         known["runs"] |= {identity(run): changes(run) for run in runs}
         for name, ids in grids.items():
             known["grids"][name] = list(ids)
+            known["left_out"].pop(name, None)
+        known["left_out"] |= dict(left_out or {})
         known["commands"] = list(dict.fromkeys([*known["commands"], command]))
         write_atomically(self.folder / "plan.json", json.dumps(known, indent=1).encode())
 
@@ -149,9 +159,8 @@ class Store:
         return {name: _read_part(path) for name, path in parts.items() if path.exists()}
 
     def drop_state(self, stack: str) -> None:
+        # The folder stays: another process may be about to write its own state there.
         (self.folder / "state" / f"{stack}.pt").unlink(missing_ok=True)
-        if (self.folder / "state").is_dir() and not any((self.folder / "state").iterdir()):
-            (self.folder / "state").rmdir()
 
     def _part(self, table: str, stack: str) -> Path:
         return self.folder / table / f"part-{stack}.parquet"
@@ -200,6 +209,7 @@ def read(*paths: str | Path) -> Results:
         folders=folders,
         planned=plan["runs"],
         grids=plan["grids"],
+        left_out=plan["left_out"],
         commands=plan["commands"],
         damaged=damaged,
     )
@@ -242,7 +252,7 @@ def write_atomically(path: Path, content: Any | Callable[[Any], None]) -> None:
 
 
 def _empty_plan() -> dict[str, Any]:
-    return {"version": RESULTS_VERSION, "runs": {}, "grids": {}, "commands": []}
+    return {"version": RESULTS_VERSION, "runs": {}, "grids": {}, "left_out": {}, "commands": []}
 
 
 def _merged(old: Any, new: Any) -> Any:

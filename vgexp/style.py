@@ -4,6 +4,7 @@ Okabe & Ito's colours (safe for the colour-blind), marks that differ too, no tit
 axes for whatever spans decades.
 """
 
+import io
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Any, NamedTuple
 
 import matplotlib as mpl
 import numpy as np
+import pandas as pd
 from cycler import cycler
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -54,12 +56,32 @@ class Picture(NamedTuple):
     figure: Figure
     caption: str
 
+    def _repr_png_(self) -> bytes:
+        """In a notebook a picture shows itself."""
+        stream = io.BytesIO()
+        with mpl.rc_context(STYLE):
+            self.figure.savefig(stream, format="png", dpi=110)
+        return stream.getvalue()
+
+
+class Table(NamedTuple):
+    """Rows as they are shown, and what they say."""
+
+    rows: pd.DataFrame
+    caption: str
+
+    def _repr_html_(self) -> str:
+        """In a notebook too."""
+        return self.rows.to_html(index=False)
+
 
 @contextmanager
-def panels(rows: int, columns: int, **options: Any) -> Iterator[tuple[Figure, np.ndarray]]:
-    """A figure in the house style with rows x columns axes."""
+def panels(
+    rows: int, columns: int, size: tuple[float, float] | None = None, **options: Any
+) -> Iterator[tuple[Figure, np.ndarray]]:
+    """A figure in the house style with rows x columns axes; `size` in inches."""
     with mpl.rc_context(STYLE):
-        figure = Figure(figsize=(PANEL[0] * columns, PANEL[1] * rows))
+        figure = Figure(figsize=size or (PANEL[0] * columns, PANEL[1] * rows))
         yield figure, figure.subplots(rows, columns, squeeze=False, **options)
 
 
@@ -73,12 +95,15 @@ def tiles(count: int, columns: int = 3) -> Iterator[tuple[Figure, list[Axes]]]:
         yield figure, list(axes.flat[:count])
 
 
-def save(figure: Figure, folder: Path, name: str) -> None:
-    """Writes <name>.svg and <name>.png."""
+def save(figure: Figure, folder: Path, name: str) -> str:
+    """Writes <name>.svg and <name>.png; returns the SVG's text."""
     folder.mkdir(parents=True, exist_ok=True)
+    stream = io.StringIO()
     with mpl.rc_context(STYLE):
-        figure.savefig(folder / f"{name}.svg", metadata={"Date": None})
+        figure.savefig(stream, format="svg", metadata={"Date": None})
         figure.savefig(folder / f"{name}.png", dpi=160)
+    (folder / f"{name}.svg").write_text(stream.getvalue())
+    return stream.getvalue()
 
 
 def layer_axis(ax: Axes) -> None:
@@ -104,8 +129,18 @@ def step_axis(ax: Axes, steps: np.ndarray) -> np.ndarray:
     return steps + 1
 
 
-def legend(figure: Figure, ax: Axes) -> None:
+def layer_color(layer: int, depth: int) -> Any:
+    """Dark at the bottom of the network, light at its top."""
+    return mpl.colormaps["viridis"](0.05 + 0.85 * (layer - 1) / max(1, depth - 1))
+
+
+def label_panel(ax: Axes, text: str, above: float = 0.02) -> None:
+    """Says above a panel what it shows."""
+    ax.annotate(text, (0, 1 + above), xycoords="axes fraction", fontsize=7.5)
+
+
+def legend(figure: Figure, ax: Axes, columns: int = 3) -> None:
     """One legend above all panels, where it covers no data."""
     handles, labels = ax.get_legend_handles_labels()
     if handles:
-        figure.legend(handles, labels, loc="outside upper left", ncols=min(3, len(handles)))
+        figure.legend(handles, labels, loc="outside upper left", ncols=min(columns, len(handles)))

@@ -6,6 +6,7 @@ make the members of a job's stack. The syntax is Hydra's own: `model.depth=5,10 
 
 import difflib
 import itertools
+import re
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, is_dataclass
 from typing import Any, get_type_hints
@@ -46,10 +47,19 @@ class Stack:
         return [*self.overrides, f"members=[{quoted}]"]
 
 
+def quoted(override: str) -> str:
+    """The value `revolve(s)` in quotes: Hydra takes it for one of its own functions.
+
+    >>> quoted("checkpoint.every=2,revolve(3)")
+    "checkpoint.every=2,'revolve(3)'"
+    """
+    return re.sub(r"(?<!')\brevolve\(\d+\)", r"'\g<0>'", override)
+
+
 def parse(overrides: Sequence[str]) -> list[Override]:
     """Hydra's parse. Raises ConfigError for what is not `key=value`."""
     try:
-        return OverridesParser.create().parse_overrides(list(overrides))
+        return OverridesParser.create().parse_overrides([quoted(override) for override in overrides])
     except HydraException as error:
         raise ConfigError("command line", _culprit(overrides), f"key=value ({_one_line(error)})") from None
 
@@ -136,7 +146,7 @@ def check_keys(overrides: Sequence[str], groups: Collection[str]) -> None:
     known = [*flat(Run()), *groups]
     for override in parse(overrides):
         key = override.get_key_element().lstrip("+~")
-        if key.startswith("hydra") or (key in known and not override.is_add()) or key in ("rerun", "members"):
+        if key.startswith("hydra") or (key in known and not override.is_add()) or key in ("rerun", "only", "members"):
             continue
         close = difflib.get_close_matches(key, known, n=1, cutoff=0.5)
         hint = f"did you mean {close[0]}?" if close else "vgexp train --help lists them"

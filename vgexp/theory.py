@@ -19,6 +19,7 @@ from collections.abc import Callable
 import numpy as np
 import pandas as pd
 import torch
+from scipy.optimize import brentq
 from scipy.stats import norm, qmc
 from torch import Tensor
 
@@ -89,6 +90,11 @@ def profile(run: Run, x_KI: Tensor, classes: int) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
+def covers(run: Run) -> bool:
+    """Whether there is a theory for the run's family."""
+    return run.model.family == "plain"
+
+
 def expected(run: Run) -> pd.DataFrame:
     """The profile of a run on the examples that its probe sees at step 0: the monitoring set, or its first
     batch."""
@@ -100,6 +106,38 @@ def expected(run: Run) -> pd.DataFrame:
 def mean_square_slope(phi: Activation, q_K: Tensor) -> Tensor:
     """E[phi'(sqrt(q) u)^2]."""
     return gaussian_mean(lambda z: phi.slope(z) ** 2, q_K, phi.kinks)
+
+
+def critical_sigma_w(phi: Activation, sigma_b: float = 0.0) -> float | None:
+    """The sigma_w at which gradients neither vanish nor explode: chi_1 = sigma_w^2 E[phi'(sqrt(q*) u)^2] = 1 at the
+    fixed point q* of the forward signal. None where there is none.
+
+    Poole et al. (2016), eq. 6; Schoenholz et al. (2017), section 3. Found as the sign change of
+    q - sigma_b^2 - E[phi^2] / E[phi'^2], and where that is positive down to q = 0, in the limit there.
+
+    >>> f"{critical_sigma_w(activation('relu')):.4f}, {critical_sigma_w(activation('tanh')):.4f}"
+    '1.4142, 1.0000'
+    """
+    q_K = torch.logspace(-9, 4, 131, dtype=torch.float64)
+    slope_K = mean_square_slope(phi, q_K)
+    if (slope_K - slope_K[0]).abs().max() < 1e-9:  # piecewise linear through 0: the same at any length
+        return float(slope_K[0].rsqrt())
+    second_K = gaussian_mean(lambda z: phi.phi(z) ** 2, q_K, phi.kinks)
+    excess_K = q_K - sigma_b**2 - second_K / slope_K
+    rising = torch.nonzero((excess_K[:-1] < 0) & (excess_K[1:] > 0)).flatten()
+    if len(rising):
+
+        def excess(log_q: float) -> float:
+            q = torch.tensor([math.exp(log_q)], dtype=torch.float64)
+            length = gaussian_mean(lambda z: phi.phi(z) ** 2, q, phi.kinks) / mean_square_slope(phi, q)
+            return float(q - sigma_b**2 - length)
+
+        low = int(rising[0])
+        q_star = math.exp(brentq(excess, math.log(q_K[low]), math.log(q_K[low + 1])))
+        return float(mean_square_slope(phi, torch.tensor([q_star], dtype=torch.float64)).rsqrt())
+    # With sigma_w at the limit q = 0, lengths have to fall to it: those of tanh do, those of GELU grow.
+    falls = bool((second_K / slope_K[0] + sigma_b**2 < q_K)[q_K > 1e-3].all())
+    return float(slope_K[0].rsqrt()) if falls else None
 
 
 def readout_gradient(loss: str, q_K: Tensor, classes: int) -> Tensor:

@@ -3,6 +3,7 @@
 Legend: M members, B batch, K examples, C outputs.
 """
 
+import ctypes
 import dataclasses
 import os
 import resource
@@ -19,11 +20,11 @@ import torch
 from torch import Tensor
 
 from vgexp.config import Run, identity
-from vgexp.costs import ledger
-from vgexp.datasets import Stream
+from vgexp.costs import Costs, ledger
+from vgexp.datasets import Stream, dataset
 from vgexp.layers import Linear, Observer, Update
 from vgexp.losses import LOSSES
-from vgexp.models import MODELS
+from vgexp.models import build, weight_bytes
 from vgexp.optimizers import OPTIMIZERS, Sgd
 from vgexp.probes import SIGNALS, Probe
 from vgexp.progress import Progress
@@ -31,9 +32,14 @@ from vgexp.provenance import provenance
 from vgexp.records import Records
 from vgexp.schedules import schedule
 from vgexp.store import Store, runs_frame, stack_id
+from vgexp.tensorboard import export_runs
 
 CHECKPOINT_SECONDS = float(os.environ.get("VGEXP_CHECKPOINT_SECONDS", "60"))
 EVALUATED_AT_ONCE = 1000
+LARGE = 4 * 10**8
+"""Bytes of weights from which a low-memory mode is strict about memory."""
+M_MMAP_THRESHOLD = -3
+"""glibc's name for: blocks from this size on are mapped, and unmapped when freed."""
 
 
 class Interrupted(KeyboardInterrupt):
@@ -49,17 +55,20 @@ class Training:
         self.device = torch_device(self.run.device)
         self.stream = Stream(self.run.data, [run.seed for run in runs], getattr(torch, self.run.dtype), self.device)
         data = self.stream.data
-        self.network = MODELS[self.run.model.family](runs, data.inputs, data.classes, self.device)
+        self.network = build(runs, data.inputs, data.classes, self.device)
         self.optimizer = self._optimizer(self.network.layers)
         self.probe = Probe(self.run, self.network, self.optimizer)
         self.evaluated = schedule(self.run.eval.every, self.run.steps)
         self.diverged_at_M = torch.full((len(runs),), -1, device=self.device)
         self.step, self.seconds, self.started = 0, 0.0, time.time()
         tables = self._resume()
+        self.exported = self.step
         parameters = {layer.index: layer.weight_MIO[0].numel() for layer in self.network.layers}
         self.parameters = sum(parameters.values())
         lr = [run.optim.lr for run in runs]
-        self.records = Records([identity(run) for run in runs], parameters, lr, self._costs(), tables)
+        self.costs = self._costs()
+        layers = self.costs.layers if self.costs else {}
+        self.records = Records([identity(run) for run in runs], parameters, lr, layers, tables)
 
     def observe_and_update(self) -> Tensor:
         """One step: the batch's loss (M,). The last step is observed only."""
@@ -119,6 +128,9 @@ class Training:
         """Tables first, then the state: a state never knows more than the tables."""
         tables = self.records.tables()
         self.store.write(self.stack, tables, self._runs_rows(tables, status, message))
+        if self.run.logger == "tensorboard":
+            export_runs(self.store.folder / "tensorboard", tables, self.exported)
+            self.exported = self.step
         if status == "running":
             self.store.save_state(self.stack, self._state())
         else:
@@ -135,10 +147,10 @@ class Training:
         }
         return OPTIMIZERS[self.run.optim.name](numbers, layers, self.run.data.batch_size)
 
-    def _costs(self) -> dict[int, dict[str, float]]:
+    def _costs(self) -> Costs | None:
         if self.run.probe.tier != "cost":
-            return {}
-        return ledger(self.network, self.stream.batch(0)[0], self._optimizer)
+            return None
+        return ledger(self.network, *self.stream.batch(0), self._optimizer)
 
     def _state(self) -> dict[str, Any]:
         return {
@@ -185,6 +197,7 @@ class Training:
             seconds=self.seconds / len(self.runs),
             started=self.started,
             peak_bytes=peak_bytes(self.device),
+            **(self.costs.totals() if self.costs else {}),
             **provenance(self.device),
             **{str(column): final[column].to_numpy() for column in final if column != "run"},
         )
@@ -199,6 +212,9 @@ def train(runs: Sequence[Run], store: Store) -> None:
     run = runs[0]
     if run.threads is not None:
         torch.set_num_threads(run.threads)
+    data = dataset(run.data)
+    if run.memory != "store" and len(runs) * weight_bytes(run, data.inputs, data.classes, slots=0) > LARGE:
+        return_freed_memory()
     training = Training(runs, store)
     training.save()
     saved = time.monotonic()
@@ -235,6 +251,13 @@ def peak_bytes(device: torch.device) -> int:
         return torch.cuda.max_memory_allocated(device)
     unit = 1 if sys.platform == "darwin" else 1024
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+
+
+def return_freed_memory() -> None:
+    """Makes glibc give freed blocks back to the system, which by default it keeps: a step that is to need little memory
+    would otherwise hold twice as much. Costs time, hence for large networks only; does nothing without glibc."""
+    if sys.platform == "linux" and hasattr(libc := ctypes.CDLL(None), "mallopt"):
+        libc.mallopt(M_MMAP_THRESHOLD, 1 << 16)
 
 
 def describe(runs: Sequence[Run]) -> str:

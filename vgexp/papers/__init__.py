@@ -1,5 +1,5 @@
-"""Papers as executable claims, found by discovery: every module here has CITATION, CLAIMS and
-`figures(results)`.
+"""Papers as executable claims, found by discovery: every module here has CITATION, INTRO, CLAIMS, `figures(results)`
+and, where there are any, `tables(results)`; the parts of a long paper lie beside it, in <paper>_claims.py and the like.
 
 One stem everywhere: conf/experiment/<paper>.yaml, vgexp/papers/<paper>.py, results/<paper>/.
 """
@@ -8,13 +8,13 @@ import pkgutil
 from collections.abc import Mapping, Sequence
 from importlib import import_module
 from pathlib import Path
-from typing import Protocol, cast
+from typing import Protocol, cast, runtime_checkable
 
 from vgexp import report as reports
 from vgexp.claims import Claim, evaluate
 from vgexp.config import ConfigError
 from vgexp.store import Results, read, write_atomically
-from vgexp.style import Picture
+from vgexp.style import Picture, Table
 
 
 class Paper(Protocol):
@@ -24,11 +24,18 @@ class Paper(Protocol):
     INTRO: str
     CLAIMS: Sequence[Claim]
 
-    def figures(self, results: Results) -> Mapping[str, Picture]: ...
+    def figures(self, results: Results) -> Mapping[str, Picture | str]: ...
+
+
+@runtime_checkable
+class Tabled(Protocol):
+    """What a paper with tables provides besides."""
+
+    def tables(self, results: Results) -> Mapping[str, Table]: ...
 
 
 def names() -> list[str]:
-    return sorted(module.name for module in pkgutil.iter_modules(__path__))
+    return sorted(m.name for m in pkgutil.iter_modules(__path__) if "_" not in m.name)
 
 
 def module(name: str) -> Paper:
@@ -49,4 +56,6 @@ def report(name: str, folder: Path) -> Path:
     paper, results = module(name), read(folder)
     claims = evaluate(paper.CLAIMS, results, folder.resolve().name)
     write_atomically(folder / "claims.csv", claims.to_csv(index=False).encode())
-    return reports.write(folder, results, paper.CITATION, paper.INTRO, paper.figures(results), claims)
+    pictures = paper.figures(results)
+    tables = paper.tables(results) if isinstance(paper, Tabled) else {}
+    return reports.write(folder, results, paper.CITATION, paper.INTRO, pictures, claims, tables)

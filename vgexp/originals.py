@@ -1,0 +1,219 @@
+"""Original files of MNIST and CIFAR-10: fetched once, checked by their checksums, read offline ever after.
+
+MNIST comes as gzipped IDX files, CIFAR-10 as the archive of its binary batches: nothing is unpickled.
+
+Legend: K images, I inputs.
+"""
+
+import gzip
+import os
+import struct
+import tarfile
+import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pooch
+import requests
+from rich.console import Console
+from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
+
+from vgexp.config import ConfigError
+
+FOLDER = "VGEXP_DATA"
+"""The environment variable that names where the files lie; else the user's cache folder."""
+MAGIC_IMAGES, MAGIC_LABELS = 0x803, 0x801
+RECORD = 1 + 3 * 32 * 32
+"""Bytes of one CIFAR-10 record: its class, then the red, green and blue planes."""
+
+Arrays = tuple[np.ndarray, np.ndarray]
+"""Pixels (K, I) in uint8 and classes (K,)."""
+
+
+class Unavailable(ConfigError):
+    """A data set whose files are not here, or are not what they should be; `reason` says it in one clause."""
+
+    def __init__(self, name: str, reason: str) -> None:
+        self.reason = f"{reason} (vgexp data fetch {name})"
+        super().__init__("data.name", name, f"a data set whose files are whole: {self.reason}")
+
+
+class FetchError(ConfigError):
+    """A file that no mirror could give."""
+
+
+@dataclass(frozen=True)
+class Original:
+    """The published files of a data set: names with their MD5 sums, and where they are served."""
+
+    files: dict[str, str]
+    mirrors: tuple[str, ...]
+
+
+ORIGINALS = {
+    "mnist": Original(
+        files={
+            "train-images-idx3-ubyte.gz": "f68b3c2dcbeaaa9fbdd348bbdeb94873",
+            "train-labels-idx1-ubyte.gz": "d53e105ee54ea40749a09fcbcd1e9432",
+            "t10k-images-idx3-ubyte.gz": "9fb629c4189551a2d022fa330f9573f3",
+            "t10k-labels-idx1-ubyte.gz": "ec29112dd5afa0611ce80d1b7f02629c",
+        },
+        mirrors=(
+            "https://ossci-datasets.s3.amazonaws.com/mnist/",
+            "https://storage.googleapis.com/cvdf-datasets/mnist/",
+            "http://yann.lecun.com/exdb/mnist/",
+        ),
+    ),
+    "cifar10": Original(
+        files={"cifar-10-binary.tar.gz": "c32a1d4ab5d03f1284b67883e8d87530"},
+        mirrors=("https://www.cs.toronto.edu/~kriz/", "http://www.cs.toronto.edu/~kriz/"),
+    ),
+}
+
+
+def folder(name: str) -> Path:
+    """Where the files of a data set lie."""
+    return Path(os.environ.get(FOLDER) or pooch.os_cache("vgexp")) / name
+
+
+def fetch(name: str, mirrors: Sequence[str] = ()) -> Path:
+    """Downloads what is missing of a data set, `mirrors` first, and checks every file; the folder.
+
+    Raises ConfigError for a name that is not an original, FetchError when every mirror fails.
+    """
+    if name not in ORIGINALS:
+        raise ConfigError("NAME", name, ", ".join(ORIGINALS))
+    original, target = ORIGINALS[name], folder(name)
+    pooch.get_logger().setLevel("WARNING")
+    for file, md5 in original.files.items():
+        failures = []
+        for mirror in (*mirrors, *original.mirrors):
+            url = mirror.rstrip("/") + "/" + file
+            try:
+                _retrieve(url, md5, target / file)
+                break
+            except (requests.RequestException, ValueError, OSError) as error:
+                failures.append(f"{mirror}: {_short(error)}")
+        else:
+            raise FetchError(file, "; ".join(failures), f"a file with the MD5 sum {md5} from a mirror (--mirror URL)")
+    return target
+
+
+def mnist() -> dict[str, Arrays]:
+    """`train` and `test`: 60,000 and 10,000 images of 28 x 28 pixels. Raises Unavailable."""
+    parts = {}
+    for part, stem in (("train", "train"), ("test", "t10k")):
+        pixels = _idx("mnist", f"{stem}-images-idx3-ubyte.gz", MAGIC_IMAGES)
+        classes = _idx("mnist", f"{stem}-labels-idx1-ubyte.gz", MAGIC_LABELS).ravel()
+        if len(pixels) != len(classes):
+            raise Unavailable("mnist", f"{len(pixels)} images of the {part} set have {len(classes)} labels")
+        parts[part] = pixels, classes.astype(np.int64)
+    return parts
+
+
+def cifar10() -> dict[str, Arrays]:
+    """`train` and `test`: 50,000 and 10,000 images of 32 x 32 x 3 pixels. Raises Unavailable."""
+    file = "cifar-10-binary.tar.gz"
+    path = _path("cifar10", file)
+    try:
+        with tarfile.open(path) as archive:
+            members = {Path(member.name).name: member for member in archive.getmembers()}
+            batches = {}
+            for name in (*(f"data_batch_{i}.bin" for i in range(1, 6)), "test_batch.bin"):
+                stream = archive.extractfile(members[name]) if name in members else None
+                if stream is None:
+                    raise Unavailable("cifar10", f"{file} lacks {name}")
+                batches[name] = _records(name, stream.read())
+    except (tarfile.TarError, OSError, EOFError, zlib.error) as error:
+        raise Unavailable("cifar10", f"{file} is damaged: {_short(error)}") from None
+    train = [batch for name, batch in batches.items() if name.startswith("data")]
+    return {
+        "train": (np.concatenate([x for x, _ in train]), np.concatenate([y for _, y in train])),
+        "test": batches["test_batch.bin"],
+    }
+
+
+def _idx(name: str, file: str, magic: int) -> np.ndarray:
+    """An IDX file of unsigned bytes as an array (K, everything else).
+
+    Four bytes of magic (0, 0, 8 for unsigned bytes, the number of axes), four bytes an axis, big-endian, and the bytes.
+    """
+    path = _path(name, file)
+    try:
+        content = gzip.decompress(path.read_bytes())
+    except (OSError, EOFError, zlib.error) as error:
+        raise Unavailable(name, f"{file} is damaged: {_short(error)}") from None
+    axes = magic & 0xFF
+    header = 4 * (1 + axes)
+    found = int.from_bytes(content[:4], "big")
+    if found != magic:
+        raise Unavailable(name, f"{file} starts with {found:#010x} where {magic:#010x} is due")
+    if len(content) < header:
+        raise Unavailable(name, f"{file} ends within its header")
+    shape = struct.unpack(f">{axes}I", content[4:header])
+    if len(content) - header != np.prod(shape, dtype=np.int64):
+        raise Unavailable(name, f"{file} holds {len(content) - header} bytes where its header says {shape}")
+    return np.frombuffer(content, np.uint8, offset=header).reshape(shape[0], int(np.prod(shape[1:])))
+
+
+def _records(name: str, content: bytes) -> Arrays:
+    """One binary batch of CIFAR-10."""
+    if not content or len(content) % RECORD:
+        raise Unavailable("cifar10", f"{name} holds {len(content)} bytes, no multiple of {RECORD}")
+    records = np.frombuffer(content, np.uint8).reshape(-1, RECORD)
+    if records[:, 0].max() > 9:
+        raise Unavailable("cifar10", f"{name} holds a class {records[:, 0].max()}, above 9")
+    return records[:, 1:], records[:, 0].astype(np.int64)
+
+
+def _path(name: str, file: str) -> Path:
+    """A file of a data set that is here."""
+    path = folder(name) / file
+    if not path.exists():
+        there = folder(name).is_dir() and any(folder(name).iterdir())
+        raise Unavailable(name, f"{file} is missing" if there else f"{name} is not on this computer")
+    return path
+
+
+def _retrieve(url: str, md5: str, path: Path) -> None:
+    """One file from one mirror, kept only when its sum is right."""
+    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
+    with Progress(*columns, TimeRemainingColumn(), console=Console(stderr=True)) as progress:
+        bar: Any = _Bar(progress, path.name)  # pooch takes any object of that shape; its annotation says bool
+        downloader: Any = pooch.HTTPDownloader(progressbar=bar, timeout=30)
+        pooch.retrieve(url, known_hash=f"md5:{md5}", fname=path.name, path=path.parent, downloader=downloader)
+
+
+class _Bar:
+    """What pooch expects of a progress bar, on rich's."""
+
+    def __init__(self, progress: Progress, title: str) -> None:
+        self._progress, self._task = progress, progress.add_task(title, total=None)
+        self._total = 0
+
+    @property
+    def total(self) -> int:
+        return self._total
+
+    @total.setter
+    def total(self, count: int) -> None:
+        self._total = count
+        self._progress.update(self._task, total=count)
+
+    def update(self, count: int) -> None:
+        self._progress.advance(self._task, count)
+
+    def reset(self) -> None:
+        self._progress.reset(self._task, total=self._total)
+
+    def close(self) -> None:
+        self._progress.refresh()
+
+
+def _short(error: BaseException) -> str:
+    """The first line of an error, without what it was made of."""
+    text = str(error).splitlines()[0] if str(error) else type(error).__name__
+    return text if len(text) <= 120 else text[:117] + "..."

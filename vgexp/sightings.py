@@ -1,0 +1,212 @@
+"""What is seen of a model between two steps: its layers, their calls, amounts still on their device.
+
+Legend: B examples, N units, L activations of one kind and shape.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, fields, is_dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.utils.parametrize import is_parametrized
+
+from vgexp.graph import Kind
+from vgexp.norms import total_norm, total_norms
+from vgexp.quantities import moments
+from vgexp.sheets import Part
+
+CACHED = 2**18
+"""Entries that are reduced at once: they are read several times."""
+SMALL = 2**14
+"""Entries of an activation up to which it is kept until the step, and reduced with others of its shape."""
+
+
+@dataclass(eq=False)
+class Layer:
+    """A module that owns a parameter of two or more dimensions, under the first of its names."""
+
+    name: str
+    module: nn.Module
+    weights: list[nn.Parameter]
+    tied: str = ""
+    """The layer that came first and has the same weights."""
+
+    @property
+    def frozen(self) -> bool:
+        return not any([weight.requires_grad for weight in self.weights])
+
+    @property
+    def kind(self) -> str:
+        return type(self.module).__name__
+
+    def unit_axis(self, axes: int) -> int:
+        """Convolutions have their units (channels) along axis 1, everything else along the last."""
+        return 1 if isinstance(self.module, nn.modules.conv._ConvNd) and axes > 2 else axes - 1
+
+
+def weights(module: nn.Module) -> list[nn.Parameter]:
+    """A module's own parameters of two or more dimensions, those behind a parametrization too."""
+    own = list(module._parameters.values())
+    if is_parametrized(module):
+        assert isinstance(module.parametrizations, nn.ModuleDict)
+        own += list(module.parametrizations.parameters())
+    return [p for p in own if p is not None and (isinstance(p, nn.UninitializedParameter) or p.ndim > 1)]
+
+
+def layers_of(model: nn.Module) -> list[Layer]:
+    """The layers of a model in the order in which it registers them."""
+    found: list[Layer] = []
+    owner: dict[nn.Parameter, str] = {}
+    for name, module in model.named_modules():
+        if ".parametrizations." in f".{name}." or not (own := weights(module)):
+            continue
+        name = plain_name(name) or type(module).__name__
+        tied = {owner.setdefault(weight, name) for weight in own}
+        found.append(Layer(name, module, own, "" if name in tied else tied.pop()))
+    return found
+
+
+def plain_name(name: str) -> str:
+    """A module's name without what DistributedDataParallel puts before it."""
+    return name.removeprefix("module.") if name != "module" else ""
+
+
+class Amount:
+    """A root mean square in the making: tensors, or their norms, still on their device, and how many entries they span.
+
+    Small tensors are kept until the step, when one operation reduces them all. What is kept must not change meanwhile:
+    gradients do not, outputs of layers do (an activation in place), so those are reduced at once.
+    """
+
+    __slots__ = ("entries", "kept", "norms")
+
+    def __init__(self) -> None:
+        self.kept: list[Tensor] = []
+        self.norms: list[float | Tensor] = []
+        self.entries = 0
+
+    def add(self, x: Tensor, keep: bool) -> None:
+        entries = x.numel()
+        self.entries += entries
+        if x.requires_grad:
+            x = x.detach()
+        if keep and entries <= SMALL:
+            self.kept.append(x)
+        else:
+            self.norms.append(total_norm(x))
+
+
+def settle(amounts: Sequence[Amount]) -> None:
+    """Reduces what is kept."""
+    norms = iter(total_norms([x for amount in amounts for x in amount.kept]))
+    for amount in amounts:
+        if amount.kept:
+            amount.norms += [next(norms) for _ in amount.kept]
+            amount.kept = []
+
+
+class Activity:
+    """What one activation did to a layer's output. Units are the layer's."""
+
+    __slots__ = ("always_N", "axis", "held", "kind", "numbers", "silent_N")
+
+    def __init__(self, kind: Kind, axis: int, held: Tensor) -> None:
+        self.kind, self.axis = kind, axis
+        self.held: Tensor | None = held
+        """What the graph holds of it, until it is reduced."""
+        self.numbers: dict[str, float | Tensor] = {}
+        """`h_mean`, `h_std`, and `saturation` or `dead`."""
+        self.silent_N: Tensor | None = None
+        """Units with phi' = 0 on the whole batch."""
+        self.always_N: Tensor | None = None
+        """Units with phi' = 0 nowhere."""
+
+
+class Call:
+    """The n-th call of a layer within a forward pass, over all passes since the last step."""
+
+    __slots__ = ("activities", "dz", "hooked", "layer", "number", "reached", "smallest", "z")
+
+    def __init__(self, layer: Layer, number: int) -> None:
+        self.layer, self.number = layer, number
+        self.z, self.dz = Amount(), Amount()
+        self.activities: list[Activity] = []
+        self.smallest = 0.0
+        """Below this dz may have underflowed."""
+        self.hooked = self.reached = False
+        """Whether it waits for a gradient, and whether one came back."""
+
+    @property
+    def activation(self) -> str:
+        """The names of what took its output."""
+        if len(self.activities) < 2:
+            return self.activities[0].kind.name if self.activities else ""
+        return " ".join(dict.fromkeys(activity.kind.name for activity in self.activities))
+
+    def parts(self, row: int) -> list[Part]:
+        """What was seen of it, for a row of a sheet."""
+        parts: list[Part] = [(row, "dz_rms", self.dz.norms, self.dz.entries)]
+        if self.z.norms:
+            parts.append((row, "z_rms", self.z.norms, self.z.entries))
+        if len(self.activities) == 1:
+            parts += [(row, column, (value,), 0) for column, value in self.activities[0].numbers.items()]
+        elif self.activities:
+            for column in dict.fromkeys(column for activity in self.activities for column in activity.numbers):
+                found = [activity.numbers[column] for activity in self.activities if column in activity.numbers]
+                parts.append((row, column, found, 0))
+        return parts
+
+
+def reduce(activities: Sequence[Activity]) -> None:
+    """Measures activations that are still held: those of one kind and shape at once, as many as fit a core's cache."""
+    groups: dict[tuple[Kind, int, torch.Size, torch.dtype, torch.device], list[Activity]] = {}
+    for activity in activities:
+        if (x := activity.held) is not None:
+            groups.setdefault((activity.kind, activity.axis, x.shape, x.dtype, x.device), []).append(activity)
+    for (kind, axis, shape, *_), members in groups.items():
+        together = max(1, CACHED // max(1, shape.numel()))
+        for start in range(0, len(members), together):
+            _reduce(kind, axis, members[start : start + together])
+
+
+def _reduce(kind: Kind, axis: int, members: Sequence[Activity]) -> None:
+    x_L = torch.stack([activity.held for activity in members if activity.held is not None])
+    h_L1X = kind.h(x_L).flatten(1)[:, None]
+    if h_L1X.dtype.itemsize < 4:
+        h_L1X = h_L1X.float()
+    h_mean_L, h_std_L = moments(h_L1X)
+    off_L = kind.off(x_L)
+    if kind.smooth:
+        column, fraction_L = "saturation", off_L.flatten(1).mean(1, dtype=torch.float32)
+    else:
+        batch = tuple(a for a in range(1, x_L.ndim) if a != axis + 1)
+        silent_LN = (off_L.amin(batch) if batch else off_L) > 0
+        always_LN = (off_L.amax(batch) if batch else off_L) == 0
+        column, fraction_L = "dead", silent_LN.float().mean(1)
+        for i, activity in enumerate(members):
+            activity.silent_N, activity.always_N = silent_LN[i], always_LN[i]
+    numbers = zip(each(h_mean_L), each(h_std_L), each(fraction_L), strict=True)
+    for activity, (h_mean, h_std, fraction) in zip(members, numbers, strict=True):
+        activity.held, activity.numbers = None, {"h_mean": h_mean, "h_std": h_std, column: fraction}
+
+
+def each(x_L: Tensor) -> Sequence[float | Tensor]:
+    """The entries, as numbers where that costs no waiting."""
+    return x_L.tolist() if x_L.is_cpu else x_L.unbind()
+
+
+def tensors(output: Any) -> Iterator[Tensor]:
+    """The floating-point tensors in what a module puts out, in order: through tuples, lists, dicts and dataclasses."""
+    if isinstance(output, Tensor):
+        if output.is_floating_point() or output.is_complex():
+            yield output
+    elif isinstance(output, Mapping):
+        for part in output.values():
+            yield from tensors(part)
+    elif isinstance(output, list | tuple):
+        for part in output:
+            yield from tensors(part)
+    elif is_dataclass(output):
+        for item in fields(output):
+            yield from tensors(getattr(output, item.name))
