@@ -166,15 +166,15 @@ def test_forming_the_weight_gradient_is_timed_with_the_backward_pass(batch_size,
     """A clock that runs while dW is formed: that time is the layer's, not the observer's."""
     now = [0.0]
     monkeypatch.setattr("vgexp.probes.time.perf_counter", lambda: now[0])
-    product = WeightGradient._sum_MIO.func
+    product = WeightGradient.sum_MIO.func
 
     def slow(gradient):
         now[0] += 1.0
         return product(gradient)
 
     timed = cached_property(slow)
-    timed.__set_name__(WeightGradient, "_sum_MIO")
-    monkeypatch.setattr(WeightGradient, "_sum_MIO", timed)
+    timed.__set_name__(WeightGradient, "sum_MIO")
+    monkeypatch.setattr(WeightGradient, "sum_MIO", timed)
     run = small(steps=1, probe__tier="cost", data__batch_size=batch_size, probe__every="start")
     layers = train_all(run).records.tables()["layers"].query("step == 0 and 1 < layer < 4")
     assert list(layers["backward_ms"]) == [0.0 if thin else 1000.0] * 2

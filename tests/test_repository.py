@@ -9,7 +9,7 @@ import vgexp
 CHECKOUT = Path(__file__).parent.parent
 
 FLOORS = (
-    "seeds schedules norms tensorboard",
+    "seeds schedules norms products tensorboard",
     "analysis activations initializers layers losses config shapeset provenance progress sheets",
     "quantities originals style differentiation",
     "datasets graph",

@@ -12,6 +12,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from vgexp.products import tanh
+
 SELU_SCALE, SELU_ALPHA = 1.0507009873554805, 1.6732632423543772
 """Klambauer et al. (2017), eq. 14: the fixed point at mean 0 and variance 1."""
 
@@ -74,12 +76,12 @@ def _selu_slope(z: Tensor) -> Tensor:
 ACTIVATIONS: dict[str, Activation] = {
     "identity": Activation(lambda z: z, torch.ones_like, piecewise_linear=True),
     "sigmoid": Activation(torch.sigmoid, _sigmoid_slope, max_slope=0.25),
-    "tanh": Activation(torch.tanh, lambda z: 1 - torch.tanh(z) ** 2),
+    "tanh": Activation(tanh, lambda z: 1 - torch.tanh(z) ** 2),
     "softsign": Activation(lambda z: z / (1 + z.abs()), lambda z: 1 / (1 + z.abs()) ** 2),
     "relu": Activation(torch.relu, lambda z: (z > 0).to(z.dtype), piecewise_linear=True),
     "leaky_relu": leaky_relu(0.01),
     "lecun_tanh": Activation(  # LeCun et al. (1998), section 4.4
-        lambda z: 1.7159 * torch.tanh(2 / 3 * z),
+        lambda z: 1.7159 * tanh(2 / 3 * z),
         lambda z: 1.7159 * 2 / 3 * (1 - torch.tanh(2 / 3 * z) ** 2),
         max_slope=1.7159 * 2 / 3,
     ),

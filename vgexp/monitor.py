@@ -201,8 +201,8 @@ class Monitor:
         details = [
             Detail(
                 call.smallest,
-                [a.silent_N.cpu().numpy() for a in call.activities if a.silent_N is not None],
-                [a.always_N.cpu().numpy() for a in call.activities if a.always_N is not None],
+                [torch.as_tensor(a.silent_N).cpu().numpy() for a in call.activities if a.silent_N is not None],
+                [torch.as_tensor(a.always_N).cpu().numpy() for a in call.activities if a.always_N is not None],
                 fan_in(call.layer),
             )
             for call in calls

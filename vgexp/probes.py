@@ -9,6 +9,7 @@ Legend: M members, B batch, I fan-in, O fan-out.
 """
 
 import time
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -17,7 +18,7 @@ from vgexp.activations import Activation
 from vgexp.config import Run
 from vgexp.layers import Linear, WeightGradient
 from vgexp.models import Plain
-from vgexp.norms import norm
+from vgexp.norms import Numbers, norm
 from vgexp.optimizers import Sgd
 from vgexp.quantities import QUANTITIES, Quantity, histogram
 from vgexp.schedules import schedule
@@ -26,11 +27,11 @@ SIGNALS = frozenset({"z", "h", "slope", "dz"})
 """Tensors that have a row an example; `probe.on=monitor` reads them off the monitoring examples."""
 EVERYTHING = SIGNALS | {"dw"}
 HISTOGRAMS = ("h", "dz", "dw")
-SMALL = 2**14
-"""Entries of a signal up to which stacking costs less than an operation of its own."""
+SMALL = 2**17
+"""Entries of a tensor up to which it is kept until the pass is over, and reduced with those of other layers."""
 Label = tuple[str, int]
 """A column and a layer."""
-Block = tuple[list[Label], Tensor]
+Block = tuple[list[Label], Numbers]
 """K labels and their values (K, M)."""
 
 
@@ -61,19 +62,15 @@ class Clock:
 
 
 class Observation:
-    """One look at one step: an `Observer` that reduces what it sees to one number a quantity, layer and member.
-
-    Small signals are copied into a buffer and reduced when the pass is over, layers of one shape in one operation.
-    """
+    """One look at one step: an `Observer` that reduces what it sees to one number a quantity, layer and member."""
 
     def __init__(self, step: int, probe: "Probe", device: torch.device) -> None:
         self.step, self._probe = step, probe
         self.tensors = EVERYTHING
-        self.blocks: list[Block] = []
         self.histograms: dict[Label, tuple[Tensor, Tensor]] = {}
         self.spectra: dict[int, Tensor] = {}
-        self._small: dict[tuple[str, torch.Size], list[int]] = {}
-        self._values: dict[Label, Tensor] = {}
+        self._blocks: list[Block] = []
+        self._kept: dict[str, tuple[list[Linear], list[Tensor | WeightGradient]]] = {}
         self._histograms, self._spectra = probe.histograms(step), probe.spectra(step)
         self.clock = Clock(device) if probe.tier == "cost" else None
         self.keeps = probe.tier in ("full", "cost")
@@ -103,10 +100,13 @@ class Observation:
         self._mark("backward_ms", layer)
         self._signal("dz", layer, gradient.dz_MBO)
         if "dw" in self.tensors:
-            self._reduce("dw", layer, gradient)
+            if self.keeps_gradient(layer):
+                self._keep("dw", layer, gradient)
+            else:
+                self._reduce("dw", [layer], [gradient])
             direction_M = self._probe.optimizer.direction_norm(layer, gradient)
             if direction_M is not None:
-                self._values["direction_norm", layer.index] = direction_M
+                self._blocks.append(([("direction_norm", layer.index)], direction_M[None]))
             if self._histograms:
                 self._distribution("dw", layer, gradient.weight_MIO)
         self._mark(None, layer)
@@ -116,44 +116,47 @@ class Observation:
 
     def rebuilt(self, layer: Linear, rebuilt_MBH: Tensor, true_MBH: Tensor) -> None:
         if "dw" in self.tensors:
-            self._values["rebuild_error", layer.index] = norm(rebuilt_MBH - true_MBH) / norm(true_MBH)
+            error_M = norm(rebuilt_MBH - true_MBH) / norm(true_MBH)
+            self._blocks.append(([("rebuild_error", layer.index)], error_M[None]))
 
     def weights(self, layers: list[Linear]) -> None:
         """Measures the weights, before the pass updates them."""
-        for layer in layers:
-            self._reduce("w", layer, layer.weight_MIO.detach())
-        self.look_at(EVERYTHING)
+        self._reduce("w", layers, [layer.weight_MIO.detach() for layer in layers])
 
-    def settle(self) -> list[Block]:
-        """All that was measured. Small signals are reduced here, layers of one shape at once."""
-        for (of, shape), layers in self._small.items():
-            x_LMBN = self._probe.buffer(of, shape)[: len(layers)]
-            for name, quantity in self._probe.of[of]:
-                self.blocks.append(([(name, layer) for layer in layers], quantity.measure(x_LMBN).double()))
-        if self._values:
-            self.blocks.append((list(self._values), torch.stack(list(self._values.values()))))
-        self._small, self._values = {}, {}
-        return self.blocks
+    def keeps_gradient(self, layer: Linear) -> bool:
+        return layer.weight_MIO.numel() <= SMALL
+
+    @torch.no_grad()
+    def blocks(self) -> list[Block]:
+        """All that was measured."""
+        for of, (layers, tensors) in self._kept.items():
+            self._reduce(of, layers, tensors)
+        self._kept = {}
+        return self._blocks
 
     def grad_norm(self) -> Tensor:
-        """Norm of the batch's gradient over the weights of all layers, (M,); before it is settled."""
-        norms = [value_M for (name, _), value_M in self._values.items() if name == "dw_norm"]
-        return torch.linalg.vector_norm(torch.stack(norms).double(), dim=0)
+        """Norm of the batch's gradient over the weights of all layers, (M,)."""
+        norms = [values_KM for labels, values_KM in self.blocks() if labels[0][0] == "dw_norm"]
+        return torch.linalg.vector_norm(torch.cat([torch.as_tensor(norms_KM) for norms_KM in norms]), dim=0)
 
     def _signal(self, of: str, layer: Linear, x_MBN: Tensor) -> None:
         if of not in self.tensors:
             return
         if x_MBN.numel() <= SMALL:
-            seen = self._small.setdefault((of, x_MBN.shape), [])
-            self._probe.buffer(of, x_MBN.shape)[len(seen)].copy_(x_MBN)
-            seen.append(layer.index)
+            self._keep(of, layer, x_MBN)
         else:
-            self._reduce(of, layer, x_MBN)
+            self._reduce(of, [layer], [x_MBN])
         self._distribution(of, layer, x_MBN)
 
-    def _reduce(self, of: str, layer: Linear, tensor: Tensor | WeightGradient) -> None:
-        for name, quantity in self._probe.of[of]:
-            self._values[name, layer.index] = quantity.measure(tensor)
+    def _keep(self, of: str, layer: Linear, tensor: Tensor | WeightGradient) -> None:
+        layers, tensors = self._kept.setdefault(of, ([], []))
+        layers.append(layer)
+        tensors.append(tensor)
+
+    def _reduce(self, of: str, layers: list[Linear], tensors: list[Any]) -> None:
+        for quantity in self._probe.of[of]:
+            for column, values_KM in zip(quantity.columns, quantity.measure(tensors), strict=True):
+                self._blocks.append(([(column, layer.index) for layer in layers], values_KM))
 
     def _distribution(self, of: str, layer: Linear, tensor: Tensor) -> None:
         if self._histograms and of in HISTOGRAMS:
@@ -170,28 +173,19 @@ class Probe:
     def __init__(self, run: Run, network: Plain, optimizer: Sgd) -> None:
         self.network, self.phi, self.optimizer = network, network.phi, optimizer
         self.tier, self.on = run.probe.tier, run.probe.on
-        self._buffers: dict[tuple[str, torch.Size], Tensor] = {}
         self.due = schedule(run.probe.every, run.steps)
         lists = self.tier == "full"
         self.histograms = schedule(run.probe.histograms if lists else "never", run.steps)
         self.spectra = schedule(run.probe.spectra if lists else "never", run.steps)
-        self.of: dict[str, list[tuple[str, Quantity]]] = {of: [] for of in (*EVERYTHING, "w")}
-        for name, quantity in QUANTITIES.items():
-            defined = not (name == "saturation" and self.phi.piecewise_linear)
+        self.of: dict[str, list[Quantity]] = {of: [] for of in (*EVERYTHING, "w")}
+        for quantity in QUANTITIES:
+            defined = not ("saturation" in quantity.columns and self.phi.piecewise_linear)
             if self.tier in quantity.tiers and defined:
-                self.of[quantity.of].append((name, quantity))
-
-    def buffer(self, of: str, shape: torch.Size) -> Tensor:
-        """Room for one signal of all layers, kept from step to step: fresh memory costs more than the copy."""
-        if (of, shape) not in self._buffers:
-            weight_MIO = self.network.layers[0].weight_MIO
-            self._buffers[of, shape] = weight_MIO.new_empty((len(self.network.layers), *shape), requires_grad=False)
-        return self._buffers[of, shape]
+                self.of[quantity.of].append(quantity)
 
     def observe(self, step: int) -> Observation:
         """An observation of this step, the weights already measured."""
-        weight_MIO = self.network.layers[0].weight_MIO
-        observation = Observation(step, self, weight_MIO.device)
+        observation = Observation(step, self, self.network.layers[0].weight_MIO.device)
         observation.weights(self.network.layers)
         return observation
 

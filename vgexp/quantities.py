@@ -1,19 +1,24 @@
 """Quantities: what is measured of a tensor, one number a member.
 
-A quantity is a function `tensor -> (..., M)` over the last two axes, free of under- and overflow (see norms).
+A quantity reduces the tensors of several layers at once, each over its last two axes, free of under- and overflow (see
+norms).
 
-Legend: M members, B batch, N units, P and Q any; ... layers of one shape, stacked.
+Legend: K layers, M members, B batch, N units, P and Q any.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from vgexp.layers import WeightGradient
-from vgexp.norms import norm
+from vgexp.norms import SAFE, Numbers, norms, square
 
+Signals = Sequence[Tensor]
+"""Tensors (M, P, Q), one a layer."""
 SATURATED = 0.04
 """A unit is saturated on an example where |phi'| is below this fraction of its maximum."""
 CANCELLED = 1e-2
@@ -21,32 +26,39 @@ CANCELLED = 1e-2
 TIERS = ("light", "full", "cost")
 
 
-def rms(x_MPQ: Tensor) -> Tensor:
+def rms(layers: Signals) -> Numbers:
     """Root mean square."""
-    return norm(x_MPQ) / (x_MPQ.shape[-2] * x_MPQ.shape[-1]) ** 0.5
+    norms_KM = norms(layers)
+    roots = [(x_MPQ.numel() / len(x_MPQ)) ** 0.5 for x_MPQ in layers]
+    if isinstance(norms_KM, Tensor):
+        return norms_KM / norms_KM.new_tensor(roots)[:, None]
+    return norms_KM / np.array(roots)[:, None]
 
 
-def mean(x_MPQ: Tensor) -> Tensor:
-    return x_MPQ.mean((-2, -1))
-
-
-def std(x_MPQ: Tensor) -> Tensor:
-    """Standard deviation about the member's mean."""
-    return moments(x_MPQ)[1]
-
-
-def moments(x_MPQ: Tensor) -> tuple[Tensor, Tensor]:
+def moments(layers: Signals) -> tuple[Numbers, Numbers]:
     """Mean and standard deviation.
 
-    The latter as sqrt(rms^2 - mean^2), which needs no copy of the tensor; where that difference cancels (a saturated
-    sigmoid has a mean a thousand times its deviation), with the mean subtracted first.
+    On a host the latter as sqrt(rms^2 - mean^2), which needs no copy of the tensor; where that difference cancels (a
+    saturated sigmoid has a mean a thousand times its deviation), and on a device, with the mean subtracted first.
     """
-    mean_M = mean(x_MPQ)
-    square = rms(x_MPQ).double() ** 2
-    variance = square - mean_M.double() ** 2
-    if not x_MPQ.is_cuda and bool((variance > CANCELLED * square).all()):
-        return mean_M, variance.sqrt()
-    return mean_M, rms(x_MPQ - x_MPQ.mean((-2, -1), keepdim=True))
+    if not layers[0].is_cpu:
+        mean_KM = torch.stack([x_MPQ.mean((-2, -1)).double() for x_MPQ in layers])
+        return mean_KM, rms([_centred(x_MPQ) for x_MPQ in layers])
+    arrays = [x_MPQ.detach().numpy() for x_MPQ in layers]
+    entries_K1 = np.array([[x_MPQ[0].size] for x_MPQ in arrays])
+    with np.errstate(over="ignore", invalid="ignore"):
+        mean_KM = np.array([np.add.reduce(x_MPQ.reshape(len(x_MPQ), -1), axis=-1) for x_MPQ in arrays]) / entries_K1
+        square_KM = np.array([square(x_MPQ) for x_MPQ in arrays], dtype=np.float64) / entries_K1
+        variance_KM = square_KM - mean_KM**2
+        std_KM = np.sqrt(np.maximum(variance_KM, 0))
+        exact_KM = (variance_KM > CANCELLED * square_KM) & (square_KM > SAFE[0]) & (square_KM < SAFE[1])
+    for k in np.flatnonzero(~exact_KM.all(1)).tolist():
+        std_KM[k] = np.asarray(rms([_centred(layers[k])]))[0]
+    return mean_KM, std_KM
+
+
+def _centred(x_MPQ: Tensor) -> Tensor:
+    return x_MPQ - x_MPQ.mean((-2, -1), keepdim=True)
 
 
 def percentile(p: float) -> Callable[[Tensor], Tensor]:
@@ -74,33 +86,45 @@ def largest(x_MPQ: Tensor) -> Tensor:
     return torch.linalg.vector_norm(x_MPQ, ord=torch.inf, dim=(-2, -1))
 
 
-def gradient_norm(gradient: WeightGradient) -> Tensor:
-    return gradient.norm_M()
+def gradient_norms(gradients: Sequence[WeightGradient]) -> Numbers:
+    """||dW|| of each layer."""
+    if any(gradient.thin for gradient in gradients):
+        return torch.stack([gradient.norm_M() for gradient in gradients])
+    return norms([gradient.sum_MIO for gradient in gradients]) / gradients[0].batch_size
 
 
 @dataclass(frozen=True)
 class Quantity:
-    """What is measured of one tensor: a column of the `layers` table, or (a norm) what makes one."""
+    """What is measured of one tensor: columns of the `layers` table, or (norms) what makes one."""
 
     of: str
     """The tensor: `z`, `h`, `slope` (phi' over its maximum), `dz`, `w`, or `dw` (a WeightGradient)."""
-    measure: Callable[..., Tensor]
+    columns: tuple[str, ...]
+    measure: Callable[[Any], tuple[Numbers, ...]]
+    """From that tensor of K layers one (K, M) a column."""
     tiers: tuple[str, ...] = ("full",)
 
 
-QUANTITIES: dict[str, Quantity] = {
-    "z_rms": Quantity("z", rms, TIERS),
-    "h_mean": Quantity("h", mean, TIERS),
-    "h_std": Quantity("h", std, TIERS),
-    "h_p02": Quantity("h", percentile(2)),
-    "h_p98": Quantity("h", percentile(98)),
-    "saturation": Quantity("slope", saturation),
-    "dead": Quantity("slope", dead),
-    "dz_rms": Quantity("dz", rms, TIERS),
-    "dw_norm": Quantity("dw", gradient_norm, TIERS),
-    "w_norm": Quantity("w", norm, TIERS),
-    "w_max": Quantity("w", largest),
-}
+def _together(of: str, column: str, measure: Callable[[Any], Numbers], tiers: tuple[str, ...]) -> Quantity:
+    return Quantity(of, (column,), lambda layers: (measure(layers),), tiers)
+
+
+def _each(of: str, column: str, measure: Callable[[Tensor], Tensor]) -> Quantity:
+    return Quantity(of, (column,), lambda layers: (torch.stack([measure(x).double() for x in layers]),))
+
+
+QUANTITIES = (
+    _together("z", "z_rms", rms, TIERS),
+    Quantity("h", ("h_mean", "h_std"), moments, TIERS),
+    _each("h", "h_p02", percentile(2)),
+    _each("h", "h_p98", percentile(98)),
+    _each("slope", "saturation", saturation),
+    _each("slope", "dead", dead),
+    _together("dz", "dz_rms", rms, TIERS),
+    _together("dw", "dw_norm", gradient_norms, TIERS),
+    _together("w", "w_norm", norms, TIERS),
+    _each("w", "w_max", largest),
+)
 
 
 def histogram(x_MPQ: Tensor, bins: int = 100) -> tuple[Tensor, Tensor]:

@@ -7,6 +7,7 @@ import pandas as pd
 import torch
 from torch import Tensor
 
+from vgexp.norms import Numbers
 from vgexp.probes import Observation
 from vgexp.store import KEYS, TABLES
 
@@ -43,12 +44,12 @@ class Records:
         self.runs, self._parameters, self._costs = list(runs), dict(parameters), costs
         self._lr = np.asarray(lr)
         self._frames = {name: [frame] for name, frame in (tables or {}).items()}
-        self._blocks: list[tuple[int, list[tuple[str, int]], Tensor]] = []
+        self._blocks: list[tuple[int, list[tuple[str, int]], Numbers]] = []
         self._steps: list[tuple[int, dict[str, Tensor]]] = []
 
     def observe(self, observation: Observation) -> None:
         """Keeps an observation: its numbers stay on the device until `tables` is asked for."""
-        self._blocks += [(observation.step, labels, values_KM) for labels, values_KM in observation.settle()]
+        self._blocks += [(observation.step, labels, values_KM) for labels, values_KM in observation.blocks()]
         members = len(self.runs)
         if observation.clock is not None:
             booked = observation.clock.milliseconds()
@@ -87,7 +88,7 @@ class Records:
         shape = (len(steps), len(layers), len(self.runs))
         columns: dict[str, np.ndarray] = {}
         for step, labels, block in self._blocks:
-            numbers = block.cpu().numpy()
+            numbers = block.cpu().numpy() if isinstance(block, Tensor) else block
             for (name, layer), values in zip(labels, numbers, strict=True):
                 cube = columns.setdefault(name, np.full(shape, np.nan))
                 cube[row_of_step[step], layers.index(layer)] = values

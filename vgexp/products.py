@@ -1,0 +1,69 @@
+"""What a host does quicker than torch's first choice: products with large matrices, and tanh.
+
+MKL, which `torch.bmm` calls, treats a batch of ten rows as a product of large matrices. oneDNN has kernels for few
+rows, and on two threads takes less than half the time at 1000 units; a call costs it more, so that small layers stay
+with `bmm`. numpy's tanh takes a seventh of the time of torch's on one thread, to the same last digit; but as a function
+of our own it costs autograd 20 microseconds more. Which is used is decided by shape, type and place alone, so that a
+run can be repeated bit by bit. The figures are in benchmarks/README.md.
+
+Legend: M members, B batch, I fan-in, O fan-out, P and Q any.
+"""
+
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+LARGE = 2**18
+"""Entries of a matrix from which oneDNN is quicker."""
+MANY = 2**15
+"""Entries from which numpy's tanh is quicker."""
+ONEDNN = torch.backends.mkldnn.is_available()
+
+
+def times(h_MBI: Tensor, weight_MIO: Tensor) -> Tensor:
+    """h W of every member, (M, B, O)."""
+    if not _large(h_MBI, weight_MIO):
+        return torch.bmm(h_MBI, weight_MIO)
+    return torch.stack([_rows(h_BI, weight_IO.T) for h_BI, weight_IO in zip(h_MBI, weight_MIO, strict=True)])
+
+
+def times_transposed(dz_MBO: Tensor, weight_MIO: Tensor) -> Tensor:
+    """dz W^T of every member, (M, B, I)."""
+    if not _large(dz_MBO, weight_MIO):
+        return torch.bmm(dz_MBO, weight_MIO.transpose(1, 2))
+    return torch.stack([_rows(dz_BO, weight_IO) for dz_BO, weight_IO in zip(dz_MBO, weight_MIO, strict=True)])
+
+
+def tanh(z: Tensor) -> Tensor:
+    """tanh(z), of any shape."""
+    if _host(z) and z.numel() >= MANY:
+        return _Tanh.apply(z)  # pyright: ignore[reportReturnType]
+    return torch.tanh(z)
+
+
+class _Tanh(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, z: Tensor) -> Tensor:
+        h = torch.from_numpy(np.tanh(z.numpy()))
+        ctx.save_for_backward(h)
+        return h
+
+    @staticmethod
+    def backward(ctx: Any, *grad_outputs: Tensor) -> Tensor:
+        (h,) = ctx.saved_tensors
+        return torch.ops.aten.tanh_backward(grad_outputs[0], h)
+
+
+def _host(x: Tensor) -> bool:
+    return x.is_cpu and x.dtype == torch.float32
+
+
+def _large(x: Tensor, weight_MIO: Tensor) -> bool:
+    return ONEDNN and _host(x) and weight_MIO[0].numel() >= LARGE
+
+
+def _rows(x_BP: Tensor, weight_QP: Tensor) -> Tensor:
+    """x W^T through oneDNN's inner product, (B, Q)."""
+    return torch.ops.mkldnn._linear_pointwise(x_BP, weight_QP, None, "none", [], "")
