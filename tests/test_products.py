@@ -17,25 +17,29 @@ def test_products_are_those_in_float64(members, units):
     h, weight = normal(members, 10, units), normal(members, units, units + 8)
     assert (weight[0].numel() >= products.LARGE) == (units == 512)
     dz = normal(members, 10, units + 8)
-    exact = torch.bmm(h.double(), weight.double())
-    torch.testing.assert_close(products.times(h, weight).double(), exact, rtol=1e-5, atol=1e-4)
+    bias = normal(members, 1, units + 8)
+    exact = torch.bmm(h.double(), weight.double()) + bias
+    torch.testing.assert_close(products.affine(h, weight, bias).double(), exact, rtol=1e-5, atol=1e-4)
     exact = torch.bmm(dz.double(), weight.double().transpose(1, 2))
     torch.testing.assert_close(products.times_transposed(dz, weight).double(), exact, rtol=1e-5, atol=1e-4)
 
 
 def test_a_batch_shared_by_all_members():
     h, weight = normal(1, 5, 512).expand(2, -1, -1), normal(2, 512, 512)
-    torch.testing.assert_close(products.times(h, weight), torch.bmm(h, weight), rtol=1e-4, atol=1e-4)
+    bias = torch.zeros(2, 1, 512)
+    torch.testing.assert_close(
+        products.affine(h, weight, bias), torch.bmm(h.expand(2, -1, -1), weight), rtol=1e-4, atol=1e-4
+    )
 
 
 def test_oneDNN_is_used_for_large_matrices_of_float32_alone(monkeypatch):
     calls = []
     rows = products._rows
     monkeypatch.setattr(products, "_rows", lambda *a: calls.append(1) or rows(*a))
-    products.times(normal(2, 3, 512), normal(2, 512, 512))
+    products.times_transposed(normal(2, 3, 512), normal(2, 512, 512))
     assert len(calls) == 2 * products.ONEDNN
-    products.times(normal(2, 3, 512, dtype=torch.float64), normal(2, 512, 512, dtype=torch.float64))
-    products.times(normal(2, 3, 256), normal(2, 256, 256))
+    products.times_transposed(normal(2, 3, 512, dtype=torch.float64), normal(2, 512, 512, dtype=torch.float64))
+    products.times_transposed(normal(2, 3, 256), normal(2, 256, 256))
     assert len(calls) == 2 * products.ONEDNN
 
 

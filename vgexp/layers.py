@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from vgexp.norms import norm
-from vgexp.products import times, times_transposed
+from vgexp.products import affine, times_transposed
 
 THIN = 8
 """A batch is thin when B <= min(I, O) / THIN: then a rank-B update costs less than an I x O gradient."""
@@ -130,7 +130,7 @@ class _Linear(torch.autograd.Function):
     ) -> Tensor:
         ctx.save_for_backward(h_MBI, weight_MIO)
         ctx.layer, ctx.observer, ctx.update = layer, observer, update
-        return times(h_MBI, weight_MIO).add_(layer.bias_M1O)  # baddbmm would copy the bias out first
+        return affine(h_MBI, weight_MIO, layer.bias_M1O)
 
     @staticmethod
     def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[Tensor | None, None, None, None, None]:

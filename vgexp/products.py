@@ -22,18 +22,19 @@ MANY = 2**15
 ONEDNN = torch.backends.mkldnn.is_available()
 
 
-def times(h_MBI: Tensor, weight_MIO: Tensor) -> Tensor:
-    """h W of every member, (M, B, O)."""
+def affine(h_MBI: Tensor, weight_MIO: Tensor, bias_M1O: Tensor) -> Tensor:
+    """h W + b of every member, (M, B, O)."""
     if not _large(h_MBI, weight_MIO):
-        return torch.bmm(h_MBI, weight_MIO)
-    return torch.stack([_rows(h_BI, weight_IO.T) for h_BI, weight_IO in zip(h_MBI, weight_MIO, strict=True)])
+        return torch.bmm(h_MBI, weight_MIO).add_(bias_M1O)  # baddbmm would copy the bias out first
+    members = zip(h_MBI, weight_MIO, bias_M1O, strict=True)
+    return _stack([_rows(h_BI, weight_IO.T, bias_1O[0]) for h_BI, weight_IO, bias_1O in members])
 
 
 def times_transposed(dz_MBO: Tensor, weight_MIO: Tensor) -> Tensor:
     """dz W^T of every member, (M, B, I)."""
     if not _large(dz_MBO, weight_MIO):
         return torch.bmm(dz_MBO, weight_MIO.transpose(1, 2))
-    return torch.stack([_rows(dz_BO, weight_IO) for dz_BO, weight_IO in zip(dz_MBO, weight_MIO, strict=True)])
+    return _stack([_rows(dz_BO, weight_IO, None) for dz_BO, weight_IO in zip(dz_MBO, weight_MIO, strict=True)])
 
 
 def tanh(z: Tensor) -> Tensor:
@@ -64,6 +65,10 @@ def _large(x: Tensor, weight_MIO: Tensor) -> bool:
     return ONEDNN and _host(x) and weight_MIO[0].numel() >= LARGE
 
 
-def _rows(x_BP: Tensor, weight_QP: Tensor) -> Tensor:
-    """x W^T through oneDNN's inner product, (B, Q)."""
-    return torch.ops.mkldnn._linear_pointwise(x_BP, weight_QP, None, "none", [], "")
+def _rows(x_BP: Tensor, weight_QP: Tensor, bias_Q: Tensor | None) -> Tensor:
+    """x W^T + b through oneDNN's inner product, (B, Q)."""
+    return torch.ops.mkldnn._linear_pointwise(x_BP, weight_QP, bias_Q, "none", [], "")
+
+
+def _stack(members: list[Tensor]) -> Tensor:
+    return torch.stack(members) if len(members) > 1 else members[0][None]

@@ -1,6 +1,6 @@
 """What is seen of a model between two steps: its layers, their calls, amounts still on their device.
 
-Legend: B examples, N units, K activations.
+Legend: B examples, N units, L activations of one kind and shape, X any.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -17,8 +17,10 @@ from vgexp.norms import Numbers, total_norm, total_norms
 from vgexp.quantities import moments
 from vgexp.sheets import Part
 
+CACHED = 2**18
+"""Entries that are reduced at once: they are read several times."""
 SMALL = 2**14
-"""Entries of an activation up to which it is kept until the step, and reduced with the others."""
+"""Entries of an activation up to which it is kept until the step, and reduced with others of its shape."""
 
 
 @dataclass(eq=False)
@@ -105,11 +107,6 @@ def settle(amounts: Sequence[Amount]) -> None:
             amount.kept = []
 
 
-def fraction(true: Numbers) -> float | Tensor:
-    """How much of a boolean array is true."""
-    return true.double().mean() if isinstance(true, Tensor) else np.count_nonzero(true) / true.size
-
-
 class Activity:
     """What one activation did to a layer's output. Units are the layer's."""
 
@@ -125,24 +122,6 @@ class Activity:
         """Units with phi' = 0 on the whole batch."""
         self.always_N: Numbers | None = None
         """Units with phi' = 0 nowhere."""
-
-    def signal(self) -> Tensor:
-        """The activation's result, as one row."""
-        assert self.held is not None
-        h = self.kind.h(self.held)
-        return (h.float() if h.dtype.itemsize < 4 else h).reshape(1, 1, -1)
-
-    def off(self) -> tuple[str, float | Tensor]:
-        """The fraction of entries (`saturation`) or of units on the whole batch (`dead`) whose slope is 0."""
-        assert self.held is not None
-        x = self.held.float() if self.held.dtype.itemsize < 4 else self.held
-        off: Any = np.asarray(self.kind.off(x.numpy())) if x.is_cpu else self.kind.off(x)
-        if self.kind.smooth:
-            return "saturation", fraction(off)
-        batch = tuple(a for a in range(off.ndim) if a != self.axis)
-        silent_N, always_N = (off.all(batch), ~off.any(batch)) if batch else (off, ~off)
-        self.silent_N, self.always_N = silent_N, always_N
-        return "dead", fraction(silent_N)
 
 
 class Call:
@@ -181,22 +160,47 @@ class Call:
 
 
 def reduce(activities: Sequence[Activity]) -> None:
-    """Measures activations that are still held."""
-    groups: dict[torch.device, list[Activity]] = {}
+    """Measures activations that are still held: those of one kind and shape at once, as many as fit a core's cache."""
+    groups: dict[tuple[Kind, int, torch.Size, torch.dtype, torch.device], list[Activity]] = {}
     for activity in activities:
-        if activity.held is not None:
-            groups.setdefault(activity.held.device, []).append(activity)
-    for members in groups.values():
-        signals = [activity.signal() for activity in members]
-        mean_K, std_K = (each(numbers_K1[:, 0]) for numbers_K1 in moments(signals))
-        for activity, h_mean, h_std in zip(members, mean_K, std_K, strict=True):
-            column, fraction = activity.off()
-            activity.held, activity.numbers = None, {"h_mean": h_mean, "h_std": h_std, column: fraction}
+        if (x := activity.held) is not None:
+            groups.setdefault((activity.kind, activity.axis, x.shape, x.dtype, x.device), []).append(activity)
+    for (kind, axis, shape, *_), members in groups.items():
+        together = max(1, CACHED // max(1, shape.numel()))
+        for start in range(0, len(members), together):
+            _reduce(kind, axis, members[start : start + together])
 
 
-def each(x_K: Numbers) -> Sequence[float | Tensor]:
+def _reduce(kind: Kind, axis: int, members: Sequence[Activity]) -> None:
+    x_L = torch.stack([activity.held for activity in members if activity.held is not None])
+    if x_L.dtype.itemsize < 4:
+        x_L = x_L.float()
+    h_mean_KL, h_std_KL = moments([kind.h(x_L).reshape(len(members), 1, -1)])
+    off_L: Any = np.asarray(kind.off(x_L.numpy())) if x_L.is_cpu else kind.off(x_L)
+    if kind.smooth:
+        column, fraction_L = "saturation", fraction(off_L)
+    else:
+        batch = tuple(a for a in range(1, x_L.ndim) if a != axis + 1)
+        silent_LN, always_LN = (off_L.all(batch), ~off_L.any(batch)) if batch else (off_L, ~off_L)
+        column, fraction_L = "dead", fraction(silent_LN)
+        for i, activity in enumerate(members):
+            activity.silent_N, activity.always_N = silent_LN[i], always_LN[i]
+    numbers = zip(each(h_mean_KL[0]), each(h_std_KL[0]), each(fraction_L), strict=True)
+    for activity, (h_mean, h_std, off) in zip(members, numbers, strict=True):
+        activity.held, activity.numbers = None, {"h_mean": h_mean, "h_std": h_std, column: off}
+
+
+def fraction(true_L: Numbers) -> Numbers:
+    """How much of each of L boolean arrays is true, (L,)."""
+    if isinstance(true_L, Tensor):
+        return true_L.flatten(1).double().mean(1)
+    rows_LX = true_L.reshape(len(true_L), -1)
+    return np.count_nonzero(rows_LX, axis=1) / rows_LX.shape[1]
+
+
+def each(x_L: Numbers) -> Sequence[float | Tensor]:
     """The entries, as numbers where that costs no waiting."""
-    return x_K.unbind() if isinstance(x_K, Tensor) else x_K.tolist()
+    return x_L.unbind() if isinstance(x_L, Tensor) else x_L.tolist()
 
 
 def tensors(output: Any) -> Iterator[Tensor]:
