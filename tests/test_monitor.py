@@ -1,7 +1,6 @@
 import copy
 import gc
 import math
-import os
 import pickle
 import weakref
 
@@ -562,4 +561,4 @@ def test_saved_tables_can_be_read(tmp_path):
 
 def test_the_public_names_are_these():
     assert vgexp.watch is watch
-    assert os.path.basename(vgexp.diagnose.__code__.co_filename) == "checkup.py"  # noqa: PTH119
+    assert vgexp.diagnose.__code__.co_filename.endswith("checkup.py")

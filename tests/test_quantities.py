@@ -76,3 +76,10 @@ def test_std_in_float32_is_that_of_float64(mean, spread):
     x = mean + spread * torch.randn(2, 20, 30, generator=torch.Generator().manual_seed(0))
     ours, exact = torch.as_tensor(quantities.moments([x])[1][0]), x.double().flatten(1).std(1, correction=0)
     torch.testing.assert_close(ours.double(), exact, rtol=1e-4, atol=0)
+
+
+@pytest.mark.parametrize("shape", [(1, 1, 8192), (2, 3, 8191), (1, 1, 100_003), (3, 200, 100)])
+def test_norms_of_large_tensors(shape):
+    """Long rows are summed in pieces."""
+    x = torch.randn(shape, generator=torch.Generator().manual_seed(0)) + 2
+    np.testing.assert_allclose(quantities.norms([x])[0], x.double().flatten(1).norm(dim=1), rtol=1e-6)

@@ -50,10 +50,13 @@ def _exact(x_MPQ: Tensor) -> Tensor:
 
 def square(x_MPQ: np.ndarray) -> np.ndarray:
     """Sum of squares over the last two axes."""
-    if x_MPQ[0].size <= SERIAL:
-        x_MX = x_MPQ.reshape(len(x_MPQ), -1)
-        return np.vecdot(x_MX, x_MX)
-    return np.add.reduce(np.vecdot(x_MPQ, x_MPQ), axis=-1, dtype=np.float64)
+    x_MX = x_MPQ.reshape(len(x_MPQ), -1)
+    whole = x_MX.shape[1] // SERIAL * SERIAL
+    rest_MX = x_MX[:, whole:]
+    if not whole:
+        return np.vecdot(rest_MX, rest_MX)
+    blocks_MPX = x_MX[:, :whole].reshape(len(x_MX), -1, SERIAL)
+    return np.vecdot(blocks_MPX, blocks_MPX).sum(-1, dtype=np.float64) + np.vecdot(rest_MX, rest_MX)
 
 
 def total_norm(x: Tensor) -> float | Tensor:

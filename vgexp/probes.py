@@ -28,7 +28,9 @@ SIGNALS = frozenset({"z", "h", "slope", "dz"})
 EVERYTHING = SIGNALS | {"dw"}
 HISTOGRAMS = ("h", "dz", "dw")
 SMALL = 2**17
-"""Entries of a tensor up to which it is kept until the pass is over, and reduced with those of other layers."""
+"""Entries of a tensor up to which it is kept a while, and reduced with those of other layers."""
+KEPT = 2**22
+"""Entries that are kept at most, whatever the depth: what is kept is memory that a step otherwise gives back."""
 Label = tuple[str, int]
 """A column and a layer."""
 Block = tuple[list[Label], Numbers]
@@ -71,6 +73,7 @@ class Observation:
         self.spectra: dict[int, Tensor] = {}
         self._blocks: list[Block] = []
         self._kept: dict[str, tuple[list[Linear], list[Tensor | WeightGradient]]] = {}
+        self._entries = 0
         self._histograms, self._spectra = probe.histograms(step), probe.spectra(step)
         self.clock = Clock(device) if probe.tier == "cost" else None
         self.keeps = probe.tier in ("full", "cost")
@@ -124,14 +127,14 @@ class Observation:
         self._reduce("w", layers, [layer.weight_MIO.detach() for layer in layers])
 
     def keeps_gradient(self, layer: Linear) -> bool:
-        return layer.weight_MIO.numel() <= SMALL
+        return layer.weight_MIO.numel() <= SMALL and self._probe.shallow
 
     @torch.no_grad()
     def blocks(self) -> list[Block]:
         """All that was measured."""
         for of, (layers, tensors) in self._kept.items():
             self._reduce(of, layers, tensors)
-        self._kept = {}
+        self._kept, self._entries = {}, 0
         return self._blocks
 
     def grad_norm(self) -> Tensor:
@@ -144,6 +147,9 @@ class Observation:
             return
         if x_MBN.numel() <= SMALL:
             self._keep(of, layer, x_MBN)
+            self._entries += x_MBN.numel()
+            if self._entries > KEPT:
+                self.blocks()
         else:
             self._reduce(of, [layer], [x_MBN])
         self._distribution(of, layer, x_MBN)
@@ -173,6 +179,7 @@ class Probe:
     def __init__(self, run: Run, network: Plain, optimizer: Sgd) -> None:
         self.network, self.phi, self.optimizer = network, network.phi, optimizer
         self.tier, self.on = run.probe.tier, run.probe.on
+        self.shallow = sum(layer.weight_MIO.numel() for layer in network.layers) <= KEPT
         self.due = schedule(run.probe.every, run.steps)
         lists = self.tier == "full"
         self.histograms = schedule(run.probe.histograms if lists else "never", run.steps)

@@ -175,7 +175,7 @@ def _reduce(kind: Kind, axis: int, members: Sequence[Activity]) -> None:
     x_L = torch.stack([activity.held for activity in members if activity.held is not None])
     if x_L.dtype.itemsize < 4:
         x_L = x_L.float()
-    h_mean_KL, h_std_KL = moments([kind.h(x_L).reshape(len(members), 1, -1)])
+    h_mean_KL, h_std_KL = moments([kind.h(x_L).flatten(1)[:, None]])
     off_L: Any = np.asarray(kind.off(x_L.numpy())) if x_L.is_cpu else kind.off(x_L)
     if kind.smooth:
         column, fraction_L = "saturation", fraction(off_L)
