@@ -53,9 +53,6 @@ class _Ledger:
             self._pending_bytes += storage.nbytes()
         return tensor
 
-    def keeps_gradient(self, layer: Linear) -> bool:
-        return False
-
     def forward(self, layer: Linear, z_MBO: Tensor, h_MBO: Tensor | None) -> None:
         self._book(layer, self.forward_flops)
         self.saved_bytes[layer.index] = self._pending_bytes

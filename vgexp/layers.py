@@ -16,7 +16,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
-from vgexp.norms import norm
+from vgexp.norms import Numbers, square
 from vgexp.products import affine, times_transposed
 
 THIN = 8
@@ -31,17 +31,16 @@ class WeightGradient:
     the shapes alone, never on who looks: recording leaves the weights bitwise equal.
     """
 
-    def __init__(self, h_MBI: Tensor, dz_MBO: Tensor, scratch: dict[Any, Tensor], owner: int = 0) -> None:
-        """`owner` is the index of a layer that is to have a buffer of its own."""
-        self.h_MBI, self.dz_MBO, self._scratch, self._owner = h_MBI, dz_MBO, scratch, owner
+    def __init__(self, h_MBI: Tensor, dz_MBO: Tensor, scratch: dict[Any, Tensor]) -> None:
+        self.h_MBI, self.dz_MBO, self._scratch = h_MBI, dz_MBO, scratch
         self.batch_size = h_MBI.shape[1]
         self.thin = self.batch_size * THIN <= min(h_MBI.shape[2], dz_MBO.shape[2])
 
     @cached_property
     def sum_MIO(self) -> Tensor:
-        """B dW. Where scratch is shared, valid until the next layer of the same shape forms its own."""
+        """B dW. Valid until the next layer of the same shape forms its own."""
         shape = (self.h_MBI.shape[0], self.h_MBI.shape[2], self.dz_MBO.shape[2])
-        key = (self._owner, shape, self.dz_MBO.dtype, self.dz_MBO.device)
+        key = (shape, self.dz_MBO.dtype, self.dz_MBO.device)
         if key not in self._scratch:
             self._scratch[key] = torch.empty(shape, dtype=self.dz_MBO.dtype, device=self.dz_MBO.device)
         return torch.bmm(self.h_MBI.transpose(1, 2), self.dz_MBO, out=self._scratch[key])
@@ -69,16 +68,16 @@ class WeightGradient:
         else:
             target_MIO.addcmul_(self.sum_MIO, scale_M11)
 
-    def norm_M(self) -> Tensor:
-        """||dW||, without under- or overflow of its square.
+    def square(self) -> Numbers:
+        """||B dW||^2, (M,), without under- or overflow.
 
         Thin, in float64: ||h^T dz||^2 = sum over examples b, b' of (h_b . h_b') (dz_b . dz_b').
         """
         if not self.thin:
-            return norm(self.sum_MIO) / self.batch_size
+            return square(self.sum_MIO)
         h_MBI, dz_MBO = self.h_MBI.double(), self.dz_MBO.double()
         gram_MBB = torch.bmm(h_MBI, h_MBI.transpose(1, 2)) * torch.bmm(dz_MBO, dz_MBO.transpose(1, 2))
-        return gram_MBB.sum((1, 2)).clamp(min=0).sqrt() / self.batch_size
+        return gram_MBB.sum((1, 2)).clamp(min=0)
 
 
 class Observer(Protocol):
@@ -86,10 +85,6 @@ class Observer(Protocol):
 
     keeps: bool
     """Whether a reversible network is to keep its states, so that the rebuilt ones can be compared."""
-
-    def keeps_gradient(self, layer: "Linear") -> bool:
-        """Whether the layer's dW is to outlive its backward pass."""
-        ...
 
     def forward(self, layer: "Linear", z_MBO: Tensor, h_MBO: Tensor | None) -> None:
         """The layer's preactivation, and its activation (None at the readout)."""
@@ -138,8 +133,7 @@ class _Linear(torch.autograd.Function):
         h_MBI, weight_MIO = ctx.saved_tensors
         # The old weights carry dz down; only then may they change.
         dh_MBI = times_transposed(dz_MBO, weight_MIO) if ctx.needs_input_grad[0] else None
-        kept = ctx.observer is not None and ctx.observer.keeps_gradient(ctx.layer)
-        gradient = WeightGradient(h_MBI, dz_MBO, ctx.layer.scratch, ctx.layer.index if kept else 0)
+        gradient = WeightGradient(h_MBI, dz_MBO, ctx.layer.scratch)
         if ctx.observer is not None:
             ctx.observer.backward(ctx.layer, gradient)
         if ctx.update is not None:

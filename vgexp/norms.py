@@ -8,10 +8,8 @@ would wait, float64 at once.
 On a host the work is numpy's: of an operation on some thousand numbers most is what it costs before it begins, and
 numpy's begin in a third of the time of torch's.
 
-Legend: K layers, M members, P and Q any.
+Legend: M members, P and Q any.
 """
-
-from collections.abc import Sequence
 
 import numpy as np
 import torch
@@ -19,44 +17,44 @@ from torch import Tensor
 
 SAFE = (1e-12, 1e12)
 """The range in which a float32 norm of up to 1e12 entries is right."""
+SMALLEST, LARGEST = (bound**2 for bound in SAFE)
 SERIAL = 8192
 """Entries up to which a dot product of numpy's stays on its thread: its threads and torch's would fight for the
 cores."""
 Numbers = np.ndarray | Tensor
-"""Float64 numbers: on a host numpy's, on a device a tensor there."""
+"""Numbers that were measured: on a host numpy's, on a device a float64 tensor there."""
 
 
 def norm(x_MPQ: Tensor) -> Tensor:
-    """Euclidean norm over the last two axes, (M,)."""
-    return torch.as_tensor(norms([x_MPQ])[0])
+    """Euclidean norm over the last two axes, (M,), in float64."""
+    return torch.as_tensor(square(x_MPQ), dtype=torch.float64).sqrt()
 
 
-def norms(layers: Sequence[Tensor]) -> Numbers:
-    """`norm` of each of K tensors, whose shapes may differ but for their members: (K, M)."""
-    if not layers[0].is_cpu:
-        return torch.stack([_exact(x_MPQ) for x_MPQ in layers])
-    with np.errstate(over="ignore", invalid="ignore"):
-        fast_KM = np.sqrt(np.array([square(x_MPQ.detach().numpy()) for x_MPQ in layers], dtype=np.float64))
-    low, high = SAFE
-    if layers[0].dtype != torch.float64 and not (low < fast_KM.min() and fast_KM.max() < high):
-        for k in np.flatnonzero(~((low < fast_KM) & (fast_KM < high)).all(1)).tolist():
-            fast_KM[k] = _exact(layers[k]).numpy()
-    return fast_KM
+def square(x_MPQ: Tensor) -> Numbers:
+    """Sum of squares over the last two axes, (M,). Where one overflows, numpy warns before it is taken again: who
+    expects that, silences it once a step (`np.errstate`), which costs as much as a sum."""
+    x_MPQ = x_MPQ.detach()
+    if not x_MPQ.is_cpu:
+        return _exact(x_MPQ)
+    squares_M = _fast(x_MPQ.numpy().reshape(x_MPQ.shape[0], -1))
+    for value in squares_M.tolist():
+        if not SMALLEST < value < LARGEST:
+            return squares_M if x_MPQ.dtype == torch.float64 else _exact(x_MPQ).numpy()
+    return squares_M
+
+
+def _fast(x_MX: np.ndarray) -> np.ndarray:
+    members, entries = x_MX.shape
+    if entries <= SERIAL:
+        return np.vecdot(x_MX, x_MX)
+    rest = entries % SERIAL
+    pieces_MPX = x_MX[:, : entries - rest].reshape(members, -1, SERIAL)
+    squares_M = np.vecdot(pieces_MPX, pieces_MPX).sum(-1)
+    return squares_M + np.vecdot(x_MX[:, -rest:], x_MX[:, -rest:]) if rest else squares_M
 
 
 def _exact(x_MPQ: Tensor) -> Tensor:
-    return torch.linalg.vector_norm(x_MPQ.detach(), dim=(-2, -1), dtype=torch.float64)
-
-
-def square(x_MPQ: np.ndarray) -> np.ndarray:
-    """Sum of squares over the last two axes."""
-    x_MX = x_MPQ.reshape(len(x_MPQ), -1)
-    whole = x_MX.shape[1] // SERIAL * SERIAL
-    rest_MX = x_MX[:, whole:]
-    if not whole:
-        return np.vecdot(rest_MX, rest_MX)
-    blocks_MPX = x_MX[:, :whole].reshape(len(x_MX), -1, SERIAL)
-    return np.vecdot(blocks_MPX, blocks_MPX).sum(-1, dtype=np.float64) + np.vecdot(rest_MX, rest_MX)
+    return torch.linalg.vector_norm(x_MPQ, dim=(-2, -1), dtype=torch.float64).square()
 
 
 def total_norm(x: Tensor) -> float | Tensor:

@@ -2,15 +2,17 @@
 
 A probe knows the quantities of its tier and the steps of its schedules. On a step that is due it hands an
 Observation to the network, which calls it at every layer, forward and backward; afterwards the observation is
-a small block of numbers, still on the device. The device is waited for once an observation, never once a
+a few columns of numbers, still on the device. The device is waited for once an observation, never once a
 tensor.
 
-Legend: M members, B batch, I fan-in, O fan-out.
+Legend: L layers, M members, B batch, I fan-in, O fan-out.
 """
 
 import time
+from collections import defaultdict
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -18,23 +20,20 @@ from vgexp.activations import Activation
 from vgexp.config import Run
 from vgexp.layers import Linear, WeightGradient
 from vgexp.models import Plain
-from vgexp.norms import Numbers, norm
+from vgexp.norms import norm, square
 from vgexp.optimizers import Sgd
-from vgexp.quantities import QUANTITIES, Quantity, histogram
+from vgexp.quantities import QUANTITIES, Quantity, histogram, moments
 from vgexp.schedules import schedule
 
 SIGNALS = frozenset({"z", "h", "slope", "dz"})
 """Tensors that have a row an example; `probe.on=monitor` reads them off the monitoring examples."""
 EVERYTHING = SIGNALS | {"dw"}
-HISTOGRAMS = ("h", "dz", "dw")
-SMALL = 2**17
-"""Entries of a tensor up to which it is kept a while, and reduced with those of other layers."""
-KEPT = 2**22
-"""Entries that are kept at most, whatever the depth: what is kept is memory that a step otherwise gives back."""
+SUMS = ("z", "h_sum", "h", "dz", "dw", "w")
+"""What every tier measures: sums of squares; of h, of its squared deviations from the mean, and of itself."""
 Label = tuple[str, int]
 """A column and a layer."""
-Block = tuple[list[Label], Numbers]
-"""K labels and their values (K, M)."""
+Column = np.ndarray | Tensor
+"""A number a layer and member, (L, M): on a host numpy's, on a device a tensor there."""
 
 
 class Clock:
@@ -66,17 +65,17 @@ class Clock:
 class Observation:
     """One look at one step: an `Observer` that reduces what it sees to one number a quantity, layer and member."""
 
-    def __init__(self, step: int, probe: "Probe", device: torch.device) -> None:
+    def __init__(self, step: int, probe: "Probe") -> None:
         self.step, self._probe = step, probe
         self.tensors = EVERYTHING
         self.histograms: dict[Label, tuple[Tensor, Tensor]] = {}
         self.spectra: dict[int, Tensor] = {}
-        self._blocks: list[Block] = []
-        self._kept: dict[str, tuple[list[Linear], list[Tensor | WeightGradient]]] = {}
-        self._entries = 0
+        self._measured: dict[str, Any] = defaultdict(probe.column)
+        self._examples = 0
         self._histograms, self._spectra = probe.histograms(step), probe.spectra(step)
-        self.clock = Clock(device) if probe.tier == "cost" else None
+        self.clock = Clock(probe.device) if probe.tier == "cost" else None
         self.keeps = probe.tier in ("full", "cost")
+        self._weights()
 
     def look_at(self, tensors: frozenset[str]) -> None:
         """What the coming pass shows; the training step's own is the one with `dw`, and the one that is timed."""
@@ -86,32 +85,32 @@ class Observation:
 
     def forward(self, layer: Linear, z_MBO: Tensor, h_MBO: Tensor | None) -> None:
         self._mark("forward_ms", layer)
-        z_MBO = z_MBO.detach()
-        self._signal("z", layer, z_MBO)
-        if h_MBO is not None:
-            self._signal("h", layer, h_MBO.detach())
-            phi = self._probe.phi
-            if self._probe.of["slope"]:
-                self._signal("slope", layer, phi.slope(z_MBO) / phi.max_slope)
-            if self._spectra and layer.index > 1 and "h" in self.tensors:
-                self.spectra[layer.index] = jacobian_spectrum(layer, phi, z_MBO)
+        if "z" in self.tensors:
+            measured, row = self._measured, layer.index - 1
+            self._examples = z_MBO.shape[1]
+            measured["z"][row] = square(z_MBO)
+            if h_MBO is not None:
+                measured["h_sum"][row], measured["h"][row] = moments(h_MBO)
+                if self._probe.full:
+                    self._measure_signals(layer, z_MBO.detach(), h_MBO.detach())
         self._mark(None, layer)
 
     def backward(self, layer: Linear, gradient: WeightGradient) -> None:
         if self.clock is not None and "dw" in self.tensors:
             gradient.form()
         self._mark("backward_ms", layer)
-        self._signal("dz", layer, gradient.dz_MBO)
+        measured, row = self._measured, layer.index - 1
+        if "dz" in self.tensors:
+            measured["dz"][row] = square(gradient.dz_MBO)
+            if self._histograms:
+                self.histograms["dz", layer.index] = histogram(gradient.dz_MBO)
         if "dw" in self.tensors:
-            if self.keeps_gradient(layer):
-                self._keep("dw", layer, gradient)
-            else:
-                self._reduce("dw", [layer], [gradient])
+            measured["dw"][row] = gradient.square()
             direction_M = self._probe.optimizer.direction_norm(layer, gradient)
             if direction_M is not None:
-                self._blocks.append(([("direction_norm", layer.index)], direction_M[None]))
+                measured["direction_norm"][row] = direction_M
             if self._histograms:
-                self._distribution("dw", layer, gradient.weight_MIO)
+                self.histograms["dw", layer.index] = histogram(gradient.weight_MIO)
         self._mark(None, layer)
 
     def updated(self, layer: Linear) -> None:
@@ -119,54 +118,46 @@ class Observation:
 
     def rebuilt(self, layer: Linear, rebuilt_MBH: Tensor, true_MBH: Tensor) -> None:
         if "dw" in self.tensors:
-            error_M = norm(rebuilt_MBH - true_MBH) / norm(true_MBH)
-            self._blocks.append(([("rebuild_error", layer.index)], error_M[None]))
+            self._measured["rebuild_error"][layer.index - 1] = norm(rebuilt_MBH - true_MBH) / norm(true_MBH)
 
-    def weights(self, layers: list[Linear]) -> None:
-        """Measures the weights, before the pass updates them."""
-        self._reduce("w", layers, [layer.weight_MIO.detach() for layer in layers])
-
-    def keeps_gradient(self, layer: Linear) -> bool:
-        return layer.weight_MIO.numel() <= SMALL and self._probe.shallow
-
-    @torch.no_grad()
-    def blocks(self) -> list[Block]:
-        """All that was measured."""
-        for of, (layers, tensors) in self._kept.items():
-            self._reduce(of, layers, tensors)
-        self._kept, self._entries = {}, 0
-        return self._blocks
+    def columns(self) -> dict[str, Column]:
+        """What was measured, by column; `dw_norm`, `w_norm` and `direction_norm` are what makes some."""
+        measured, entries_L1 = self._measured, self._examples * self._probe.units_L1
+        columns = {name: column for name, column in measured.items() if name not in SUMS}
+        columns["z_rms"] = (measured["z"] / entries_L1) ** 0.5
+        columns["h_mean"] = measured["h_sum"] / entries_L1
+        columns["h_std"] = (measured["h"] / entries_L1) ** 0.5
+        columns["dz_rms"] = (measured["dz"] / entries_L1) ** 0.5
+        columns["dw_norm"] = measured["dw"] ** 0.5 / self._probe.batch_size
+        columns["w_norm"] = measured["w"] ** 0.5
+        if self.clock is not None:
+            for (name, layer), milliseconds in self.clock.milliseconds().items():
+                columns.setdefault(name, self._probe.column())[layer - 1] = milliseconds / self._probe.members
+        return columns
 
     def grad_norm(self) -> Tensor:
         """Norm of the batch's gradient over the weights of all layers, (M,)."""
-        norms = [values_KM for labels, values_KM in self.blocks() if labels[0][0] == "dw_norm"]
-        return torch.linalg.vector_norm(torch.cat([torch.as_tensor(norms_KM) for norms_KM in norms]), dim=0)
+        return torch.as_tensor(self._measured["dw"].sum(0) ** 0.5 / self._probe.batch_size)
 
-    def _signal(self, of: str, layer: Linear, x_MBN: Tensor) -> None:
-        if of not in self.tensors:
-            return
-        if x_MBN.numel() <= SMALL:
-            self._keep(of, layer, x_MBN)
-            self._entries += x_MBN.numel()
-            if self._entries > KEPT:
-                self.blocks()
-        else:
-            self._reduce(of, [layer], [x_MBN])
-        self._distribution(of, layer, x_MBN)
+    def _weights(self) -> None:
+        """Measures the weights, before the pass updates them."""
+        for layer in self._probe.network.layers:
+            self._measured["w"][layer.index - 1] = square(layer.weight_MIO)
+            self._measure("w", layer, layer.weight_MIO.detach())
 
-    def _keep(self, of: str, layer: Linear, tensor: Tensor | WeightGradient) -> None:
-        layers, tensors = self._kept.setdefault(of, ([], []))
-        layers.append(layer)
-        tensors.append(tensor)
+    def _measure_signals(self, layer: Linear, z_MBO: Tensor, h_MBO: Tensor) -> None:
+        """What the full tier measures of the signals on their way up."""
+        phi = self._probe.phi
+        self._measure("h", layer, h_MBO)
+        self._measure("slope", layer, phi.slope(z_MBO) / phi.max_slope)
+        if self._histograms:
+            self.histograms["h", layer.index] = histogram(h_MBO)
+        if self._spectra and layer.index > 1:
+            self.spectra[layer.index] = jacobian_spectrum(layer, phi, z_MBO)
 
-    def _reduce(self, of: str, layers: list[Linear], tensors: list[Any]) -> None:
+    def _measure(self, of: str, layer: Linear, x_MPQ: Tensor) -> None:
         for quantity in self._probe.of[of]:
-            for column, values_KM in zip(quantity.columns, quantity.measure(tensors), strict=True):
-                self._blocks.append(([(column, layer.index) for layer in layers], values_KM))
-
-    def _distribution(self, of: str, layer: Linear, tensor: Tensor) -> None:
-        if self._histograms and of in HISTOGRAMS:
-            self.histograms[of, layer.index] = histogram(tensor)
+            self._measured[quantity.column][layer.index - 1] = quantity.measure(x_MPQ)
 
     def _mark(self, column: str | None, layer: Linear) -> None:
         if self.clock is not None:
@@ -178,23 +169,28 @@ class Probe:
 
     def __init__(self, run: Run, network: Plain, optimizer: Sgd) -> None:
         self.network, self.phi, self.optimizer = network, network.phi, optimizer
-        self.tier, self.on = run.probe.tier, run.probe.on
-        self.shallow = sum(layer.weight_MIO.numel() for layer in network.layers) <= KEPT
+        self.tier, self.on, self.batch_size = run.probe.tier, run.probe.on, run.data.batch_size
+        self.members, self.device = len(network.layers[0].weight_MIO), network.layers[0].weight_MIO.device
         self.due = schedule(run.probe.every, run.steps)
-        lists = self.tier == "full"
-        self.histograms = schedule(run.probe.histograms if lists else "never", run.steps)
-        self.spectra = schedule(run.probe.spectra if lists else "never", run.steps)
-        self.of: dict[str, list[Quantity]] = {of: [] for of in (*EVERYTHING, "w")}
-        for quantity in QUANTITIES:
-            defined = not ("saturation" in quantity.columns and self.phi.piecewise_linear)
-            if self.tier in quantity.tiers and defined:
+        self.full = self.tier == "full"
+        self.histograms = schedule(run.probe.histograms if self.full else "never", run.steps)
+        self.spectra = schedule(run.probe.spectra if self.full else "never", run.steps)
+        self.of: dict[str, list[Quantity]] = {"h": [], "slope": [], "w": []}
+        for quantity in QUANTITIES if self.full else ():
+            if not (quantity.column == "saturation" and self.phi.piecewise_linear):
                 self.of[quantity.of].append(quantity)
+        self.units_L1 = self._host_or_device(np.array([[layer.bias_M1O.shape[2]] for layer in network.layers]))
 
     def observe(self, step: int) -> Observation:
         """An observation of this step, the weights already measured."""
-        observation = Observation(step, self, self.network.layers[0].weight_MIO.device)
-        observation.weights(self.network.layers)
-        return observation
+        return Observation(step, self)
+
+    def column(self) -> Column:
+        """A column in which nothing is measured yet."""
+        return self._host_or_device(np.full((len(self.network.layers), self.members), np.nan))
+
+    def _host_or_device(self, numbers: np.ndarray) -> Column:
+        return numbers if self.device.type == "cpu" else torch.from_numpy(numbers).to(self.device)
 
 
 def jacobian_spectrum(layer: Linear, phi: Activation, z_MBO: Tensor) -> Tensor:

@@ -1,24 +1,21 @@
 """Quantities: what is measured of a tensor, one number a member.
 
-A quantity reduces the tensors of several layers at once, each over its last two axes, free of under- and overflow (see
-norms).
+The sums that every tier records are free of under- and overflow (see norms). Each is taken where the tensor is made,
+while it is in the cache, with as few calls as that needs; what they are the sums for is worked out for all layers at
+once (see probes).
 
-Legend: K layers, M members, B batch, N units, P and Q any.
+Legend: M members, B batch, N units, P and Q any.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from vgexp.layers import WeightGradient
-from vgexp.norms import SAFE, Numbers, norms, square
+from vgexp.norms import Numbers, square
 
-Signals = Sequence[Tensor]
-"""Tensors (M, P, Q), one a layer."""
 SATURATED = 0.04
 """A unit is saturated on an example where |phi'| is below this fraction of its maximum."""
 CANCELLED = 1e-2
@@ -26,35 +23,20 @@ CANCELLED = 1e-2
 TIERS = ("light", "full", "cost")
 
 
-def rms(layers: Signals) -> Numbers:
-    """Root mean square."""
-    norms_KM = norms(layers)
-    roots = [(x_MPQ.numel() / len(x_MPQ)) ** 0.5 for x_MPQ in layers]
-    if isinstance(norms_KM, Tensor):
-        return norms_KM / norms_KM.new_tensor(roots)[:, None]
-    return norms_KM / np.array(roots)[:, None]
+def moments(x_MPQ: Tensor) -> tuple[Numbers, Numbers]:
+    """Sum, and sum of squared deviations from the mean.
 
-
-def moments(layers: Signals) -> tuple[Numbers, Numbers]:
-    """Mean and standard deviation.
-
-    On a host the latter as sqrt(rms^2 - mean^2), which needs no copy of the tensor; where that difference cancels (a
+    On a host the latter as a difference of squares, which needs no copy of the tensor; where that difference cancels (a
     saturated sigmoid has a mean a thousand times its deviation), and on a device, with the mean subtracted first.
     """
-    if not layers[0].is_cpu:
-        mean_KM = torch.stack([x_MPQ.mean((-2, -1)).double() for x_MPQ in layers])
-        return mean_KM, rms([_centred(x_MPQ) for x_MPQ in layers])
-    arrays = [x_MPQ.detach().numpy() for x_MPQ in layers]
-    entries_K1 = np.array([[x_MPQ[0].size] for x_MPQ in arrays])
-    with np.errstate(over="ignore", invalid="ignore"):
-        mean_KM = np.array([np.add.reduce(x_MPQ.reshape(len(x_MPQ), -1), axis=-1) for x_MPQ in arrays]) / entries_K1
-        square_KM = np.array([square(x_MPQ) for x_MPQ in arrays], dtype=np.float64) / entries_K1
-        variance_KM = square_KM - mean_KM**2
-        std_KM = np.sqrt(np.maximum(variance_KM, 0))
-        exact_KM = (variance_KM > CANCELLED * square_KM) & (square_KM > SAFE[0]) & (square_KM < SAFE[1])
-    for k in np.flatnonzero(~exact_KM.all(1)).tolist():
-        std_KM[k] = np.asarray(rms([_centred(layers[k])]))[0]
-    return mean_KM, std_KM
+    if not x_MPQ.is_cpu:
+        return x_MPQ.sum((-2, -1), dtype=torch.float64), square(_centred(x_MPQ))
+    x_MX = x_MPQ.detach().numpy().reshape(x_MPQ.shape[0], -1)
+    entries, sums, squares = x_MX.shape[1], np.add.reduce(x_MX, axis=1).tolist(), square(x_MPQ).tolist()
+    deviations = [whole - total * total / entries for total, whole in zip(sums, squares, strict=True)]
+    if all([deviation > CANCELLED * whole for deviation, whole in zip(deviations, squares, strict=True)]):
+        return np.array(sums), np.array(deviations)
+    return np.array(sums), square(_centred(x_MPQ))
 
 
 def _centred(x_MPQ: Tensor) -> Tensor:
@@ -86,44 +68,24 @@ def largest(x_MPQ: Tensor) -> Tensor:
     return torch.linalg.vector_norm(x_MPQ, ord=torch.inf, dim=(-2, -1))
 
 
-def gradient_norms(gradients: Sequence[WeightGradient]) -> Numbers:
-    """||dW|| of each layer."""
-    if any(gradient.thin for gradient in gradients):
-        return torch.stack([gradient.norm_M() for gradient in gradients])
-    return norms([gradient.sum_MIO for gradient in gradients]) / gradients[0].batch_size
-
-
 @dataclass(frozen=True)
 class Quantity:
-    """What is measured of one tensor: columns of the `layers` table, or (norms) what makes one."""
+    """What the full tier measures beside the sums, tensor by tensor."""
 
     of: str
-    """The tensor: `z`, `h`, `slope` (phi' over its maximum), `dz`, `w`, or `dw` (a WeightGradient)."""
-    columns: tuple[str, ...]
-    measure: Callable[[Any], tuple[Numbers, ...]]
-    """From that tensor of K layers one (K, M) a column."""
-    tiers: tuple[str, ...] = ("full",)
-
-
-def _together(of: str, column: str, measure: Callable[[Any], Numbers], tiers: tuple[str, ...]) -> Quantity:
-    return Quantity(of, (column,), lambda layers: (measure(layers),), tiers)
-
-
-def _each(of: str, column: str, measure: Callable[[Tensor], Tensor]) -> Quantity:
-    return Quantity(of, (column,), lambda layers: (torch.stack([measure(x).double() for x in layers]),))
+    """The tensor: `h`, `slope` (phi' over its maximum) or `w`."""
+    column: str
+    """Its column of the `layers` table."""
+    measure: Callable[[Tensor], Tensor]
+    """(M, P, Q) to (M,)."""
 
 
 QUANTITIES = (
-    _together("z", "z_rms", rms, TIERS),
-    Quantity("h", ("h_mean", "h_std"), moments, TIERS),
-    _each("h", "h_p02", percentile(2)),
-    _each("h", "h_p98", percentile(98)),
-    _each("slope", "saturation", saturation),
-    _each("slope", "dead", dead),
-    _together("dz", "dz_rms", rms, TIERS),
-    _together("dw", "dw_norm", gradient_norms, TIERS),
-    _together("w", "w_norm", norms, TIERS),
-    _each("w", "w_max", largest),
+    Quantity("h", "h_p02", percentile(2)),
+    Quantity("h", "h_p98", percentile(98)),
+    Quantity("slope", "saturation", saturation),
+    Quantity("slope", "dead", dead),
+    Quantity("w", "w_max", largest),
 )
 
 

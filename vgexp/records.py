@@ -4,11 +4,9 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
-import torch
 from torch import Tensor
 
-from vgexp.norms import Numbers
-from vgexp.probes import Observation
+from vgexp.probes import Column, Observation
 from vgexp.store import KEYS, TABLES
 
 # fmt: off
@@ -44,17 +42,12 @@ class Records:
         self.runs, self._parameters, self._costs = list(runs), dict(parameters), costs
         self._lr = np.asarray(lr)
         self._frames = {name: [frame] for name, frame in (tables or {}).items()}
-        self._blocks: list[tuple[int, list[tuple[str, int]], Numbers]] = []
+        self._observed: list[tuple[int, dict[str, Column]]] = []
         self._steps: list[tuple[int, dict[str, Tensor]]] = []
 
     def observe(self, observation: Observation) -> None:
         """Keeps an observation: its numbers stay on the device until `tables` is asked for."""
-        self._blocks += [(observation.step, labels, values_KM) for labels, values_KM in observation.blocks()]
-        members = len(self.runs)
-        if observation.clock is not None:
-            booked = observation.clock.milliseconds()
-            times = torch.tensor(list(booked.values()), dtype=torch.float64)
-            self._blocks.append((observation.step, list(booked), times[:, None].expand(-1, members) / members))
+        self._observed.append((observation.step, observation.columns()))
         self._keep_lists(observation)
 
     def step(self, step: int, **columns: Tensor) -> None:
@@ -75,23 +68,20 @@ class Records:
 
     def _flush(self) -> None:
         """Moves what has gathered on the device into frames."""
-        if self._blocks:
+        if self._observed:
             self._frames.setdefault("layers", []).append(self._layers_frame())
         if self._steps:
             self._frames.setdefault("steps", []).append(self._steps_frame())
-        self._blocks, self._steps = [], []
+        self._observed, self._steps = [], []
 
     def _layers_frame(self) -> pd.DataFrame:
-        steps = sorted({step for step, _, _ in self._blocks})
-        layers = sorted({layer for _, labels, _ in self._blocks for _, layer in labels})
-        row_of_step = {step: i for i, step in enumerate(steps)}
+        steps, layers = [step for step, _ in self._observed], list(self._parameters)
         shape = (len(steps), len(layers), len(self.runs))
         columns: dict[str, np.ndarray] = {}
-        for step, labels, block in self._blocks:
-            numbers = block.cpu().numpy() if isinstance(block, Tensor) else block
-            for (name, layer), values in zip(labels, numbers, strict=True):
+        for i, (_, measured) in enumerate(self._observed):
+            for name, values_LM in measured.items():
                 cube = columns.setdefault(name, np.full(shape, np.nan))
-                cube[row_of_step[step], layers.index(layer)] = values
+                cube[i] = values_LM.cpu() if isinstance(values_LM, Tensor) else values_LM
         self._derive(columns, layers)
         step, layer, member = (part.ravel() for part in np.meshgrid(steps, layers, self.runs, indexing="ij"))
         frame = pd.DataFrame({"run": member, "step": step, "layer": layer})

@@ -159,6 +159,7 @@ class Call:
         return parts
 
 
+@np.errstate(over="ignore", invalid="ignore")  # networks diverge
 def reduce(activities: Sequence[Activity]) -> None:
     """Measures activations that are still held: those of one kind and shape at once, as many as fit a core's cache."""
     groups: dict[tuple[Kind, int, torch.Size, torch.dtype, torch.device], list[Activity]] = {}
@@ -175,7 +176,9 @@ def _reduce(kind: Kind, axis: int, members: Sequence[Activity]) -> None:
     x_L = torch.stack([activity.held for activity in members if activity.held is not None])
     if x_L.dtype.itemsize < 4:
         x_L = x_L.float()
-    h_mean_KL, h_std_KL = moments([kind.h(x_L).flatten(1)[:, None]])
+    h_LX = kind.h(x_L).flatten(1)
+    sums_L, deviations_L = moments(h_LX[:, None])
+    h_mean_L, h_std_L = sums_L / h_LX.shape[1], (deviations_L / h_LX.shape[1]) ** 0.5
     off_L: Any = np.asarray(kind.off(x_L.numpy())) if x_L.is_cpu else kind.off(x_L)
     if kind.smooth:
         column, fraction_L = "saturation", fraction(off_L)
@@ -185,7 +188,7 @@ def _reduce(kind: Kind, axis: int, members: Sequence[Activity]) -> None:
         column, fraction_L = "dead", fraction(silent_LN)
         for i, activity in enumerate(members):
             activity.silent_N, activity.always_N = silent_LN[i], always_LN[i]
-    numbers = zip(each(h_mean_KL[0]), each(h_std_KL[0]), each(fraction_L), strict=True)
+    numbers = zip(each(h_mean_L), each(h_std_L), each(fraction_L), strict=True)
     for activity, (h_mean, h_std, off) in zip(members, numbers, strict=True):
         activity.held, activity.numbers = None, {"h_mean": h_mean, "h_std": h_std, column: off}
 

@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import torch
 from torch import Tensor
@@ -70,6 +71,7 @@ class Training:
         layers = self.costs.layers if self.costs else {}
         self.records = Records([identity(run) for run in runs], parameters, lr, layers, tables)
 
+    @np.errstate(over="ignore", invalid="ignore")  # members diverge
     def observe_and_update(self) -> Tensor:
         """One step: the batch's loss (M,). The last step is observed only."""
         step, last = self.step, self.step == self.run.steps
