@@ -84,7 +84,8 @@ class Observation:
             self.clock.mark(None)
 
     def forward(self, layer: Linear, z_MBO: Tensor, h_MBO: Tensor | None) -> None:
-        self._mark("forward_ms", layer)
+        if self.clock is not None:
+            self._mark(self.clock, "forward_ms", layer)
         if "z" in self.tensors:
             measured, row = self._measured, layer.index - 1
             self._examples = z_MBO.shape[1]
@@ -93,12 +94,14 @@ class Observation:
                 measured["h_sum"][row], measured["h"][row] = moments(h_MBO)
                 if self._probe.full:
                     self._measure_signals(layer, z_MBO.detach(), h_MBO.detach())
-        self._mark(None, layer)
+        if self.clock is not None:
+            self._mark(self.clock, None, layer)
 
     def backward(self, layer: Linear, gradient: WeightGradient) -> None:
         if self.clock is not None and "dw" in self.tensors:
             gradient.form()
-        self._mark("backward_ms", layer)
+        if self.clock is not None:
+            self._mark(self.clock, "backward_ms", layer)
         measured, row = self._measured, layer.index - 1
         if "dz" in self.tensors:
             measured["dz"][row] = square(gradient.dz_MBO)
@@ -111,10 +114,12 @@ class Observation:
                 measured["direction_norm"][row] = direction_M
             if self._histograms:
                 self.histograms["dw", layer.index] = histogram(gradient.weight_MIO)
-        self._mark(None, layer)
+        if self.clock is not None:
+            self._mark(self.clock, None, layer)
 
     def updated(self, layer: Linear) -> None:
-        self._mark("backward_ms", layer)
+        if self.clock is not None:
+            self._mark(self.clock, "backward_ms", layer)
 
     def rebuilt(self, layer: Linear, rebuilt_MBH: Tensor, true_MBH: Tensor) -> None:
         if "dw" in self.tensors:
@@ -159,9 +164,8 @@ class Observation:
         for quantity in self._probe.of[of]:
             self._measured[quantity.column][layer.index - 1] = quantity.measure(x_MPQ)
 
-    def _mark(self, column: str | None, layer: Linear) -> None:
-        if self.clock is not None:
-            self.clock.mark((column, layer.index) if column and "dw" in self.tensors else None)
+    def _mark(self, clock: Clock, column: str | None, layer: Linear) -> None:
+        clock.mark((column, layer.index) if column and "dw" in self.tensors else None)
 
 
 class Probe:

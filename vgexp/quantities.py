@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from vgexp.norms import Numbers, square
+from vgexp.norms import LARGEST, SMALLEST, Numbers, fast_square, square
 
 SATURATED = 0.04
 """A unit is saturated on an example where |phi'| is below this fraction of its maximum."""
@@ -29,14 +29,22 @@ def moments(x_MPQ: Tensor) -> tuple[Numbers, Numbers]:
     On a host the latter as a difference of squares, which needs no copy of the tensor; where that difference cancels (a
     saturated sigmoid has a mean a thousand times its deviation), and on a device, with the mean subtracted first.
     """
+    x_MPQ = x_MPQ.detach()
     if not x_MPQ.is_cpu:
         return x_MPQ.sum((-2, -1), dtype=torch.float64), square(_centred(x_MPQ))
-    x_MX = x_MPQ.detach().numpy().reshape(x_MPQ.shape[0], -1)
-    entries, sums, squares = x_MX.shape[1], np.add.reduce(x_MX, axis=1).tolist(), square(x_MPQ).tolist()
-    deviations = [whole - total * total / entries for total, whole in zip(sums, squares, strict=True)]
-    if all([deviation > CANCELLED * whole for deviation, whole in zip(deviations, squares, strict=True)]):
-        return np.array(sums), np.array(deviations)
-    return np.array(sums), square(_centred(x_MPQ))
+    if x_MPQ.shape[0] == 1:
+        x_X = x_MPQ.reshape(-1)
+        sums, squares, entries = [x_X.sum().item()], [x_X.dot(x_X).item()], x_X.shape[0]
+    else:
+        x_MX = x_MPQ.numpy().reshape(x_MPQ.shape[0], -1)
+        sums, squares, entries = np.add.reduce(x_MX, axis=1).tolist(), fast_square(x_MX).tolist(), x_MX.shape[1]
+    deviations = []
+    for total, whole in zip(sums, squares, strict=True):
+        deviation = whole - total * total / entries
+        if not (SMALLEST < deviation < LARGEST and deviation > CANCELLED * whole):
+            return np.array(sums), square(_centred(x_MPQ))
+        deviations.append(deviation)
+    return np.array(sums), np.array(deviations)
 
 
 def _centred(x_MPQ: Tensor) -> Tensor:
