@@ -22,8 +22,8 @@ SMALLEST, LARGEST = (bound**2 for bound in SAFE)
 SERIAL = 8192
 """Entries up to which a dot product of numpy's stays on its thread: its threads and torch's would fight for the
 cores."""
-Numbers = np.ndarray | Tensor
-"""What was measured: on a host numpy's, on a device a float64 tensor there."""
+Numbers = list[float] | Tensor
+"""One number a member: on a host floats, on a device a float64 tensor there."""
 
 
 def norm(x_MPQ: Tensor) -> Tensor:
@@ -42,12 +42,12 @@ def square(x_MPQ: Tensor) -> Numbers:
         x_X = x_MPQ.reshape(-1)
         value = x_X.dot(x_X).item()
         if SMALLEST < value < LARGEST:
-            return np.array([value])
-    squares_M = fast_square(x_MPQ.numpy().reshape(x_MPQ.shape[0], -1))
-    for value in squares_M.tolist():
+            return [value]
+    squares = fast_square(x_MPQ.numpy().reshape(x_MPQ.shape[0], -1)).tolist()
+    for value in squares:
         if not SMALLEST < value < LARGEST:
-            return squares_M if x_MPQ.dtype == torch.float64 else _exact(x_MPQ).numpy()
-    return squares_M
+            return squares if x_MPQ.dtype == torch.float64 else _exact(x_MPQ).tolist()
+    return squares
 
 
 def fast_square(x_MX: np.ndarray) -> np.ndarray:

@@ -20,7 +20,7 @@ from vgexp.activations import Activation
 from vgexp.config import Run
 from vgexp.layers import Linear, WeightGradient
 from vgexp.models import Plain
-from vgexp.norms import norm, square
+from vgexp.norms import Numbers, norm, square
 from vgexp.optimizers import Sgd
 from vgexp.quantities import QUANTITIES, Quantity, histogram, moments
 from vgexp.schedules import schedule
@@ -70,7 +70,7 @@ class Observation:
         self.tensors = EVERYTHING
         self.histograms: dict[Label, tuple[Tensor, Tensor]] = {}
         self.spectra: dict[int, Tensor] = {}
-        self._measured: dict[str, Any] = defaultdict(probe.column)
+        self._measured: dict[str, Any] = defaultdict(probe.blank)
         self._examples = 0
         self._histograms, self._spectra = probe.histograms(step), probe.spectra(step)
         self.clock = Clock(probe.device) if probe.tier == "cost" else None
@@ -111,7 +111,7 @@ class Observation:
             measured["dw"][row] = gradient.square()
             direction_M = self._probe.optimizer.direction_norm(layer, gradient)
             if direction_M is not None:
-                measured["direction_norm"][row] = direction_M
+                measured["direction_norm"][row] = self._probe.numbers(direction_M)
             if self._histograms:
                 self.histograms["dw", layer.index] = histogram(gradient.weight_MIO)
         if self.clock is not None:
@@ -123,26 +123,29 @@ class Observation:
 
     def rebuilt(self, layer: Linear, rebuilt_MBH: Tensor, true_MBH: Tensor) -> None:
         if "dw" in self.tensors:
-            self._measured["rebuild_error"][layer.index - 1] = norm(rebuilt_MBH - true_MBH) / norm(true_MBH)
+            error_M = norm(rebuilt_MBH - true_MBH) / norm(true_MBH)
+            self._measured["rebuild_error"][layer.index - 1] = self._probe.numbers(error_M)
 
     def columns(self) -> dict[str, Column]:
         """What was measured, by column; `dw_norm`, `w_norm` and `direction_norm` are what makes some."""
-        measured, entries_L1 = self._measured, self._examples * self._probe.units_L1
+        probe, entries_L1 = self._probe, self._examples * self._probe.units_L1
+        measured = {name: probe.column(self._measured[name]) for name in (*SUMS, *self._measured)}
         columns = {name: column for name, column in measured.items() if name not in SUMS}
         columns["z_rms"] = (measured["z"] / entries_L1) ** 0.5
         columns["h_mean"] = measured["h_sum"] / entries_L1
         columns["h_std"] = (measured["h"] / entries_L1) ** 0.5
         columns["dz_rms"] = (measured["dz"] / entries_L1) ** 0.5
-        columns["dw_norm"] = measured["dw"] ** 0.5 / self._probe.batch_size
+        columns["dw_norm"] = measured["dw"] ** 0.5 / probe.batch_size
         columns["w_norm"] = measured["w"] ** 0.5
         if self.clock is not None:
             for (name, layer), milliseconds in self.clock.milliseconds().items():
-                columns.setdefault(name, self._probe.column())[layer - 1] = milliseconds / self._probe.members
+                columns.setdefault(name, probe.column(probe.blank()))[layer - 1] = milliseconds / probe.members
         return columns
 
     def grad_norm(self) -> Tensor:
         """Norm of the batch's gradient over the weights of all layers, (M,)."""
-        return torch.as_tensor(self._measured["dw"].sum(0) ** 0.5 / self._probe.batch_size)
+        squares_LM = self._probe.column(self._measured["dw"])
+        return torch.as_tensor(squares_LM.sum(0) ** 0.5 / self._probe.batch_size)
 
     def _weights(self) -> None:
         """Measures the weights, before the pass updates them."""
@@ -162,7 +165,7 @@ class Observation:
 
     def _measure(self, of: str, layer: Linear, x_MPQ: Tensor) -> None:
         for quantity in self._probe.of[of]:
-            self._measured[quantity.column][layer.index - 1] = quantity.measure(x_MPQ)
+            self._measured[quantity.column][layer.index - 1] = self._probe.numbers(quantity.measure(x_MPQ))
 
     def _mark(self, clock: Clock, column: str | None, layer: Linear) -> None:
         clock.mark((column, layer.index) if column and "dw" in self.tensors else None)
@@ -183,18 +186,27 @@ class Probe:
         for quantity in QUANTITIES if self.full else ():
             if not (quantity.column == "saturation" and self.phi.piecewise_linear):
                 self.of[quantity.of].append(quantity)
-        self.units_L1 = self._host_or_device(np.array([[layer.bias_M1O.shape[2]] for layer in network.layers]))
+        units = [[layer.bias_M1O.shape[2]] for layer in network.layers]
+        self.units_L1 = np.array(units) if self.device.type == "cpu" else torch.tensor(units, device=self.device)
 
     def observe(self, step: int) -> Observation:
         """An observation of this step, the weights already measured."""
         return Observation(step, self)
 
-    def column(self) -> Column:
-        """A column in which nothing is measured yet."""
-        return self._host_or_device(np.full((len(self.network.layers), self.members), np.nan))
+    def blank(self) -> list[Numbers] | Tensor:
+        """A column in which nothing is measured yet: on a host lists, into which writing is cheapest."""
+        shape = len(self.network.layers), self.members
+        if self.device.type != "cpu":
+            return torch.full(shape, torch.nan, dtype=torch.float64, device=self.device)
+        return [[np.nan] * self.members for _ in range(shape[0])]
 
-    def _host_or_device(self, numbers: np.ndarray) -> Column:
-        return numbers if self.device.type == "cpu" else torch.from_numpy(numbers).to(self.device)
+    def column(self, measured: list[Numbers] | Tensor) -> Column:
+        """A column that is written, ready to be reckoned with."""
+        return measured if isinstance(measured, Tensor) else np.array(measured)
+
+    def numbers(self, x_M: Tensor) -> Numbers:
+        """What may be written into a column."""
+        return x_M.tolist() if x_M.is_cpu else x_M
 
 
 def jacobian_spectrum(layer: Linear, phi: Activation, z_MBO: Tensor) -> Tensor:

@@ -42,9 +42,9 @@ def moments(x_MPQ: Tensor) -> tuple[Numbers, Numbers]:
     for total, whole in zip(sums, squares, strict=True):
         deviation = whole - total * total / entries
         if not (SMALLEST < deviation < LARGEST and deviation > CANCELLED * whole):
-            return np.array(sums), square(_centred(x_MPQ))
+            return sums, square(_centred(x_MPQ))
         deviations.append(deviation)
-    return np.array(sums), np.array(deviations)
+    return sums, deviations
 
 
 def _centred(x_MPQ: Tensor) -> Tensor:

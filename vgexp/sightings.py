@@ -13,10 +13,12 @@ from torch import Tensor, nn
 from torch.nn.utils.parametrize import is_parametrized
 
 from vgexp.graph import Kind
-from vgexp.norms import Numbers, total_norm, total_norms
+from vgexp.norms import total_norm, total_norms
 from vgexp.quantities import moments
 from vgexp.sheets import Part
 
+Array = np.ndarray | Tensor
+"""On a host numpy's, on a device a tensor there."""
 CACHED = 2**18
 """Entries that are reduced at once: they are read several times."""
 SMALL = 2**14
@@ -118,9 +120,9 @@ class Activity:
         """What the graph holds of it, until it is reduced."""
         self.numbers: dict[str, float | Tensor] = {}
         """`h_mean`, `h_std`, and `saturation` or `dead`."""
-        self.silent_N: Numbers | None = None
+        self.silent_N: Array | None = None
         """Units with phi' = 0 on the whole batch."""
-        self.always_N: Numbers | None = None
+        self.always_N: Array | None = None
         """Units with phi' = 0 nowhere."""
 
 
@@ -178,7 +180,7 @@ def _reduce(kind: Kind, axis: int, members: Sequence[Activity]) -> None:
         x_L = x_L.float()
     h_LX = kind.h(x_L).flatten(1)
     sums_L, deviations_L = moments(h_LX[:, None])
-    h_mean_L, h_std_L = sums_L / h_LX.shape[1], (deviations_L / h_LX.shape[1]) ** 0.5
+    entries = h_LX.shape[1]
     off_L: Any = np.asarray(kind.off(x_L.numpy())) if x_L.is_cpu else kind.off(x_L)
     if kind.smooth:
         column, fraction_L = "saturation", fraction(off_L)
@@ -188,12 +190,13 @@ def _reduce(kind: Kind, axis: int, members: Sequence[Activity]) -> None:
         column, fraction_L = "dead", fraction(silent_LN)
         for i, activity in enumerate(members):
             activity.silent_N, activity.always_N = silent_LN[i], always_LN[i]
-    numbers = zip(each(h_mean_L), each(h_std_L), each(fraction_L), strict=True)
-    for activity, (h_mean, h_std, off) in zip(members, numbers, strict=True):
+    numbers = zip(each(sums_L), each(deviations_L), each(fraction_L), strict=True)
+    for activity, (total, deviation, off) in zip(members, numbers, strict=True):
+        h_mean, h_std = total / entries, (deviation / entries) ** 0.5
         activity.held, activity.numbers = None, {"h_mean": h_mean, "h_std": h_std, column: off}
 
 
-def fraction(true_L: Numbers) -> Numbers:
+def fraction(true_L: Array) -> Array:
     """How much of each of L boolean arrays is true, (L,)."""
     if isinstance(true_L, Tensor):
         return true_L.flatten(1).double().mean(1)
@@ -201,9 +204,11 @@ def fraction(true_L: Numbers) -> Numbers:
     return np.count_nonzero(rows_LX, axis=1) / rows_LX.shape[1]
 
 
-def each(x_L: Numbers) -> Sequence[float | Tensor]:
+def each(x_L: Array | list[float]) -> Sequence[float | Tensor]:
     """The entries, as numbers where that costs no waiting."""
-    return x_L.unbind() if isinstance(x_L, Tensor) else x_L.tolist()
+    if isinstance(x_L, Tensor):
+        return x_L.unbind()
+    return x_L.tolist() if isinstance(x_L, np.ndarray) else x_L
 
 
 def tensors(output: Any) -> Iterator[Tensor]:
