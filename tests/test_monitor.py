@@ -562,3 +562,12 @@ def test_saved_tables_can_be_read(tmp_path):
 def test_the_public_names_are_these():
     assert vgexp.watch is watch
     assert vgexp.diagnose.__code__.co_filename.endswith("checkup.py")
+
+
+@pytest.mark.parametrize("phi", [nn.Tanh, nn.ReLU])
+def test_an_empty_batch_has_no_moments(phi):
+    model = nn.Sequential(nn.Linear(4, 4), phi(), nn.Linear(4, 2))
+    with watch(model, every=1) as monitor:
+        model(torch.zeros(0, 4)).sum().backward()
+        monitor.step()
+    assert monitor.frame()[["h_mean", "h_std"]].isna().all(axis=None)

@@ -27,6 +27,16 @@ def test_norms_of_large_tensors(shape, dtype):
     torch.testing.assert_close(norm(x), expected, rtol=1e-6 if dtype == torch.float32 else 1e-13, atol=0)
 
 
+@pytest.mark.parametrize(
+    ("shape", "rtol"),
+    [((1, 64, 128), 1e-5), ((1, 128, 128), 1e-5), ((2, 128, 128), 1e-6), ((1, 1000, 1000), 1e-6)],
+)
+def test_norms_of_equal_entries(shape, rtol):
+    """The worst case: every rounding goes the same way."""
+    x = torch.full(shape, 0.1)
+    torch.testing.assert_close(norm(x), x.double().flatten(1).norm(dim=1), rtol=rtol, atol=0)
+
+
 @pytest.mark.parametrize("value", [torch.nan, torch.inf])
 def test_what_is_not_finite_has_no_finite_norm_and_leaves_other_members_theirs(value):
     x = torch.ones(2, 3, 4)

@@ -1,6 +1,8 @@
 """Probes against autograd, explicit Jacobian products and float64."""
 
 import gc
+import weakref
+from dataclasses import replace
 from functools import cached_property
 
 import numpy as np
@@ -167,15 +169,15 @@ def test_forming_the_weight_gradient_is_timed_with_the_backward_pass(batch_size,
     """A clock that runs while dW is formed: that time is the layer's, not the observer's."""
     now = [0.0]
     monkeypatch.setattr("vgexp.probes.time.perf_counter", lambda: now[0])
-    product = WeightGradient.sum_MIO.func
+    product = WeightGradient._sum_MIO.func
 
     def slow(gradient):
         now[0] += 1.0
         return product(gradient)
 
     timed = cached_property(slow)
-    timed.__set_name__(WeightGradient, "sum_MIO")
-    monkeypatch.setattr(WeightGradient, "sum_MIO", timed)
+    timed.__set_name__(WeightGradient, "_sum_MIO")
+    monkeypatch.setattr(WeightGradient, "_sum_MIO", timed)
     run = small(steps=1, probe__tier="cost", data__batch_size=batch_size, probe__every="start")
     layers = train_all(run).records.tables()["layers"].query("step == 0 and 1 < layer < 4")
     assert list(layers["backward_ms"]) == [0.0 if thin else 1000.0] * 2
@@ -211,15 +213,39 @@ def test_an_evaluation_is_that_of_the_network_before_the_step(step, train_all):
     assert row["test_error"] == pytest.approx(float((z.argmax(-1) != y[0]).double().mean()))
 
 
-def test_nothing_of_a_recorded_pass_outlives_it(train_all):
+def test_nothing_of_a_recorded_pass_outlives_it(train_all, monkeypatch):
     """A deep network needs no more memory on a recorded step: what is measured are numbers."""
     training = train_all(small(steps=2, probe__every=1, probe__tier="full", probe__histograms="never"))
     observation = training.probe.observe(1)
-    batch = training.stream.batch(1)
-    training.backpropagate(*batch, observation, None)
-    columns = observation.columns()
-    assert {column.shape for column in columns.values()} == {(4, 1)}
+    seen = []
+    up, down = observation.forward, observation.backward
+
+    def forward(layer, *signals):
+        seen.extend(weakref.ref(x) for x in signals if x is not None)
+        up(layer, *signals)
+
+    def backward(layer, gradient):
+        seen.extend([weakref.ref(gradient), weakref.ref(gradient.dz_MBO)])
+        down(layer, gradient)
+
+    monkeypatch.setattr(observation, "forward", forward)
+    monkeypatch.setattr(observation, "backward", backward)
+    training.backpropagate(*training.stream.batch(1), observation, None)
     gc.collect()
-    kept = [x for x in gc.get_objects() if type(x) is WeightGradient]
-    assert not kept
-    assert all(not isinstance(column, torch.Tensor) for column in columns.values())
+    assert len(seen) == 4 + 3 + 4 + 4
+    assert all(reference() is None for reference in seen)
+    assert {column.shape for column in observation.columns().values()} == {(4, 1)}
+
+
+def test_thin_layers_and_a_fat_readout_are_measured_alike(train_all):
+    """Batch 6 against 64 units is thin, against 10 outputs it is not."""
+    run = small(steps=0, model__width=64, data__batch_size=6)
+    runs = [run, replace(run, seed=1)]
+    both = train_all(*runs).records.tables()["layers"]
+    for name in both["run"].unique():
+        alone = train_all(runs[list(both["run"].unique()).index(name)])
+        x, zs = reference(alone, alone.run)
+        for layer, z in zip(alone.network.layers, zs, strict=True):
+            row = both[(both["run"] == name) & (both["layer"] == layer.index)].iloc[0]
+            assert row["dw_rms"] == pytest.approx(rms(x.T @ z.grad / 6))
+            x = torch.tanh(z.detach())

@@ -16,7 +16,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
-from vgexp.norms import Numbers, square
+from vgexp.norms import Numbers, numbers, square
 from vgexp.products import affine, times_transposed
 
 THIN = 8
@@ -37,7 +37,7 @@ class WeightGradient:
         self.thin = self.batch_size * THIN <= min(h_MBI.shape[2], dz_MBO.shape[2])
 
     @cached_property
-    def sum_MIO(self) -> Tensor:
+    def _sum_MIO(self) -> Tensor:
         """B dW. Valid until the next layer of the same shape forms its own."""
         shape = (self.h_MBI.shape[0], self.h_MBI.shape[2], self.dz_MBO.shape[2])
         key = (shape, self.dz_MBO.dtype, self.dz_MBO.device)
@@ -48,13 +48,13 @@ class WeightGradient:
     def form(self) -> None:
         """Forms dW now where the update is going to: its time belongs to the backward pass, whoever looks first."""
         if not self.thin:
-            _ = self.sum_MIO
+            _ = self._sum_MIO
 
     @property
     def weight_MIO(self) -> Tensor:
         """dW, the gradient of the batch's mean loss. Valid until the next layer of the same shape forms its
         own."""
-        return self.sum_MIO / self.batch_size
+        return self._sum_MIO / self.batch_size
 
     @property
     def bias_sum_M1O(self) -> Tensor:
@@ -66,7 +66,7 @@ class WeightGradient:
         if self.thin:
             target_MIO.baddbmm_(self.h_MBI.transpose(1, 2), self.dz_MBO * scale_M11)
         else:
-            target_MIO.addcmul_(self.sum_MIO, scale_M11)
+            target_MIO.addcmul_(self._sum_MIO, scale_M11)
 
     def square(self) -> Numbers:
         """||B dW||^2, (M,), without under- or overflow.
@@ -74,10 +74,10 @@ class WeightGradient:
         Thin, in float64: ||h^T dz||^2 = sum over examples b, b' of (h_b . h_b') (dz_b . dz_b').
         """
         if not self.thin:
-            return square(self.sum_MIO)
+            return square(self._sum_MIO)
         h_MBI, dz_MBO = self.h_MBI.double(), self.dz_MBO.double()
         gram_MBB = torch.bmm(h_MBI, h_MBI.transpose(1, 2)) * torch.bmm(dz_MBO, dz_MBO.transpose(1, 2))
-        return gram_MBB.sum((1, 2)).clamp(min=0)
+        return numbers(gram_MBB.sum((1, 2)).clamp(min=0))
 
 
 class Observer(Protocol):

@@ -22,6 +22,9 @@ SMALLEST, LARGEST = (bound**2 for bound in SAFE)
 SERIAL = 8192
 """Entries up to which a dot product of numpy's stays on its thread: its threads and torch's would fight for the
 cores."""
+ACCURATE = 2**14
+"""Entries up to which a float32 dot product of torch's is right to 1e-5 even if all are equal: it sums from end to end,
+where numpy's is right to 1e-6."""
 Numbers = list[float] | Tensor
 """One number a member: on a host floats, on a device a float64 tensor there."""
 
@@ -32,33 +35,35 @@ def norm(x_MPQ: Tensor) -> Tensor:
 
 
 def square(x_MPQ: Tensor) -> Numbers:
-    """Sum of squares over the last two axes, (M,). Where one overflows, numpy warns before it is taken again: who
-    expects that, silences it once a step (`np.errstate`), which costs as much as a sum."""
-    if x_MPQ.requires_grad:
-        x_MPQ = x_MPQ.detach()
+    """Sum of squares over the last two axes, (M,). Where one of several members overflows, numpy warns before it is
+    taken again: who expects that, silences it once a step (`np.errstate`), which costs as much as a sum."""
+    x_MPQ = x_MPQ.detach()
     if not x_MPQ.is_cpu:
         return _exact(x_MPQ)
-    if x_MPQ.shape[0] == 1:
-        x_X = x_MPQ.reshape(-1)
-        value = x_X.dot(x_X).item()
-        if SMALLEST < value < LARGEST:
-            return [value]
-    squares = fast_square(x_MPQ.numpy().reshape(x_MPQ.shape[0], -1)).tolist()
+    squares = fast_squares(x_MPQ)
     for value in squares:
         if not SMALLEST < value < LARGEST:
             return squares if x_MPQ.dtype == torch.float64 else _exact(x_MPQ).tolist()
     return squares
 
 
-def fast_square(x_MX: np.ndarray) -> np.ndarray:
-    """Sums of squares of rows, right between SMALLEST and LARGEST."""
+def fast_squares(x_MPQ: Tensor) -> list[float]:
+    """Sums of squares on a host, right where they are between SMALLEST and LARGEST."""
+    if x_MPQ.shape[0] == 1 and x_MPQ.numel() <= ACCURATE:
+        x_X = x_MPQ.reshape(-1)
+        return [x_X.dot(x_X).item()]
+    x_MX = x_MPQ.numpy().reshape(x_MPQ.shape[0], -1)
     members, entries = x_MX.shape
     if entries <= SERIAL:
-        return np.vecdot(x_MX, x_MX)
+        return np.vecdot(x_MX, x_MX).tolist()
     rest = entries % SERIAL
-    pieces_MPX = x_MX[:, : entries - rest].reshape(members, -1, SERIAL)
-    squares_M = np.vecdot(pieces_MPX, pieces_MPX).sum(-1)
-    return squares_M + np.vecdot(x_MX[:, -rest:], x_MX[:, -rest:]) if rest else squares_M
+    pieces_MPX, rest_MX = x_MX[:, : entries - rest].reshape(members, -1, SERIAL), x_MX[:, entries - rest :]
+    return (np.vecdot(pieces_MPX, pieces_MPX).sum(-1, dtype=np.float64) + np.vecdot(rest_MX, rest_MX)).tolist()
+
+
+def numbers(x_M: Tensor) -> Numbers:
+    """A tensor of one number a member, as Numbers."""
+    return x_M.tolist() if x_M.is_cpu else x_M
 
 
 def _exact(x_MPQ: Tensor) -> Tensor:

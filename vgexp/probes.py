@@ -20,12 +20,12 @@ from vgexp.activations import Activation
 from vgexp.config import Run
 from vgexp.layers import Linear, WeightGradient
 from vgexp.models import Plain
-from vgexp.norms import Numbers, norm, square
+from vgexp.norms import Numbers, norm, numbers, square
 from vgexp.optimizers import Sgd
 from vgexp.quantities import QUANTITIES, Quantity, histogram, moments
 from vgexp.schedules import schedule
 
-SIGNALS = frozenset({"z", "h", "slope", "dz"})
+SIGNALS = frozenset({"z", "h", "dz"})
 """Tensors that have a row an example; `probe.on=monitor` reads them off the monitoring examples."""
 EVERYTHING = SIGNALS | {"dw"}
 SUMS = ("z", "h_sum", "h", "dz", "dw", "w")
@@ -84,8 +84,7 @@ class Observation:
             self.clock.mark(None)
 
     def forward(self, layer: Linear, z_MBO: Tensor, h_MBO: Tensor | None) -> None:
-        if self.clock is not None:
-            self._mark(self.clock, "forward_ms", layer)
+        self._mark("forward_ms", layer)
         if "z" in self.tensors:
             measured, row = self._measured, layer.index - 1
             self._examples = z_MBO.shape[1]
@@ -94,14 +93,12 @@ class Observation:
                 measured["h_sum"][row], measured["h"][row] = moments(h_MBO)
                 if self._probe.full:
                     self._measure_signals(layer, z_MBO.detach(), h_MBO.detach())
-        if self.clock is not None:
-            self._mark(self.clock, None, layer)
+        self._mark(None, layer)
 
     def backward(self, layer: Linear, gradient: WeightGradient) -> None:
         if self.clock is not None and "dw" in self.tensors:
             gradient.form()
-        if self.clock is not None:
-            self._mark(self.clock, "backward_ms", layer)
+        self._mark("backward_ms", layer)
         measured, row = self._measured, layer.index - 1
         if "dz" in self.tensors:
             measured["dz"][row] = square(gradient.dz_MBO)
@@ -111,25 +108,23 @@ class Observation:
             measured["dw"][row] = gradient.square()
             direction_M = self._probe.optimizer.direction_norm(layer, gradient)
             if direction_M is not None:
-                measured["direction_norm"][row] = self._probe.numbers(direction_M)
+                measured["direction_norm"][row] = numbers(direction_M)
             if self._histograms:
                 self.histograms["dw", layer.index] = histogram(gradient.weight_MIO)
-        if self.clock is not None:
-            self._mark(self.clock, None, layer)
+        self._mark(None, layer)
 
     def updated(self, layer: Linear) -> None:
-        if self.clock is not None:
-            self._mark(self.clock, "backward_ms", layer)
+        self._mark("backward_ms", layer)
 
     def rebuilt(self, layer: Linear, rebuilt_MBH: Tensor, true_MBH: Tensor) -> None:
         if "dw" in self.tensors:
             error_M = norm(rebuilt_MBH - true_MBH) / norm(true_MBH)
-            self._measured["rebuild_error"][layer.index - 1] = self._probe.numbers(error_M)
+            self._measured["rebuild_error"][layer.index - 1] = numbers(error_M)
 
     def columns(self) -> dict[str, Column]:
         """What was measured, by column; `dw_norm`, `w_norm` and `direction_norm` are what makes some."""
         probe, entries_L1 = self._probe, self._examples * self._probe.units_L1
-        measured = {name: probe.column(self._measured[name]) for name in (*SUMS, *self._measured)}
+        measured = {name: probe.column(column) for name, column in self._measured.items()}
         columns = {name: column for name, column in measured.items() if name not in SUMS}
         columns["z_rms"] = (measured["z"] / entries_L1) ** 0.5
         columns["h_mean"] = measured["h_sum"] / entries_L1
@@ -165,10 +160,11 @@ class Observation:
 
     def _measure(self, of: str, layer: Linear, x_MPQ: Tensor) -> None:
         for quantity in self._probe.of[of]:
-            self._measured[quantity.column][layer.index - 1] = self._probe.numbers(quantity.measure(x_MPQ))
+            self._measured[quantity.column][layer.index - 1] = numbers(quantity.measure(x_MPQ))
 
-    def _mark(self, clock: Clock, column: str | None, layer: Linear) -> None:
-        clock.mark((column, layer.index) if column and "dw" in self.tensors else None)
+    def _mark(self, column: str | None, layer: Linear) -> None:
+        if self.clock is not None:
+            self.clock.mark((column, layer.index) if column and "dw" in self.tensors else None)
 
 
 class Probe:
@@ -195,18 +191,14 @@ class Probe:
 
     def blank(self) -> list[Numbers] | Tensor:
         """A column in which nothing is measured yet: on a host lists, into which writing is cheapest."""
-        shape = len(self.network.layers), self.members
+        layers, members = len(self.network.layers), self.members
         if self.device.type != "cpu":
-            return torch.full(shape, torch.nan, dtype=torch.float64, device=self.device)
-        return [[np.nan] * self.members for _ in range(shape[0])]
+            return torch.full((layers, members), torch.nan, dtype=torch.float64, device=self.device)
+        return [[np.nan] * members for _ in range(layers)]
 
     def column(self, measured: list[Numbers] | Tensor) -> Column:
         """A column that is written, ready to be reckoned with."""
         return measured if isinstance(measured, Tensor) else np.array(measured)
-
-    def numbers(self, x_M: Tensor) -> Numbers:
-        """What may be written into a column."""
-        return x_M.tolist() if x_M.is_cpu else x_M
 
 
 def jacobian_spectrum(layer: Linear, phi: Activation, z_MBO: Tensor) -> Tensor:

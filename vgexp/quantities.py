@@ -7,14 +7,14 @@ once (see probes).
 Legend: M members, B batch, N units, P and Q any.
 """
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 from torch import Tensor
 
-from vgexp.norms import LARGEST, SMALLEST, Numbers, fast_square, square
+from vgexp.norms import LARGEST, SMALLEST, Numbers, fast_squares, square
 
 SATURATED = 0.04
 """A unit is saturated on an example where |phi'| is below this fraction of its maximum."""
@@ -32,14 +32,9 @@ def moments(x_MPQ: Tensor) -> tuple[Numbers, Numbers]:
     x_MPQ = x_MPQ.detach()
     if not x_MPQ.is_cpu:
         return x_MPQ.sum((-2, -1), dtype=torch.float64), square(_centred(x_MPQ))
-    if x_MPQ.shape[0] == 1:
-        x_X = x_MPQ.reshape(-1)
-        sums, squares, entries = [x_X.sum().item()], [x_X.dot(x_X).item()], x_X.shape[0]
-    else:
-        x_MX = x_MPQ.numpy().reshape(x_MPQ.shape[0], -1)
-        sums, squares, entries = np.add.reduce(x_MX, axis=1).tolist(), fast_square(x_MX).tolist(), x_MX.shape[1]
-    deviations = []
-    for total, whole in zip(sums, squares, strict=True):
+    sums = [x_MPQ.sum().item()] if x_MPQ.shape[0] == 1 else x_MPQ.sum((-2, -1)).tolist()
+    entries, deviations = x_MPQ.shape[1] * x_MPQ.shape[2] or math.nan, []
+    for total, whole in zip(sums, fast_squares(x_MPQ), strict=True):
         deviation = whole - total * total / entries
         if not (SMALLEST < deviation < LARGEST and deviation > CANCELLED * whole):
             return sums, square(_centred(x_MPQ))

@@ -3,6 +3,7 @@
 Legend: B examples, N units, L activations of one kind and shape, X any.
 """
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, is_dataclass
 from typing import Any
@@ -180,7 +181,7 @@ def _reduce(kind: Kind, axis: int, members: Sequence[Activity]) -> None:
         x_L = x_L.float()
     h_LX = kind.h(x_L).flatten(1)
     sums_L, deviations_L = moments(h_LX[:, None])
-    entries = h_LX.shape[1]
+    entries = h_LX.shape[1] or math.nan  # an empty batch has no mean
     off_L: Any = np.asarray(kind.off(x_L.numpy())) if x_L.is_cpu else kind.off(x_L)
     if kind.smooth:
         column, fraction_L = "saturation", fraction(off_L)
