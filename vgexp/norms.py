@@ -37,13 +37,12 @@ def norm(x_MPQ: Tensor) -> Tensor:
 def square(x_MPQ: Tensor) -> Numbers:
     """Sum of squares over the last two axes, (M,). Where one of several members overflows, numpy warns before it is
     taken again: who expects that, silences it once a step (`np.errstate`), which costs as much as a sum."""
-    x_MPQ = x_MPQ.detach()
     if not x_MPQ.is_cpu:
-        return _exact(x_MPQ)
-    squares = fast_squares(x_MPQ)
+        return _exact(x_MPQ.detach())
+    squares = fast_squares(x_MPQ.detach() if x_MPQ.requires_grad else x_MPQ)
     for value in squares:
         if not SMALLEST < value < LARGEST:
-            return squares if x_MPQ.dtype == torch.float64 else _exact(x_MPQ).tolist()
+            return squares if x_MPQ.dtype == torch.float64 else _exact(x_MPQ.detach()).tolist()
     return squares
 
 

@@ -5,7 +5,7 @@ Observation to the network, which calls it at every layer, forward and backward;
 a few columns of numbers, still on the device. The device is waited for once an observation, never once a
 tensor.
 
-Legend: L layers, M members, B batch, I fan-in, O fan-out.
+Legend: K means, L layers, M members, B batch, I fan-in, O fan-out.
 """
 
 import time
@@ -20,7 +20,7 @@ from vgexp.activations import Activation
 from vgexp.config import Run
 from vgexp.layers import Linear, WeightGradient
 from vgexp.models import Plain
-from vgexp.norms import Numbers, norm, numbers, square
+from vgexp.norms import norm, numbers, square
 from vgexp.optimizers import Sgd
 from vgexp.quantities import QUANTITIES, Quantity, histogram, moments
 from vgexp.schedules import schedule
@@ -28,12 +28,10 @@ from vgexp.schedules import schedule
 SIGNALS = frozenset({"z", "h", "dz"})
 """Tensors that have a row an example; `probe.on=monitor` reads them off the monitoring examples."""
 EVERYTHING = SIGNALS | {"dw"}
-SUMS = ("z", "h_sum", "h", "dz", "dw", "w")
-"""What every tier measures: sums of squares; of h, of its squared deviations from the mean, and of itself."""
+MEANS = ("z_rms", "h_mean", "h_std", "dz_rms", "dw_rms", "w_rms")
+"""What every tier measures, but for `h_mean` squared: the means of which these columns are the roots."""
 Label = tuple[str, int]
 """A column and a layer."""
-Column = np.ndarray | Tensor
-"""A number a layer and member, (L, M): on a host numpy's, on a device a tensor there."""
 
 
 class Clock:
@@ -68,84 +66,66 @@ class Observation:
     def __init__(self, step: int, probe: "Probe") -> None:
         self.step, self._probe = step, probe
         self.tensors = EVERYTHING
+        self.keeps = probe.tier in ("full", "cost")
         self.histograms: dict[Label, tuple[Tensor, Tensor]] = {}
         self.spectra: dict[int, Tensor] = {}
-        self._measured: dict[str, Any] = defaultdict(probe.blank)
-        self._examples = 0
         self._histograms, self._spectra = probe.histograms(step), probe.spectra(step)
-        self.clock = Clock(probe.device) if probe.tier == "cost" else None
-        self.keeps = probe.tier in ("full", "cost")
+        self.sums: Any = probe.blank(len(MEANS))
+        """Over entries() they are MEANS, (K, L, M): lists of lists on a host, else a tensor."""
+        self.columns: dict[str, Any] = defaultdict(lambda: probe.blank(1)[0])
+        """What is measured beside, (L, M) each; `direction_norm`, of which a column is made."""
+        self._z, self._h_sum, self._h, self._dz, self._dw, self._w = self.sums
+        self._examples = 0
         self._weights()
 
     def look_at(self, tensors: frozenset[str]) -> None:
-        """What the coming pass shows; the training step's own is the one with `dw`, and the one that is timed."""
+        """What the coming pass shows; the training step's own is the one with `dw`."""
         self.tensors = tensors
-        if self.clock is not None:
-            self.clock.mark(None)
 
     def forward(self, layer: Linear, z_MBO: Tensor, h_MBO: Tensor | None) -> None:
-        self._mark("forward_ms", layer)
         if "z" in self.tensors:
-            measured, row = self._measured, layer.index - 1
+            row = layer.index - 1
             self._examples = z_MBO.shape[1]
-            measured["z"][row] = square(z_MBO)
+            self._z[row] = square(z_MBO)
             if h_MBO is not None:
-                measured["h_sum"][row], measured["h"][row] = moments(h_MBO)
+                self._h_sum[row], self._h[row] = moments(h_MBO)
                 if self._probe.full:
                     self._measure_signals(layer, z_MBO.detach(), h_MBO.detach())
-        self._mark(None, layer)
 
     def backward(self, layer: Linear, gradient: WeightGradient) -> None:
-        if self.clock is not None and "dw" in self.tensors:
-            gradient.form()
-        self._mark("backward_ms", layer)
-        measured, row = self._measured, layer.index - 1
+        row = layer.index - 1
         if "dz" in self.tensors:
-            measured["dz"][row] = square(gradient.dz_MBO)
+            self._dz[row] = square(gradient.dz_MBO)
             if self._histograms:
                 self.histograms["dz", layer.index] = histogram(gradient.dz_MBO)
         if "dw" in self.tensors:
-            measured["dw"][row] = gradient.square()
+            self._dw[row] = gradient.square()
             direction_M = self._probe.optimizer.direction_norm(layer, gradient)
             if direction_M is not None:
-                measured["direction_norm"][row] = numbers(direction_M)
+                self.columns["direction_norm"][row] = numbers(direction_M)
             if self._histograms:
                 self.histograms["dw", layer.index] = histogram(gradient.weight_MIO)
-        self._mark(None, layer)
 
     def updated(self, layer: Linear) -> None:
-        self._mark("backward_ms", layer)
+        pass
 
     def rebuilt(self, layer: Linear, rebuilt_MBH: Tensor, true_MBH: Tensor) -> None:
         if "dw" in self.tensors:
             error_M = norm(rebuilt_MBH - true_MBH) / norm(true_MBH)
-            self._measured["rebuild_error"][layer.index - 1] = numbers(error_M)
+            self.columns["rebuild_error"][layer.index - 1] = numbers(error_M)
 
-    def columns(self) -> dict[str, Column]:
-        """What was measured, by column; `dw_norm`, `w_norm` and `direction_norm` are what makes some."""
-        probe, entries_L1 = self._probe, self._examples * self._probe.units_L1
-        measured = {name: probe.column(column) for name, column in self._measured.items()}
-        columns = {name: column for name, column in measured.items() if name not in SUMS}
-        columns["z_rms"] = (measured["z"] / entries_L1) ** 0.5
-        columns["h_mean"] = measured["h_sum"] / entries_L1
-        columns["h_std"] = (measured["h"] / entries_L1) ** 0.5
-        columns["dz_rms"] = (measured["dz"] / entries_L1) ** 0.5
-        columns["dw_norm"] = measured["dw"] ** 0.5 / probe.batch_size
-        columns["w_norm"] = measured["w"] ** 0.5
-        if self.clock is not None:
-            for (name, layer), milliseconds in self.clock.milliseconds().items():
-                columns.setdefault(name, probe.column(probe.blank()))[layer - 1] = milliseconds / probe.members
-        return columns
+    def entries(self) -> np.ndarray:
+        """What the sums are divided by, (K, L, 1)."""
+        return self._probe.entries(self._examples)
 
-    def grad_norm(self) -> Tensor:
-        """Norm of the batch's gradient over the weights of all layers, (M,)."""
-        squares_LM = self._probe.column(self._measured["dw"])
-        return torch.as_tensor(squares_LM.sum(0) ** 0.5 / self._probe.batch_size)
+    def milliseconds(self) -> dict[Label, float]:
+        """A member's share of the time, by column and layer."""
+        return {}
 
     def _weights(self) -> None:
         """Measures the weights, before the pass updates them."""
         for layer in self._probe.network.layers:
-            self._measured["w"][layer.index - 1] = square(layer.weight_MIO)
+            self._w[layer.index - 1] = square(layer.weight_MIO)
             self._measure("w", layer, layer.weight_MIO.detach())
 
     def _measure_signals(self, layer: Linear, z_MBO: Tensor, h_MBO: Tensor) -> None:
@@ -160,11 +140,41 @@ class Observation:
 
     def _measure(self, of: str, layer: Linear, x_MPQ: Tensor) -> None:
         for quantity in self._probe.of[of]:
-            self._measured[quantity.column][layer.index - 1] = numbers(quantity.measure(x_MPQ))
+            self.columns[quantity.column][layer.index - 1] = numbers(quantity.measure(x_MPQ))
 
-    def _mark(self, column: str | None, layer: Linear) -> None:
-        if self.clock is not None:
-            self.clock.mark((column, layer.index) if column and "dw" in self.tensors else None)
+
+class Timed(Observation):
+    """An observation that also books the time of each layer, its own work left out."""
+
+    def __init__(self, step: int, probe: "Probe") -> None:
+        super().__init__(step, probe)
+        self._clock = Clock(probe.device)
+
+    def look_at(self, tensors: frozenset[str]) -> None:
+        super().look_at(tensors)
+        self._clock.mark(None)
+
+    def forward(self, layer: Linear, z_MBO: Tensor, h_MBO: Tensor | None) -> None:
+        self._mark("forward_ms", layer)
+        super().forward(layer, z_MBO, h_MBO)
+        self._clock.mark(None)
+
+    def backward(self, layer: Linear, gradient: WeightGradient) -> None:
+        if "dw" in self.tensors:
+            gradient.form()
+        self._mark("backward_ms", layer)
+        super().backward(layer, gradient)
+        self._clock.mark(None)
+
+    def updated(self, layer: Linear) -> None:
+        self._mark("backward_ms", layer)
+
+    def milliseconds(self) -> dict[Label, float]:
+        return {label: total / self._probe.members for label, total in self._clock.milliseconds().items()}
+
+    def _mark(self, column: str, layer: Linear) -> None:
+        """Only the training step's own pass is timed."""
+        self._clock.mark((column, layer.index) if "dw" in self.tensors else None)
 
 
 class Probe:
@@ -182,23 +192,25 @@ class Probe:
         for quantity in QUANTITIES if self.full else ():
             if not (quantity.column == "saturation" and self.phi.piecewise_linear):
                 self.of[quantity.of].append(quantity)
-        units = [[layer.bias_M1O.shape[2]] for layer in network.layers]
-        self.units_L1 = np.array(units) if self.device.type == "cpu" else torch.tensor(units, device=self.device)
 
     def observe(self, step: int) -> Observation:
         """An observation of this step, the weights already measured."""
-        return Observation(step, self)
+        return (Timed if self.tier == "cost" else Observation)(step, self)
 
-    def blank(self) -> list[Numbers] | Tensor:
-        """A column in which nothing is measured yet: on a host lists, into which writing is cheapest."""
+    def entries(self, examples: int) -> np.ndarray:
+        """What the sums of a pass over so many examples are divided by to be MEANS, (K, L, 1)."""
+        layers = self.network.layers
+        signals = [examples * layer.bias_M1O[0].numel() for layer in layers]
+        weights = [layer.weight_MIO[0].numel() for layer in layers]
+        gradients = [count * self.batch_size**2 for count in weights]
+        return np.array([*[signals] * 4, gradients, weights], dtype=float)[..., None]
+
+    def blank(self, columns: int) -> Any:
+        """Columns without a number yet, (columns, L, M): on a host lists, into which writing is cheapest."""
         layers, members = len(self.network.layers), self.members
         if self.device.type != "cpu":
-            return torch.full((layers, members), torch.nan, dtype=torch.float64, device=self.device)
-        return [[np.nan] * members for _ in range(layers)]
-
-    def column(self, measured: list[Numbers] | Tensor) -> Column:
-        """A column that is written, ready to be reckoned with."""
-        return measured if isinstance(measured, Tensor) else np.array(measured)
+            return torch.full((columns, layers, members), torch.nan, dtype=torch.float64, device=self.device)
+        return [[[np.nan] * members for _ in range(layers)] for _ in range(columns)]
 
 
 def jacobian_spectrum(layer: Linear, phi: Activation, z_MBO: Tensor) -> Tensor:

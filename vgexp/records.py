@@ -1,12 +1,18 @@
-"""Records: from observations on the device to tidy tables on the host."""
+"""Records: from observations on the device to tidy tables on the host.
+
+Legend: T steps, K means, L layers, M members.
+"""
 
 from collections.abc import Mapping, Sequence
+from itertools import chain
+from typing import Any
 
 import numpy as np
 import pandas as pd
+import torch
 from torch import Tensor
 
-from vgexp.probes import Column, Observation
+from vgexp.probes import MEANS, Observation
 from vgexp.store import KEYS, TABLES
 
 # fmt: off
@@ -25,6 +31,8 @@ COLUMNS = {
 }
 # fmt: on
 """The columns of each table after its key."""
+MANY = 2**16
+"""Numbers that are kept before they are made into tables: in lists they take ten times their room."""
 
 
 class Records:
@@ -35,24 +43,27 @@ class Records:
         runs: Sequence[str],
         parameters: Mapping[int, int],
         lr: Sequence[float],
+        batch_size: int,
         costs: Mapping[int, Mapping[str, float]],
         tables: Mapping[str, pd.DataFrame] | None = None,
     ) -> None:
         """`parameters` counts each layer's weights; `tables` is what an interrupted training left behind."""
-        self.runs, self._parameters, self._costs = list(runs), dict(parameters), costs
-        self._lr = np.asarray(lr)
+        self.runs, self._layers, self._costs = list(runs), list(parameters), costs
+        self._lr, self._batch_size = np.asarray(lr), batch_size
+        self._parameters_L1 = np.array([[count] for count in parameters.values()])
         self._frames = {name: [frame] for name, frame in (tables or {}).items()}
-        self._observed: list[tuple[int, dict[str, Column]]] = []
+        self._observed: list[Observation] = []
         self._steps: list[tuple[int, dict[str, Tensor]]] = []
 
     def observe(self, observation: Observation) -> None:
-        """Keeps an observation: its numbers stay on the device until `tables` is asked for."""
-        self._observed.append((observation.step, observation.columns()))
-        self._keep_lists(observation)
+        """Keeps an observation: what is on a device stays there until `tables` is asked for, or many are kept."""
+        self._observed.append(observation)
 
     def step(self, step: int, **columns: Tensor) -> None:
-        """Keeps one row of the `steps` table a member; each column is (M,)."""
+        """Keeps one row of the `steps` table a member, its observation being kept already; each column is (M,)."""
         self._steps.append((step, columns))
+        if len(self._observed) * len(MEANS) * len(self._layers) * len(self.runs) > MANY:
+            self._flush()
 
     def tables(self) -> dict[str, pd.DataFrame]:
         """All tables so far, sorted by key."""
@@ -67,79 +78,99 @@ class Records:
         return tables
 
     def _flush(self) -> None:
-        """Moves what has gathered on the device into frames."""
+        """Moves what has gathered into frames."""
+        grad_rms: dict[int, np.ndarray] = {}
         if self._observed:
-            self._frames.setdefault("layers", []).append(self._layers_frame())
+            columns, steps = self._columns(), [observation.step for observation in self._observed]
+            self._keep("layers", self._layers_frame(steps, columns))
+            self._keep("histograms", self._histograms_frame())
+            self._keep("spectra", self._spectra_frame())
+            squares_TM = (columns["dw_rms"] ** 2 * self._parameters_L1).sum(1) / self._parameters_L1.sum()
+            grad_rms = dict(zip(steps, np.sqrt(squares_TM), strict=True))
         if self._steps:
-            self._frames.setdefault("steps", []).append(self._steps_frame())
+            self._keep("steps", self._steps_frame(grad_rms))
         self._observed, self._steps = [], []
 
-    def _layers_frame(self) -> pd.DataFrame:
-        steps, layers = [step for step, _ in self._observed], list(self._parameters)
-        shape = (len(steps), len(layers), len(self.runs))
-        columns: dict[str, np.ndarray] = {}
-        for i, (_, measured) in enumerate(self._observed):
-            for name, values_LM in measured.items():
-                cube = columns.setdefault(name, np.full(shape, np.nan))
-                cube[i] = values_LM.cpu() if isinstance(values_LM, Tensor) else values_LM
-        self._derive(columns, layers)
-        step, layer, member = (part.ravel() for part in np.meshgrid(steps, layers, self.runs, indexing="ij"))
+    def _keep(self, table: str, frame: pd.DataFrame) -> None:
+        if len(frame):
+            self._frames.setdefault(table, []).append(frame)
+
+    def _columns(self) -> dict[str, np.ndarray]:
+        """The columns of the layers that were observed since, (T, L, M)."""
+        first = self._observed[0]
+        means_TKLM = _gathered([observation.sums for observation in self._observed]) / first.entries()
+        columns = {
+            name: means_TLM if name == "h_mean" else np.sqrt(means_TLM)
+            for name, means_TLM in zip(MEANS, means_TKLM.swapaxes(0, 1), strict=True)
+        }
+        columns["h_rms"] = np.hypot(columns["h_mean"], columns["h_std"])
+        for name in first.columns:
+            columns[name] = _gathered([observation.columns[name] for observation in self._observed])
+        direction = columns["dw_rms"]
+        if "direction_norm" in columns:
+            direction = columns.pop("direction_norm") / np.sqrt(self._parameters_L1)
+        with np.errstate(invalid="ignore", divide="ignore"):  # a diverged member: inf / inf
+            columns["update_ratio"] = self._lr * direction / columns["w_rms"]
+        for t, observation in enumerate(self._observed):
+            for (name, layer), milliseconds in observation.milliseconds().items():
+                columns.setdefault(name, np.full(direction.shape, np.nan))[t, layer - 1] = milliseconds
+        for i, layer in enumerate(self._layers):
+            for name, value in self._costs.get(layer, {}).items():
+                columns.setdefault(name, np.full(direction.shape, np.nan))[:, i] = value
+        return columns
+
+    def _layers_frame(self, steps: list[int], columns: dict[str, np.ndarray]) -> pd.DataFrame:
+        keys = np.meshgrid(steps, self._layers, self.runs, indexing="ij")
+        step, layer, member = (part.ravel() for part in keys)
         frame = pd.DataFrame({"run": member, "step": step, "layer": layer})
         for name in COLUMNS["layers"]:
             if name in columns:
                 frame[name] = columns[name].ravel()
         return frame
 
-    def _derive(self, columns: dict[str, np.ndarray], layers: list[int]) -> None:
-        if "h_std" in columns:
-            columns["h_rms"] = np.hypot(columns["h_mean"], columns["h_std"])
-        if "w_norm" in columns:
-            size_L1 = np.sqrt([[self._parameters[layer]] for layer in layers])
-            direction = columns.pop("direction_norm", columns["dw_norm"])
-            with np.errstate(invalid="ignore", divide="ignore"):  # a diverged member: inf / inf
-                columns["update_ratio"] = self._lr * direction / columns["w_norm"]
-            columns["w_rms"] = columns.pop("w_norm") / size_L1
-            columns["dw_rms"] = columns.pop("dw_norm") / size_L1
-        for i, layer in enumerate(layers):
-            for name, value in self._costs.get(layer, {}).items():
-                shape = columns["z_rms"].shape
-                columns.setdefault(name, np.full(shape, np.nan))[:, i] = value
+    def _steps_frame(self, grad_rms: Mapping[int, np.ndarray]) -> pd.DataFrame:
+        """`grad_rms` of the steps that were observed: the batch's gradient over the weights of all layers."""
+        steps = np.array([step for step, _ in self._steps])
+        columns: dict[str, np.ndarray] = {"examples": np.repeat(steps * self._batch_size, len(self.runs))}
+        for name in COLUMNS["steps"][1:]:
+            found = {i: measured[name] for i, (_, measured) in enumerate(self._steps) if name in measured}
+            if name == "grad_rms":
+                found = {i: grad_rms[step] for i, step in enumerate(steps) if step in grad_rms}
+            values_TM = np.full((len(steps), len(self.runs)), np.nan)
+            if found:
+                values_TM[list(found)] = _gathered(list(found.values()))
+            columns[name] = values_TM.ravel()
+        return pd.DataFrame({"run": np.tile(self.runs, len(steps)), "step": np.repeat(steps, len(self.runs))} | columns)
 
-    def _steps_frame(self) -> pd.DataFrame:
-        frames = []
-        for step, columns in self._steps:
-            frame = pd.DataFrame({"run": self.runs, "step": step})
-            for name in COLUMNS["steps"]:
-                frame[name] = columns[name].cpu().numpy() if name in columns else np.nan
-            frames.append(frame)
-        return pd.concat(frames, ignore_index=True)
+    def _histograms_frame(self) -> pd.DataFrame:
+        return pd.DataFrame(
+            {
+                "run": run,
+                "step": observation.step,
+                "layer": layer,
+                "quantity": quantity,
+                "edges": edges_MK[m].tolist(),
+                "density": density_MK[m].tolist(),
+            }
+            for observation in self._observed
+            for (quantity, layer), (edges_MK, density_MK) in observation.histograms.items()
+            for m, run in enumerate(self.runs)
+        )
 
-    def _keep_lists(self, observation: Observation) -> None:
-        if observation.histograms:
-            self._frames.setdefault("histograms", []).append(
-                pd.DataFrame(
-                    {
-                        "run": run,
-                        "step": observation.step,
-                        "layer": layer,
-                        "quantity": quantity,
-                        "edges": edges_MK[m].tolist(),
-                        "density": density_MK[m].tolist(),
-                    }
-                    for (quantity, layer), (edges_MK, density_MK) in observation.histograms.items()
-                    for m, run in enumerate(self.runs)
-                )
-            )
-        if observation.spectra:
-            self._frames.setdefault("spectra", []).append(
-                pd.DataFrame(
-                    {
-                        "run": run,
-                        "step": observation.step,
-                        "layer": layer,
-                        "singular_values": values_MN[m].tolist(),
-                    }
-                    for layer, values_MN in observation.spectra.items()
-                    for m, run in enumerate(self.runs)
-                )
-            )
+    def _spectra_frame(self) -> pd.DataFrame:
+        return pd.DataFrame(
+            {"run": run, "step": observation.step, "layer": layer, "singular_values": values_MN[m].tolist()}
+            for observation in self._observed
+            for layer, values_MN in observation.spectra.items()
+            for m, run in enumerate(self.runs)
+        )
+
+
+def _gathered(values: list[Any]) -> np.ndarray:
+    """Numbers of several steps, tensors or lists of lists, as one array on the host."""
+    if isinstance(values[0], Tensor):
+        return torch.stack(values).cpu().numpy()
+    shape, numbers = np.shape(values[0]), values
+    for _ in shape:
+        numbers = chain.from_iterable(numbers)
+    return np.fromiter(numbers, float).reshape(len(values), *shape)  # np.array of many short lists is slow

@@ -65,11 +65,11 @@ class Training:
         tables = self._resume()
         self.exported = self.step
         parameters = {layer.index: layer.weight_MIO[0].numel() for layer in self.network.layers}
-        self.parameters = sum(parameters.values())
         lr = [run.optim.lr for run in runs]
         self.costs = self._costs()
         layers = self.costs.layers if self.costs else {}
-        self.records = Records([identity(run) for run in runs], parameters, lr, layers, tables)
+        batch_size = self.run.data.batch_size
+        self.records = Records([identity(run) for run in runs], parameters, lr, batch_size, layers, tables)
 
     @np.errstate(over="ignore", invalid="ignore")  # members diverge
     def observe_and_update(self) -> Tensor:
@@ -89,11 +89,9 @@ class Training:
         self.diverged_at_M = torch.where(fresh_M, step, self.diverged_at_M)
         if observation is not None:
             measured |= {"train_loss": loss_M, "train_error": error(z_MBC, y_MB)}
-            measured["grad_rms"] = observation.grad_norm() / self.parameters**0.5
             self.records.observe(observation)
         if measured:
-            examples = torch.full_like(loss_M, step * self.run.data.batch_size)
-            self.records.step(step, examples=examples, **measured)
+            self.records.step(step, **measured)
         self.step += 1
         return loss_M
 
