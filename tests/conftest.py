@@ -5,12 +5,16 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import pytest
 import torch
 
 from vgexp.config import DataConfig, EvalConfig, ModelConfig, ProbeConfig, Run
 from vgexp.store import Store
 from vgexp.train import Training
+
+hypothesis.settings.register_profile("vgexp", deadline=None)  # no test depends on wall-clock time
+hypothesis.settings.load_profile("vgexp")
 
 
 def small(**changes: Any) -> Run:

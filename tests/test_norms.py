@@ -1,13 +1,9 @@
-import numpy as np
 import pytest
 import torch
 
-from vgexp.norms import norm, total_norm, total_norms
-
-quiet = np.errstate(over="ignore")
+from vgexp.norms import norm, total_norm
 
 
-@quiet
 @pytest.mark.parametrize("exponent", [-40, -30, -23, 0, 20, 30])
 @pytest.mark.parametrize("members", [1, 3])
 def test_norm_lives_where_the_float32_sum_of_squares_does_not(exponent, members):
@@ -15,7 +11,6 @@ def test_norm_lives_where_the_float32_sum_of_squares_does_not(exponent, members)
     x[-1] = 2.0 * 10.0**exponent  # one member's exponent is not its neighbours'
     assert norm(x).tolist() == pytest.approx([12**0.5 * 2] * (members - 1) + [12**0.5 * float(x[-1, 0, 0])], rel=1e-6)
     assert total_norm(x[-1]) == pytest.approx(12**0.5 * float(x[-1, 0, 0]), rel=1e-6)
-    assert total_norms([x[-1], x[0]]) == [total_norm(x[-1]), total_norm(x[0])]
 
 
 @pytest.mark.parametrize("shape", [(1, 1, 8192), (2, 3, 8191), (1, 1, 100_003), (3, 128, 128), (3, 200, 100)])
@@ -27,14 +22,11 @@ def test_norms_of_large_tensors(shape, dtype):
     torch.testing.assert_close(norm(x), expected, rtol=1e-6 if dtype == torch.float32 else 1e-13, atol=0)
 
 
-@pytest.mark.parametrize(
-    ("shape", "rtol"),
-    [((1, 64, 128), 1e-5), ((1, 128, 128), 1e-5), ((2, 128, 128), 1e-6), ((1, 1000, 1000), 1e-6)],
-)
-def test_norms_of_equal_entries(shape, rtol):
+@pytest.mark.parametrize("shape", [(1, 64, 128), (1, 128, 128), (2, 128, 128), (1, 1000, 1000)])
+def test_norms_of_equal_entries(shape):
     """The worst case: every rounding goes the same way."""
     x = torch.full(shape, 0.1)
-    torch.testing.assert_close(norm(x), x.double().flatten(1).norm(dim=1), rtol=rtol, atol=0)
+    torch.testing.assert_close(norm(x), x.double().flatten(1).norm(dim=1), rtol=1e-6, atol=0)
 
 
 @pytest.mark.parametrize("value", [torch.nan, torch.inf])

@@ -234,8 +234,8 @@ def test_nothing_of_a_recorded_pass_outlives_it(train_all, monkeypatch):
     gc.collect()
     assert len(seen) == 4 + 3 + 4 + 4
     assert all(reference() is None for reference in seen)
-    assert np.array(observation.sums).shape == (6, 4, 1)
-    assert {np.shape(column) for column in observation.columns.values()} == {(4, 1)}
+    numbers = [*observation.sums, *observation.columns.values()]
+    assert all(isinstance(number, float) for column in numbers for number in column)
 
 
 def test_thin_layers_and_a_fat_readout_are_measured_alike(train_all):

@@ -9,7 +9,8 @@ import vgexp
 CHECKOUT = Path(__file__).parent.parent
 
 FLOORS = (
-    "seeds schedules norms products tensorboard",
+    "seeds schedules blas products tensorboard",
+    "norms",
     "analysis activations initializers layers losses config shapeset provenance progress sheets",
     "quantities originals style differentiation",
     "datasets graph",

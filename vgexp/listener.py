@@ -147,7 +147,7 @@ class Listener:
         if call is None:
             call = self._calls[layer.name, number] = Call(layer, number)
         if self.everything:
-            call.z.add(x, keep=False)
+            call.z.add(x)
         self._wait_for_gradient(call, x)
         if self._depth == 0:
             self._outer += 1
@@ -168,7 +168,7 @@ class Listener:
 
         def backward(dz: Tensor) -> None:
             self._returned = call.reached = True
-            call.dz.add(dz, keep=True)
+            call.dz.add(dz)
 
         handle = x.register_hook(backward)
         if x.is_leaf:  # a parameter put out as it is: the hook would outlive the graph

@@ -18,7 +18,7 @@ from vgexp.diagnosis import Detail, Diagnosis, Observed, judge
 from vgexp.listener import Listener, Unsupported
 from vgexp.schedules import ACCEPTS, schedule
 from vgexp.sheets import HEAD, NOWHERE, NUMBERS, Sheet
-from vgexp.sightings import Amount, Call, Layer, reduce, settle
+from vgexp.sightings import Amount, Call, Layer, reduce
 
 if TYPE_CHECKING:
     from vgexp.style import Picture
@@ -147,11 +147,10 @@ class Monitor:
         for layer, amount in zip(self.layers, dw, strict=True):
             for weight in layer.weights:
                 if weight.grad is not None and not layer.tied:
-                    amount.add(weight.grad, keep=True)
+                    amount.add(weight.grad)
         for layer, amount in zip(self.layers, w, strict=False):
             for weight in layer.weights:
-                amount.add(weight, keep=True)
-        settle([call.dz for call in calls] + dw + w)
+                amount.add(weight)
         first: dict[Layer, int] = {}
         heads, parts = [], []
         for row, call in enumerate(calls):

@@ -8,6 +8,7 @@ tensor.
 Legend: K means, L layers, M members, B batch, I fan-in, O fan-out.
 """
 
+import math
 import time
 from collections import defaultdict
 from typing import Any
@@ -70,13 +71,12 @@ class Observation:
         self.histograms: dict[Label, tuple[Tensor, Tensor]] = {}
         self.spectra: dict[int, Tensor] = {}
         self._histograms, self._spectra = probe.histograms(step), probe.spectra(step)
-        self.sums: Any = probe.blank(len(MEANS))
-        """Over entries() they are MEANS, (K, L, M): lists of lists on a host, else a tensor."""
-        self.columns: dict[str, Any] = defaultdict(lambda: probe.blank(1)[0])
-        """What is measured beside, (L, M) each; `direction_norm`, of which a column is made."""
+        self.sums: Any = [probe.blank() for _ in MEANS]
+        """Over entries() they are MEANS; each is (L M), a list on a host, else a tensor."""
+        self.columns: dict[str, Any] = defaultdict(probe.blank)
+        """What is measured beside, (L M) each; `direction_norm`, of which a column is made."""
         self._z, self._h_sum, self._h, self._dz, self._dw, self._w = self.sums
         self._examples = 0
-        self._weights()
 
     def look_at(self, tensors: frozenset[str]) -> None:
         """What the coming pass shows; the training step's own is the one with `dw`."""
@@ -84,7 +84,7 @@ class Observation:
 
     def forward(self, layer: Linear, z_MBO: Tensor, h_MBO: Tensor | None) -> None:
         if "z" in self.tensors:
-            row = layer.index - 1
+            row = self._probe.rows[layer.index]
             self._examples = z_MBO.shape[1]
             self._z[row] = square(z_MBO)
             if h_MBO is not None:
@@ -93,16 +93,19 @@ class Observation:
                     self._measure_signals(layer, z_MBO.detach(), h_MBO.detach())
 
     def backward(self, layer: Linear, gradient: WeightGradient) -> None:
-        row = layer.index - 1
+        row = self._probe.rows[layer.index]
         if "dz" in self.tensors:
             self._dz[row] = square(gradient.dz_MBO)
             if self._histograms:
                 self.histograms["dz", layer.index] = histogram(gradient.dz_MBO)
         if "dw" in self.tensors:
+            self._w[row] = square(layer.weight_MIO)
             self._dw[row] = gradient.square()
             direction_M = self._probe.optimizer.direction_norm(layer, gradient)
             if direction_M is not None:
                 self.columns["direction_norm"][row] = numbers(direction_M)
+            if self._probe.full:
+                self._measure("w", layer, layer.weight_MIO.detach())
             if self._histograms:
                 self.histograms["dw", layer.index] = histogram(gradient.weight_MIO)
 
@@ -112,7 +115,7 @@ class Observation:
     def rebuilt(self, layer: Linear, rebuilt_MBH: Tensor, true_MBH: Tensor) -> None:
         if "dw" in self.tensors:
             error_M = norm(rebuilt_MBH - true_MBH) / norm(true_MBH)
-            self.columns["rebuild_error"][layer.index - 1] = numbers(error_M)
+            self.columns["rebuild_error"][self._probe.rows[layer.index]] = numbers(error_M)
 
     def entries(self) -> np.ndarray:
         """What the sums are divided by, (K, L, 1)."""
@@ -121,12 +124,6 @@ class Observation:
     def milliseconds(self) -> dict[Label, float]:
         """A member's share of the time, by column and layer."""
         return {}
-
-    def _weights(self) -> None:
-        """Measures the weights, before the pass updates them."""
-        for layer in self._probe.network.layers:
-            self._w[layer.index - 1] = square(layer.weight_MIO)
-            self._measure("w", layer, layer.weight_MIO.detach())
 
     def _measure_signals(self, layer: Linear, z_MBO: Tensor, h_MBO: Tensor) -> None:
         """What the full tier measures of the signals on their way up."""
@@ -140,7 +137,7 @@ class Observation:
 
     def _measure(self, of: str, layer: Linear, x_MPQ: Tensor) -> None:
         for quantity in self._probe.of[of]:
-            self.columns[quantity.column][layer.index - 1] = numbers(quantity.measure(x_MPQ))
+            self.columns[quantity.column][self._probe.rows[layer.index]] = numbers(quantity.measure(x_MPQ))
 
 
 class Timed(Observation):
@@ -184,6 +181,10 @@ class Probe:
         self.network, self.phi, self.optimizer = network, network.phi, optimizer
         self.tier, self.on, self.batch_size = run.probe.tier, run.probe.on, run.data.batch_size
         self.members, self.device = len(network.layers[0].weight_MIO), network.layers[0].weight_MIO.device
+        self.rows = {
+            layer.index: slice(row * self.members, (row + 1) * self.members) for row, layer in enumerate(network.layers)
+        }
+        """Where a column has a layer's numbers."""
         self.due = schedule(run.probe.every, run.steps)
         self.full = self.tier == "full"
         self.histograms = schedule(run.probe.histograms if self.full else "never", run.steps)
@@ -194,7 +195,7 @@ class Probe:
                 self.of[quantity.of].append(quantity)
 
     def observe(self, step: int) -> Observation:
-        """An observation of this step, the weights already measured."""
+        """An observation of this step."""
         return (Timed if self.tier == "cost" else Observation)(step, self)
 
     def entries(self, examples: int) -> np.ndarray:
@@ -205,12 +206,12 @@ class Probe:
         gradients = [count * self.batch_size**2 for count in weights]
         return np.array([*[signals] * 4, gradients, weights], dtype=float)[..., None]
 
-    def blank(self, columns: int) -> Any:
-        """Columns without a number yet, (columns, L, M): on a host lists, into which writing is cheapest."""
-        layers, members = len(self.network.layers), self.members
+    def blank(self) -> Any:
+        """A column without a number yet, (L M): on a host a list, into which writing is cheapest."""
+        numbers = len(self.network.layers) * self.members
         if self.device.type != "cpu":
-            return torch.full((columns, layers, members), torch.nan, dtype=torch.float64, device=self.device)
-        return [[[np.nan] * members for _ in range(layers)] for _ in range(columns)]
+            return torch.full((numbers,), torch.nan, dtype=torch.float64, device=self.device)
+        return [math.nan] * numbers
 
 
 def jacobian_spectrum(layer: Linear, phi: Activation, z_MBO: Tensor) -> Tensor:

@@ -14,7 +14,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from vgexp.norms import LARGEST, SMALLEST, Numbers, fast_squares, square
+from vgexp.blas import sums
+from vgexp.norms import LARGEST, SMALLEST, Numbers, square
 
 SATURATED = 0.04
 """A unit is saturated on an example where |phi'| is below this fraction of its maximum."""
@@ -29,17 +30,18 @@ def moments(x_MPQ: Tensor) -> tuple[Numbers, Numbers]:
     On a host the latter as a difference of squares, which needs no copy of the tensor; where that difference cancels (a
     saturated sigmoid has a mean a thousand times its deviation), and on a device, with the mean subtracted first.
     """
-    x_MPQ = x_MPQ.detach()
     if not x_MPQ.is_cpu:
+        x_MPQ = x_MPQ.detach()
         return x_MPQ.sum((-2, -1), dtype=torch.float64), square(_centred(x_MPQ))
-    sums = [x_MPQ.sum().item()] if x_MPQ.shape[0] == 1 else x_MPQ.sum((-2, -1)).tolist()
-    entries, deviations = x_MPQ.shape[1] * x_MPQ.shape[2] or math.nan, []
-    for total, whole in zip(sums, fast_squares(x_MPQ), strict=True):
+    members = len(x_MPQ)
+    entries, deviations = x_MPQ.numel() / members or math.nan, []
+    totals = sums(x_MPQ, members, squared=False)
+    for total, whole in zip(totals, sums(x_MPQ, members, squared=True), strict=True):
         deviation = whole - total * total / entries
         if not (SMALLEST < deviation < LARGEST and deviation > CANCELLED * whole):
-            return sums, square(_centred(x_MPQ))
+            return totals, square(_centred(x_MPQ.detach()))
         deviations.append(deviation)
-    return sums, deviations
+    return totals, deviations
 
 
 def _centred(x_MPQ: Tensor) -> Tensor:

@@ -4,7 +4,6 @@ Legend: T steps, K means, L layers, M members.
 """
 
 from collections.abc import Mapping, Sequence
-from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -12,6 +11,7 @@ import pandas as pd
 import torch
 from torch import Tensor
 
+from vgexp.norms import Numbers, numbers
 from vgexp.probes import MEANS, Observation
 from vgexp.store import KEYS, TABLES
 
@@ -53,7 +53,7 @@ class Records:
         self._parameters_L1 = np.array([[count] for count in parameters.values()])
         self._frames = {name: [frame] for name, frame in (tables or {}).items()}
         self._observed: list[Observation] = []
-        self._steps: list[tuple[int, dict[str, Tensor]]] = []
+        self._steps: list[tuple[int, dict[str, Numbers]]] = []
 
     def observe(self, observation: Observation) -> None:
         """Keeps an observation: what is on a device stays there until `tables` is asked for, or many are kept."""
@@ -61,7 +61,8 @@ class Records:
 
     def step(self, step: int, **columns: Tensor) -> None:
         """Keeps one row of the `steps` table a member, its observation being kept already; each column is (M,)."""
-        self._steps.append((step, columns))
+        # On a host as numbers: small tensors that stay would break up the room that a step's large ones come back to.
+        self._steps.append((step, {name: numbers(column_M) for name, column_M in columns.items()}))
         if len(self._observed) * len(MEANS) * len(self._layers) * len(self.runs) > MANY:
             self._flush()
 
@@ -98,14 +99,14 @@ class Records:
     def _columns(self) -> dict[str, np.ndarray]:
         """The columns of the layers that were observed since, (T, L, M)."""
         first = self._observed[0]
-        means_TKLM = _gathered([observation.sums for observation in self._observed]) / first.entries()
-        columns = {
-            name: means_TLM if name == "h_mean" else np.sqrt(means_TLM)
-            for name, means_TLM in zip(MEANS, means_TKLM.swapaxes(0, 1), strict=True)
-        }
+        sums = zip(*(observation.sums for observation in self._observed), strict=True)
+        columns = {}
+        for name, sums_T, entries_L1 in zip(MEANS, sums, first.entries(), strict=True):
+            means_TLM = self._table(sums_T) / entries_L1
+            columns[name] = means_TLM if name == "h_mean" else np.sqrt(means_TLM)
         columns["h_rms"] = np.hypot(columns["h_mean"], columns["h_std"])
         for name in first.columns:
-            columns[name] = _gathered([observation.columns[name] for observation in self._observed])
+            columns[name] = self._table([observation.columns[name] for observation in self._observed])
         direction = columns["dw_rms"]
         if "direction_norm" in columns:
             direction = columns.pop("direction_norm") / np.sqrt(self._parameters_L1)
@@ -118,6 +119,10 @@ class Records:
             for name, value in self._costs.get(layer, {}).items():
                 columns.setdefault(name, np.full(direction.shape, np.nan))[:, i] = value
         return columns
+
+    def _table(self, columns: Sequence[Any]) -> np.ndarray:
+        """A column of several steps, (T, L, M)."""
+        return _gathered(columns).reshape(len(columns), len(self._layers), len(self.runs))
 
     def _layers_frame(self, steps: list[int], columns: dict[str, np.ndarray]) -> pd.DataFrame:
         keys = np.meshgrid(steps, self._layers, self.runs, indexing="ij")
@@ -166,11 +171,8 @@ class Records:
         )
 
 
-def _gathered(values: list[Any]) -> np.ndarray:
-    """Numbers of several steps, tensors or lists of lists, as one array on the host."""
-    if isinstance(values[0], Tensor):
-        return torch.stack(values).cpu().numpy()
-    shape, numbers = np.shape(values[0]), values
-    for _ in shape:
-        numbers = chain.from_iterable(numbers)
-    return np.fromiter(numbers, float).reshape(len(values), *shape)  # np.array of many short lists is slow
+def _gathered(columns: Sequence[Any]) -> np.ndarray:
+    """Numbers of several steps, tensors or lists, as one array on the host, a row a step."""
+    if isinstance(columns[0], Tensor):
+        return torch.stack(list(columns)).cpu().numpy()
+    return np.array(columns)

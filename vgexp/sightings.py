@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn.utils.parametrize import is_parametrized
 
 from vgexp.graph import Kind
-from vgexp.norms import total_norm, total_norms
+from vgexp.norms import total_norm
 from vgexp.quantities import moments
 from vgexp.sheets import Part
 
@@ -77,37 +77,20 @@ def plain_name(name: str) -> str:
 
 
 class Amount:
-    """A root mean square in the making: tensors, or their norms, still on their device, and how many entries they span.
+    """A root mean square in the making: norms, perhaps still on their device, and how many entries they span.
 
-    Small tensors are kept until the step, when one operation reduces them all. What is kept must not change meanwhile:
-    gradients do not, outputs of layers do (an activation in place), so those are reduced at once.
+    A tensor is reduced at once: an activation in place may overwrite it.
     """
 
-    __slots__ = ("entries", "kept", "norms")
+    __slots__ = ("entries", "norms")
 
     def __init__(self) -> None:
-        self.kept: list[Tensor] = []
         self.norms: list[float | Tensor] = []
         self.entries = 0
 
-    def add(self, x: Tensor, keep: bool) -> None:
-        entries = x.numel()
-        self.entries += entries
-        if x.requires_grad:
-            x = x.detach()
-        if keep and entries <= SMALL:
-            self.kept.append(x)
-        else:
-            self.norms.append(total_norm(x))
-
-
-def settle(amounts: Sequence[Amount]) -> None:
-    """Reduces what is kept."""
-    norms = iter(total_norms([x for amount in amounts for x in amount.kept]))
-    for amount in amounts:
-        if amount.kept:
-            amount.norms += [next(norms) for _ in amount.kept]
-            amount.kept = []
+    def add(self, x: Tensor) -> None:
+        self.entries += x.numel()
+        self.norms.append(total_norm(x))
 
 
 class Activity:
@@ -162,7 +145,6 @@ class Call:
         return parts
 
 
-@np.errstate(over="ignore", invalid="ignore")  # networks diverge
 def reduce(activities: Sequence[Activity]) -> None:
     """Measures activations that are still held: those of one kind and shape at once, as many as fit a core's cache."""
     groups: dict[tuple[Kind, int, torch.Size, torch.dtype, torch.device], list[Activity]] = {}
@@ -202,7 +184,7 @@ def fraction(true_L: Array) -> Array:
     if isinstance(true_L, Tensor):
         return true_L.flatten(1).double().mean(1)
     rows_LX = true_L.reshape(len(true_L), -1)
-    return np.count_nonzero(rows_LX, axis=1) / rows_LX.shape[1]
+    return np.count_nonzero(rows_LX, axis=1) / (rows_LX.shape[1] or math.nan)
 
 
 def each(x_L: Array | list[float]) -> Sequence[float | Tensor]:

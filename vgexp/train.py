@@ -15,7 +15,6 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import Any
 
-import numpy as np
 import pandas as pd
 import torch
 from torch import Tensor
@@ -71,7 +70,6 @@ class Training:
         batch_size = self.run.data.batch_size
         self.records = Records([identity(run) for run in runs], parameters, lr, batch_size, layers, tables)
 
-    @np.errstate(over="ignore", invalid="ignore")  # members diverge
     def observe_and_update(self) -> Tensor:
         """One step: the batch's loss (M,). The last step is observed only."""
         step, last = self.step, self.step == self.run.steps
@@ -235,7 +233,7 @@ def train(runs: Sequence[Run], store: Store) -> None:
 
 def error(z_MBC: Tensor, y_MB: Tensor) -> Tensor:
     """Fraction of examples whose largest output is not the target's, (M,)."""
-    return (z_MBC.argmax(-1) != y_MB).double().mean(1)
+    return (z_MBC.argmax(-1) != y_MB).mean(1, dtype=torch.float64)
 
 
 def torch_device(name: str) -> torch.device:
