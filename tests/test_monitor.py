@@ -363,6 +363,30 @@ def hooks(model):
     return sum(len(m._forward_hooks) + len(m._forward_pre_hooks) + len(m._backward_hooks) for m in model.modules())
 
 
+@pytest.mark.parametrize("first", [True, False], ids=["theirs first", "ours first"])
+def test_other_hooks_on_the_same_tensor_see_their_gradient_too(first):
+    """Theirs may come before ours, by a forward hook of their own, or after, and can be taken out again."""
+    model, (x, y) = mlp(depth=2), batch()
+    layer, seen, handles = linears(model)[1], [], []
+
+    def theirs(module, args, output):
+        handles.append(output.register_hook(lambda dz: seen.append(rms(dz))))
+        handles.append(output.register_hook(lambda dz: seen.append(math.inf)))
+        handles[-1].remove()
+
+    if first:
+        layer.register_forward_hook(theirs)
+    monitor = watch(model, every=1)
+    if not first:
+        layer.register_forward_hook(theirs)
+    F.cross_entropy(model(x), y).backward()
+    monitor.step()
+    expected = by_hand(linears(model), x, y)
+    agree(monitor.frame(), expected)
+    assert seen == pytest.approx([expected["dz_rms"][1]])
+    handles[0].remove()
+
+
 def test_hooks_are_there_on_recorded_steps_only():
     model = mlp()
     with watch(model, every=[1]) as monitor:

@@ -3,8 +3,6 @@
 Module or function, in place or not: an activation leaves a node in the graph, and the node holds its input or its
 result. So they are found after the forward pass, and nothing has to be hooked for them. Layers leave a mark in the
 nodes of their outputs, which says whose output an activation took.
-
-Legend: B examples, N units, L activations of one kind and shape.
 """
 
 import math

@@ -6,7 +6,7 @@ Nothing large is kept, and nothing is hooked on steps that are not listened to.
 """
 
 import weakref
-from collections import Counter
+from collections import Counter, OrderedDict
 from collections.abc import Callable
 from typing import Any
 
@@ -27,6 +27,8 @@ SMALLEST = {
     torch.complex128: 1e8 * torch.finfo(torch.complex128).tiny,
 }
 """Where rms(dz) of one layer is below this, that of the next may have underflowed to 0."""
+OURS = -1
+"""Our key among the hooks of a tensor, whose other keys are counted from 0."""
 _watched: "weakref.WeakSet[nn.Module]" = weakref.WeakSet()
 
 
@@ -99,7 +101,8 @@ class Listener:
         self._calls: dict[tuple[str, int], Call] = {}
         self._numbers: dict[str, int] = {}
         self._depth, self._outer = 0, 0
-        self._graded = self._returned = False
+        self._graded = False
+        self._returned: list[Call] = []
 
     def calls(self) -> list[Call]:
         """The calls in order, less those of passes that were never backpropagated, such as evaluations."""
@@ -140,12 +143,12 @@ class Listener:
     def _called(self, layer: Layer, x: Tensor) -> None:
         if self._returned:  # a forward pass after a backward pass: its calls are counted anew
             self._numbers.clear()
-            self._returned = False
+            self._returned.clear()
         number = self._numbers.get(layer.name, 0)
         self._numbers[layer.name] = number + 1
         call = self._calls.get((layer.name, number))
         if call is None:
-            call = self._calls[layer.name, number] = Call(layer, number)
+            call = self._calls[layer.name, number] = Call(layer, number, self._returned)
         if self.everything:
             call.z.add(x)
         self._wait_for_gradient(call, x)
@@ -165,15 +168,16 @@ class Listener:
             return
         call.hooked = True
         call.smallest = SMALLEST[x.dtype]
-
-        def backward(dz: Tensor) -> None:
-            self._returned = call.reached = True
-            call.dz.add(dz)
-
-        handle = x.register_hook(backward)
-        if x.is_leaf:  # a parameter put out as it is: the hook would outlive the graph
-            self._leaves.append(handle)
-        elif self.everything:
+        node: Any = x.grad_fn
+        if node is None:  # a parameter put out as it is: the hook would outlive the graph
+            self._leaves.append(x.register_hook(call.backward))
+            return
+        if x._backward_hooks is None:  # what register_hook does, less the handle that would take the hook out again
+            x._backward_hooks = OrderedDict({OURS: call.backward})
+            node._register_hook_dict(x)
+        else:
+            x.register_hook(call.backward)
+        if self.everything:
             graph.mark(x, (call, self._outer))
 
     def _look_upstream(self, output: Any) -> None:
@@ -188,7 +192,7 @@ class Listener:
             activity = Activity(kind, call.layer.unit_axis(held.ndim), held)
             call.activities.append(activity)
             if held.numel() > SMALL:
-                reduce([activity])
+                reduce(activity)
 
 
 def in_backward() -> bool:

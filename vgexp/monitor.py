@@ -141,7 +141,9 @@ class Monitor:
                     "watched (watch it first), or its weights are used without its modules being called"
                 )
             return
-        reduce([activity for call in calls for activity in call.activities])
+        for call in calls:
+            for activity in call.activities:
+                reduce(activity)
         everything = self._listener.everything
         dw, w = [Amount() for _ in self.layers], [Amount() for _ in self.layers if everything]
         for layer, amount in zip(self.layers, dw, strict=True):

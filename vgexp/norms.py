@@ -48,18 +48,17 @@ def _exact(x_MPQ: Tensor) -> Tensor:
 def total_norm(x: Tensor) -> float | Tensor:
     """Euclidean norm over all entries of a tensor of any shape, layout and dtype; on a device, where one would have to
     wait for a number, as a tensor."""
-    if x.requires_grad:
-        x = x.detach()
-    if x.layout != torch.strided:
+    if x.dtype in DOTS and x.is_cpu and x.layout is torch.strided:
+        (square,) = sums(x, 1, squared=True)
+        return square**0.5 if SMALLEST < square < LARGEST else _scaled_norm(x.detach().double())
+    x = x.detach()
+    if x.layout is not torch.strided:
         x = (x.coalesce() if x.layout == torch.sparse_coo else x).values()
     if x.is_complex():
         x = torch.view_as_real(x)
-    if not x.is_cpu:
-        return torch.linalg.vector_norm(x, dtype=torch.float64)
-    if x.dtype not in DOTS:
-        x = x.float()
-    (square,) = sums(x, 1, squared=True)
-    return square**0.5 if SMALLEST < square < LARGEST else _scaled_norm(x.double())
+    if x.is_cpu:
+        return total_norm(x if x.dtype in DOTS else x.float())
+    return torch.linalg.vector_norm(x, dtype=torch.float64)
 
 
 def _scaled_norm(x: Tensor) -> float:

@@ -33,7 +33,7 @@ class Sheet:
     ) -> None:
         """`heads` has a tuple of HEAD for each row; numbers of the columns `scaled` are divided by `scale`, if any."""
         self.step, self.heads, self.scaled = step, heads, scaled
-        self.shape = tuple((row, column, len(values), entries) for row, column, values, entries in parts)
+        self.shape = tuple([(row, column, len(values), entries) for row, column, values, entries in parts])
         numbers = host([*scale, *(value for _, _, values, _ in parts for value in values)])
         self.scale, self.values = numbers[0] if scale else 1.0, array("d", numbers[len(scale) :])
 
@@ -75,6 +75,8 @@ class Sheet:
 
 def host(values: Sequence[float | Tensor]) -> list[float]:
     """Numbers from their devices, each of which is waited for once."""
+    if set(map(type, values)) == {float}:
+        return [*map(float, values)]
     numbers = [value if isinstance(value, float) else math.nan for value in values]
     there = [(i, value) for i, value in enumerate(values) if isinstance(value, Tensor)]
     for device in {value.device for _, value in there}:

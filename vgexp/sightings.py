@@ -1,15 +1,14 @@
 """What is seen of a model between two steps: its layers, their calls, amounts still on their device.
 
-Legend: B examples, N units, L activations of one kind and shape, X any.
+Legend: B examples, N units.
 """
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields, is_dataclass
 from typing import Any
 
 import numpy as np
-import torch
 from torch import Tensor, nn
 from torch.nn.utils.parametrize import is_parametrized
 
@@ -20,10 +19,8 @@ from vgexp.sheets import Part
 
 Array = np.ndarray | Tensor
 """On a host numpy's, on a device a tensor there."""
-CACHED = 2**18
-"""Entries that are reduced at once: they are read several times."""
 SMALL = 2**14
-"""Entries of an activation up to which it is kept until the step, and reduced with others of its shape."""
+"""Entries of an activation up to which it is kept until the step: reducing one right after the other is quicker."""
 
 
 @dataclass(eq=False)
@@ -113,16 +110,23 @@ class Activity:
 class Call:
     """The n-th call of a layer within a forward pass, over all passes since the last step."""
 
-    __slots__ = ("activities", "dz", "hooked", "layer", "number", "reached", "smallest", "z")
+    __slots__ = ("_returned", "activities", "dz", "hooked", "layer", "number", "reached", "smallest", "z")
 
-    def __init__(self, layer: Layer, number: int) -> None:
-        self.layer, self.number = layer, number
+    def __init__(self, layer: Layer, number: int, returned: "list[Call]") -> None:
+        """To `returned` it adds itself when its gradient comes back."""
+        self.layer, self.number, self._returned = layer, number, returned
         self.z, self.dz = Amount(), Amount()
         self.activities: list[Activity] = []
         self.smallest = 0.0
         """Below this dz may have underflowed."""
         self.hooked = self.reached = False
         """Whether it waits for a gradient, and whether one came back."""
+
+    def backward(self, dz: Tensor) -> None:
+        """The hook for its gradient."""
+        self.reached = True
+        self._returned.append(self)
+        self.dz.add(dz)
 
     @property
     def activation(self) -> str:
@@ -145,53 +149,32 @@ class Call:
         return parts
 
 
-def reduce(activities: Sequence[Activity]) -> None:
-    """Measures activations that are still held: those of one kind and shape at once, as many as fit a core's cache."""
-    groups: dict[tuple[Kind, int, torch.Size, torch.dtype, torch.device], list[Activity]] = {}
-    for activity in activities:
-        if (x := activity.held) is not None:
-            groups.setdefault((activity.kind, activity.axis, x.shape, x.dtype, x.device), []).append(activity)
-    for (kind, axis, shape, *_), members in groups.items():
-        together = max(1, CACHED // max(1, shape.numel()))
-        for start in range(0, len(members), together):
-            _reduce(kind, axis, members[start : start + together])
-
-
-def _reduce(kind: Kind, axis: int, members: Sequence[Activity]) -> None:
-    x_L = torch.stack([activity.held for activity in members if activity.held is not None])
-    if x_L.dtype.itemsize < 4:
-        x_L = x_L.float()
-    h_LX = kind.h(x_L).flatten(1)
-    sums_L, deviations_L = moments(h_LX[:, None])
-    entries = h_LX.shape[1] or math.nan  # an empty batch has no mean
-    off_L: Any = np.asarray(kind.off(x_L.numpy())) if x_L.is_cpu else kind.off(x_L)
+def reduce(activity: Activity) -> None:
+    """Measures an activation that is still held."""
+    kind, x, activity.held = activity.kind, activity.held, None
+    if x is None:
+        return
+    if x.dtype.itemsize < 4:
+        x = x.float()
+    h = kind.h(x)
+    (total,), (deviation,) = moments(h.reshape(1, 1, -1))
+    entries = h.numel() or math.nan  # an empty batch has no mean
+    off: Any = np.asarray(kind.off(x.numpy())) if x.is_cpu else kind.off(x)
     if kind.smooth:
-        column, fraction_L = "saturation", fraction(off_L)
+        column, fraction = "saturation", share(off)
     else:
-        batch = tuple(a for a in range(1, x_L.ndim) if a != axis + 1)
-        silent_LN, always_LN = (off_L.all(batch), ~off_L.any(batch)) if batch else (off_L, ~off_L)
-        column, fraction_L = "dead", fraction(silent_LN)
-        for i, activity in enumerate(members):
-            activity.silent_N, activity.always_N = silent_LN[i], always_LN[i]
-    numbers = zip(each(sums_L), each(deviations_L), each(fraction_L), strict=True)
-    for activity, (total, deviation, off) in zip(members, numbers, strict=True):
-        h_mean, h_std = total / entries, (deviation / entries) ** 0.5
-        activity.held, activity.numbers = None, {"h_mean": h_mean, "h_std": h_std, column: off}
+        batch = tuple(axis for axis in range(off.ndim) if axis != activity.axis)
+        silent_N, always_N = (off.all(batch), ~off.any(batch)) if batch else (off, ~off)
+        activity.silent_N, activity.always_N = silent_N, always_N
+        column, fraction = "dead", share(silent_N)
+    activity.numbers = {"h_mean": total / entries, "h_std": (deviation / entries) ** 0.5, column: fraction}
 
 
-def fraction(true_L: Array) -> Array:
-    """How much of each of L boolean arrays is true, (L,)."""
-    if isinstance(true_L, Tensor):
-        return true_L.flatten(1).double().mean(1)
-    rows_LX = true_L.reshape(len(true_L), -1)
-    return np.count_nonzero(rows_LX, axis=1) / (rows_LX.shape[1] or math.nan)
-
-
-def each(x_L: Array | list[float]) -> Sequence[float | Tensor]:
-    """The entries, as numbers where that costs no waiting."""
-    if isinstance(x_L, Tensor):
-        return x_L.unbind()
-    return x_L.tolist() if isinstance(x_L, np.ndarray) else x_L
+def share(true: Array) -> float | Tensor:
+    """How much of a boolean array is true; on a device as a tensor."""
+    if isinstance(true, Tensor):
+        return true.double().mean()
+    return np.count_nonzero(true) / (true.size or math.nan)
 
 
 def tensors(output: Any) -> Iterator[Tensor]:
