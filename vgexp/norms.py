@@ -29,7 +29,7 @@ def square(x_MPQ: Tensor) -> Numbers:
     """Sum of squares over the last two axes, (M,)."""
     if not x_MPQ.is_cpu:
         return _exact(x_MPQ.detach())
-    squares = sums(x_MPQ, x_MPQ.shape[0], squared=True)
+    squares = sums(x_MPQ, len(x_MPQ), squared=True)
     for value in squares:
         if not SMALLEST < value < LARGEST:
             return squares if x_MPQ.dtype == torch.float64 else _exact(x_MPQ.detach()).tolist()

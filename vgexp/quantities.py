@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from vgexp.blas import sums
+from vgexp.blas import both_sums
 from vgexp.norms import LARGEST, SMALLEST, Numbers, square
 
 SATURATED = 0.04
@@ -33,10 +33,10 @@ def moments(x_MPQ: Tensor) -> tuple[Numbers, Numbers]:
     if not x_MPQ.is_cpu:
         x_MPQ = x_MPQ.detach()
         return x_MPQ.sum((-2, -1), dtype=torch.float64), square(_centred(x_MPQ))
-    members = len(x_MPQ)
-    entries, deviations = x_MPQ.numel() / members or math.nan, []
-    totals = sums(x_MPQ, members, squared=False)
-    for total, whole in zip(totals, sums(x_MPQ, members, squared=True), strict=True):
+    members, deviations = len(x_MPQ), []
+    entries = x_MPQ.numel() / members or math.nan
+    totals, squares = both_sums(x_MPQ, members)
+    for total, whole in zip(totals, squares, strict=True):
         deviation = whole - total * total / entries
         if not (SMALLEST < deviation < LARGEST and deviation > CANCELLED * whole):
             return totals, square(_centred(x_MPQ.detach()))
