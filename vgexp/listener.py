@@ -172,7 +172,7 @@ class Listener:
         if node is None:  # a parameter put out as it is: the hook would outlive the graph
             self._leaves.append(x.register_hook(call.backward))
             return
-        if x._backward_hooks is None:  # what register_hook does, less the handle that would take the hook out again
+        if type(x) is Tensor and x._backward_hooks is None:  # what register_hook does, less the handle it makes
             x._backward_hooks = OrderedDict({OURS: call.backward})
             node._register_hook_dict(x)
         else:
