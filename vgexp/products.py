@@ -1,14 +1,18 @@
 """What a host does quicker than torch's first choice: products with large matrices, and tanh.
 
-MKL, which `torch.bmm` calls, treats a batch of ten rows as a product of large matrices. oneDNN has kernels for few
-rows, and on two threads takes less than half the time at 1000 units; a call costs it more, so that small layers stay
-with `bmm`. numpy's tanh takes a seventh of the time of torch's on one thread, to the same last digit; but as a function
-of our own it costs autograd 20 microseconds more. Which is used is decided by shape, type and place alone, so that a
-run can be repeated bit by bit. The figures are in benchmarks/README.md.
+A batch of ten rows meets a matrix of a million entries: which library reads it quickest depends on who made the
+processor. On Intel's it is MKL, which `torch.bmm` calls, as long as the matrix comes first: W dz^T takes half the time
+of its transpose. On others MKL treats ten rows as a product of large matrices, and oneDNN, which has kernels for few
+rows, takes half the time of MKL; a call costs it more, so that small layers stay with `bmm`. numpy's tanh takes a
+seventh of the time of torch's on one thread, to the same last digit; but as a function of our own it costs autograd 20
+microseconds more. Which is used is decided by shape, type and processor alone, so that a run can be repeated bit by
+bit. The figures are in benchmarks/README.md.
 
 Legend: M members, B batch, I fan-in, O fan-out, P and Q any.
 """
 
+import platform
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,15 +20,24 @@ import torch
 from torch import Tensor
 
 LARGE = 2**18
-"""Entries of a matrix from which oneDNN is quicker."""
+"""Entries of a matrix from which it matters how few rows meet it."""
 MANY = 2**15
 """Entries from which numpy's tanh is quicker."""
-ONEDNN = torch.backends.mkldnn.is_available()
+
+
+def made_by_intel() -> bool:
+    """Whether the processor is Intel's; where nobody says, no."""
+    described = Path("/proc/cpuinfo")
+    return "GenuineIntel" in (described.read_text() if described.exists() else platform.processor())
+
+
+ONEDNN = torch.backends.mkldnn.is_available() and not (torch.backends.mkl.is_available() and made_by_intel())
+"""Whether oneDNN multiplies large matrices, instead of MKL."""
 
 
 def affine(h_MBI: Tensor, weight_MIO: Tensor, bias_M1O: Tensor) -> Tensor:
     """h W + b of every member, (M, B, O)."""
-    if not _large(h_MBI, weight_MIO):
+    if not (ONEDNN and _large(h_MBI, weight_MIO)):
         return torch.bmm(h_MBI, weight_MIO).add_(bias_M1O)  # baddbmm would copy the bias out first
     members = zip(h_MBI, weight_MIO, bias_M1O, strict=True)
     return _stack([_rows(h_BI, weight_IO.T, bias_1O[0]) for h_BI, weight_IO, bias_1O in members])
@@ -34,6 +47,8 @@ def times_transposed(dz_MBO: Tensor, weight_MIO: Tensor) -> Tensor:
     """dz W^T of every member, (M, B, I)."""
     if not _large(dz_MBO, weight_MIO):
         return torch.bmm(dz_MBO, weight_MIO.transpose(1, 2))
+    if not ONEDNN:
+        return torch.bmm(weight_MIO, dz_MBO.transpose(1, 2)).transpose(1, 2)
     return _stack([_rows(dz_BO, weight_IO, None) for dz_BO, weight_IO in zip(dz_MBO, weight_MIO, strict=True)])
 
 
@@ -62,7 +77,7 @@ def _host(x: Tensor) -> bool:
 
 
 def _large(x: Tensor, weight_MIO: Tensor) -> bool:
-    return ONEDNN and _host(x) and weight_MIO[0].numel() >= LARGE
+    return _host(x) and weight_MIO[0].numel() >= LARGE
 
 
 def _rows(x_BP: Tensor, weight_QP: Tensor, bias_Q: Tensor | None) -> Tensor:
