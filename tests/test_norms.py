@@ -29,6 +29,21 @@ def test_norms_of_equal_entries(shape):
     torch.testing.assert_close(norm(x), x.double().flatten(1).norm(dim=1), rtol=1e-6, atol=0)
 
 
+@pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.parametrize("shape", [(8, 64, 128), (8, 128, 128), (2, 200, 300), (3, 1000, 900)])
+def test_large_stacks_on_several_threads(shape, threads):
+    """Random entries, equal ones (the worst case), and one member beyond float32's sums beside others."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        for x in (torch.randn(shape, generator=torch.Generator().manual_seed(0)), torch.full(shape, 0.1)):
+            torch.testing.assert_close(norm(x), x.double().flatten(1).norm(dim=1), rtol=1e-5, atol=0)
+            x[1] *= 1e-30
+            torch.testing.assert_close(norm(x), x.double().flatten(1).norm(dim=1), rtol=1e-5, atol=0)
+    finally:
+        torch.set_num_threads(before)
+
+
 @pytest.mark.parametrize("value", [torch.nan, torch.inf])
 def test_what_is_not_finite_has_no_finite_norm_and_leaves_other_members_theirs(value):
     x = torch.ones(2, 3, 4)

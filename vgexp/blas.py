@@ -34,7 +34,7 @@ def _dot(name: str, real: type) -> Dot:
 
 _COUNTS = (ctypes.c_int * (SERIAL + 1))(*range(SERIAL + 1))
 COUNT, WIDE = ctypes.addressof(_COUNTS), ctypes.sizeof(ctypes.c_int)
-ONE = COUNT + WIDE
+ONE, MOST = COUNT + WIDE, COUNT + WIDE * SERIAL
 """Where BLAS, which wants addresses, finds the numbers up to SERIAL: n is at COUNT + WIDE n."""
 _ONES = {dtype: torch.ones(SERIAL, dtype=dtype) for dtype in (torch.float32, torch.float64)}
 DOTS: dict[torch.dtype, tuple[Dot, int, int]] = {
@@ -49,17 +49,20 @@ def sums(x: Tensor, members: int, squared: bool) -> list[float]:
     dtypes and any shape whose first axis, if there are several members, is theirs."""
     if not x.is_contiguous():
         x = x.contiguous()
-    entries, start = x.numel(), x.data_ptr()
-    if members == 1 and entries <= SERIAL:  # most often
-        dot, _, ones = DOTS[x.dtype]
-        return [dot(COUNT + WIDE * entries, start, ONE, start if squared else ones, ONE)]
-    dot, ones, plan = _plan(x.dtype, members, entries)
+    dot, width, ones = DOTS[x.dtype]
+    left, at = x.numel(), x.data_ptr()
+    if members == 1:  # most often
+        total = 0.0
+        while left > SERIAL:
+            total += dot(MOST, at, ONE, at if squared else ones, ONE)
+            left, at = left - SERIAL, at + width * SERIAL
+        return [total + dot(COUNT + WIDE * left, at, ONE, at if squared else ones, ONE)]
     totals = []
-    for pieces in plan:
+    for pieces in _plan(members, left, width):
         total = 0.0
         for count, offset in pieces:
-            at = start + offset
-            total += dot(count, at, ONE, at if squared else ones, ONE)
+            start = at + offset
+            total += dot(count, start, ONE, start if squared else ones, ONE)
         totals.append(total)
     return totals
 
@@ -75,12 +78,10 @@ def both_sums(x: Tensor, members: int) -> tuple[list[float], list[float]]:
 
 
 @lru_cache(maxsize=1024)
-def _plan(dtype: torch.dtype, members: int, entries: int) -> tuple[Dot, int, list[list[tuple[int, int]]]]:
-    """With what to sum, and what at once: for each member where its counts are, and how far off its entries."""
-    dot, width, ones = DOTS[dtype]
+def _plan(members: int, entries: int, width: int) -> list[list[tuple[int, int]]]:
+    """What to sum at once: for each member where the counts are, and how far off the entries."""
     each = entries // members
-    plan = [
+    return [
         [(COUNT + WIDE * min(SERIAL, each - at), width * (each * member + at)) for at in range(0, each, SERIAL)]
         for member in range(members)
     ]
-    return dot, ones, plan

@@ -8,9 +8,9 @@ tensor.
 Legend: K means, L layers, M members, B batch, I fan-in, O fan-out.
 """
 
-import math
 import time
 from collections import defaultdict
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -64,19 +64,19 @@ class Clock:
 class Observation:
     """One look at one step: an `Observer` that reduces what it sees to one number a quantity, layer and member."""
 
+    keeps = False
+
     def __init__(self, step: int, probe: "Probe") -> None:
-        self.step, self._probe = step, probe
+        self.step, self._probe, self._rows = step, probe, probe.rows
         self.tensors = EVERYTHING
-        self.keeps = probe.tier in ("full", "cost")
-        self.histograms: dict[Label, tuple[Tensor, Tensor]] = {}
-        self.spectra: dict[int, Tensor] = {}
-        self._histograms, self._spectra = probe.histograms(step), probe.spectra(step)
         self.sums: Any = [probe.blank() for _ in MEANS]
         """Over entries() they are MEANS; each is (L M), a list on a host, else a tensor."""
-        self.columns: dict[str, Any] = defaultdict(probe.blank)
-        """What is measured beside, (L M) each; `direction_norm`, of which a column is made."""
         self._z, self._h_sum, self._h, self._dz, self._dw, self._w = self.sums
         self._examples = 0
+        self.columns: dict[str, Any] = defaultdict(probe.blank)
+        """What is measured beside, (L M) each; `direction_norm`, of which a column is made."""
+        self.histograms: dict[Label, tuple[Tensor, Tensor]] = {}
+        self.spectra: dict[int, Tensor] = {}
 
     def look_at(self, tensors: frozenset[str]) -> None:
         """What the coming pass shows; the training step's own is the one with `dw`."""
@@ -84,30 +84,23 @@ class Observation:
 
     def forward(self, layer: Linear, z_MBO: Tensor, h_MBO: Tensor | None) -> None:
         if "z" in self.tensors:
-            row = self._probe.rows[layer.index]
-            self._examples = z_MBO.shape[1]
+            row = self._rows[layer.index]
             self._z[row] = square(z_MBO)
             if h_MBO is not None:
                 self._h_sum[row], self._h[row] = moments(h_MBO)
-                if self._probe.full:
-                    self._measure_signals(layer, z_MBO.detach(), h_MBO.detach())
+            else:
+                self._examples = z_MBO.shape[1]
 
     def backward(self, layer: Linear, gradient: WeightGradient) -> None:
-        row = self._probe.rows[layer.index]
+        row = self._rows[layer.index]
         if "dz" in self.tensors:
             self._dz[row] = square(gradient.dz_MBO)
-            if self._histograms:
-                self.histograms["dz", layer.index] = histogram(gradient.dz_MBO)
         if "dw" in self.tensors:
             self._w[row] = square(layer.weight_MIO)
             self._dw[row] = gradient.square()
             direction_M = self._probe.optimizer.direction_norm(layer, gradient)
             if direction_M is not None:
                 self.columns["direction_norm"][row] = numbers(direction_M)
-            if self._probe.full:
-                self._measure("w", layer, layer.weight_MIO.detach())
-            if self._histograms:
-                self.histograms["dw", layer.index] = histogram(gradient.weight_MIO)
 
     def updated(self, layer: Linear) -> None:
         pass
@@ -115,7 +108,7 @@ class Observation:
     def rebuilt(self, layer: Linear, rebuilt_MBH: Tensor, true_MBH: Tensor) -> None:
         if "dw" in self.tensors:
             error_M = norm(rebuilt_MBH - true_MBH) / norm(true_MBH)
-            self.columns["rebuild_error"][self._probe.rows[layer.index]] = numbers(error_M)
+            self.columns["rebuild_error"][self._rows[layer.index]] = numbers(error_M)
 
     def entries(self) -> np.ndarray:
         """What the sums are divided by, (K, L, 1)."""
@@ -125,23 +118,45 @@ class Observation:
         """A member's share of the time, by column and layer."""
         return {}
 
-    def _measure_signals(self, layer: Linear, z_MBO: Tensor, h_MBO: Tensor) -> None:
-        """What the full tier measures of the signals on their way up."""
-        phi = self._probe.phi
-        self._measure("h", layer, h_MBO)
-        self._measure("slope", layer, phi.slope(z_MBO) / phi.max_slope)
-        if self._histograms:
-            self.histograms["h", layer.index] = histogram(h_MBO)
-        if self._spectra and layer.index > 1:
-            self.spectra[layer.index] = jacobian_spectrum(layer, phi, z_MBO)
+
+class Detailed(Observation):
+    """An observation with the quantities of the full tier, and with histograms and spectra where they are due."""
+
+    keeps = True
+
+    def __init__(self, step: int, probe: "Probe") -> None:
+        super().__init__(step, probe)
+        self._histograms, self._spectra = probe.histograms(step), probe.spectra(step)
+
+    def forward(self, layer: Linear, z_MBO: Tensor, h_MBO: Tensor | None) -> None:
+        super().forward(layer, z_MBO, h_MBO)
+        if "z" in self.tensors and h_MBO is not None:
+            z_MBO, h_MBO, phi = z_MBO.detach(), h_MBO.detach(), self._probe.phi
+            self._measure("h", layer, h_MBO)
+            self._measure("slope", layer, phi.slope(z_MBO) / phi.max_slope)
+            if self._histograms:
+                self.histograms["h", layer.index] = histogram(h_MBO)
+            if self._spectra and layer.index > 1:
+                self.spectra[layer.index] = jacobian_spectrum(layer, phi, z_MBO)
+
+    def backward(self, layer: Linear, gradient: WeightGradient) -> None:
+        super().backward(layer, gradient)
+        if "dz" in self.tensors and self._histograms:
+            self.histograms["dz", layer.index] = histogram(gradient.dz_MBO)
+        if "dw" in self.tensors:
+            self._measure("w", layer, layer.weight_MIO.detach())
+            if self._histograms:
+                self.histograms["dw", layer.index] = histogram(gradient.weight_MIO)
 
     def _measure(self, of: str, layer: Linear, x_MPQ: Tensor) -> None:
         for quantity in self._probe.of[of]:
-            self.columns[quantity.column][self._probe.rows[layer.index]] = numbers(quantity.measure(x_MPQ))
+            self.columns[quantity.column][self._rows[layer.index]] = numbers(quantity.measure(x_MPQ))
 
 
 class Timed(Observation):
     """An observation that also books the time of each layer, its own work left out."""
+
+    keeps = True
 
     def __init__(self, step: int, probe: "Probe") -> None:
         super().__init__(step, probe)
@@ -174,29 +189,38 @@ class Timed(Observation):
         self._clock.mark((column, layer.index) if "dw" in self.tensors else None)
 
 
+OBSERVATIONS: dict[str, type[Observation]] = {"light": Observation, "full": Detailed, "cost": Timed}
+"""What each tier makes of a step."""
+
+
 class Probe:
     """What to record of one stack, and when."""
 
     def __init__(self, run: Run, network: Plain, optimizer: Sgd) -> None:
         self.network, self.phi, self.optimizer = network, network.phi, optimizer
-        self.tier, self.on, self.batch_size = run.probe.tier, run.probe.on, run.data.batch_size
+        self.on, self.batch_size = run.probe.on, run.data.batch_size
         self.members, self.device = len(network.layers[0].weight_MIO), network.layers[0].weight_MIO.device
         self.rows = {
             layer.index: slice(row * self.members, (row + 1) * self.members) for row, layer in enumerate(network.layers)
         }
         """Where a column has a layer's numbers."""
+        empty = torch.full((len(network.layers) * self.members,), torch.nan, dtype=torch.float64, device=self.device)
+        self.blank: Callable[[], Any] = empty.tolist().copy if self.device.type == "cpu" else empty.clone
+        """Makes a column without a number yet, (L M): on a host a list, into which writing is cheapest."""
         self.due = schedule(run.probe.every, run.steps)
-        self.full = self.tier == "full"
-        self.histograms = schedule(run.probe.histograms if self.full else "never", run.steps)
-        self.spectra = schedule(run.probe.spectra if self.full else "never", run.steps)
+        self.histograms, self.spectra = (
+            schedule(run.probe.histograms, run.steps),
+            schedule(run.probe.spectra, run.steps),
+        )
         self.of: dict[str, list[Quantity]] = {"h": [], "slope": [], "w": []}
-        for quantity in QUANTITIES if self.full else ():
+        for quantity in QUANTITIES:
             if not (quantity.column == "saturation" and self.phi.piecewise_linear):
                 self.of[quantity.of].append(quantity)
+        self._look = OBSERVATIONS[run.probe.tier]
 
     def observe(self, step: int) -> Observation:
         """An observation of this step."""
-        return (Timed if self.tier == "cost" else Observation)(step, self)
+        return self._look(step, self)
 
     def entries(self, examples: int) -> np.ndarray:
         """What the sums of a pass over so many examples are divided by to be MEANS, (K, L, 1)."""
@@ -205,13 +229,6 @@ class Probe:
         weights = [layer.weight_MIO[0].numel() for layer in layers]
         gradients = [count * self.batch_size**2 for count in weights]
         return np.array([*[signals] * 4, gradients, weights], dtype=float)[..., None]
-
-    def blank(self) -> Any:
-        """A column without a number yet, (L M): on a host a list, into which writing is cheapest."""
-        numbers = len(self.network.layers) * self.members
-        if self.device.type != "cpu":
-            return torch.full((numbers,), torch.nan, dtype=torch.float64, device=self.device)
-        return [math.nan] * numbers
 
 
 def jacobian_spectrum(layer: Linear, phi: Activation, z_MBO: Tensor) -> Tensor:

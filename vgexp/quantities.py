@@ -33,15 +33,14 @@ def moments(x_MPQ: Tensor) -> tuple[Numbers, Numbers]:
     if not x_MPQ.is_cpu:
         x_MPQ = x_MPQ.detach()
         return x_MPQ.sum((-2, -1), dtype=torch.float64), square(_centred(x_MPQ))
-    members, deviations = len(x_MPQ), []
-    entries = x_MPQ.numel() / members or math.nan
-    totals, squares = both_sums(x_MPQ, members)
-    for total, whole in zip(totals, squares, strict=True):
-        deviation = whole - total * total / entries
+    totals, squares = both_sums(x_MPQ, x_MPQ.size(0))
+    entries = x_MPQ.numel() / len(totals) or math.nan
+    for m, whole in enumerate(squares):
+        deviation = whole - totals[m] * totals[m] / entries
         if not (SMALLEST < deviation < LARGEST and deviation > CANCELLED * whole):
             return totals, square(_centred(x_MPQ.detach()))
-        deviations.append(deviation)
-    return totals, deviations
+        squares[m] = deviation
+    return totals, squares
 
 
 def _centred(x_MPQ: Tensor) -> Tensor:
