@@ -5,7 +5,6 @@ from torch.autograd import gradcheck, gradgradcheck
 from vgexp import products
 from vgexp.activations import ACTIVATIONS
 
-
 ONEDNN = torch.backends.mkldnn.is_available()
 
 
