@@ -44,3 +44,24 @@ def test_svg_is_the_same_each_time(results, tmp_path):
         style.save(figures.profiles(results).figure, tmp_path, name)
     texts = [(tmp_path / f"{name}.svg").read_text() for name in ("a", "b")]
     assert re.sub(r"id=\S+", "", texts[0]) == re.sub(r"id=\S+", "", texts[1])
+
+
+def test_legends_lie_within_their_figures(results):
+    """A single panel is narrow."""
+    alone = results.select(list(results.runs["run"][:1]))
+    for name, picture in [*figures.draw_all(results).items(), *figures.draw_all(alone).items()]:
+        picture.figure.draw_without_rendering()
+        for legend in picture.figure.legends:
+            extent = legend.get_window_extent()
+            assert 0 <= extent.x0 < extent.x1 <= picture.figure.bbox.width, name
+
+
+def test_histograms_of_the_runs_that_have_them():
+    """Folders that recorded different things are drawn together; the first look need not be at step 0."""
+    vgexp.run("data=digits", "model.depth=2", "model.width=10", "steps=4", "name=light")
+    full = ("model.depth=3", "model.width=10", "steps=4", "probe=full", "probe.histograms=end", "name=full")
+    vgexp.run("data=digits", *full)
+    drawn = figures.draw_all(vgexp.read("results/light", "results/full"))
+    (ax,) = drawn["histogram_h"].figure.axes
+    assert len(ax.get_lines()) == 3
+    assert "step 4" in drawn["histogram_h"].caption

@@ -47,8 +47,9 @@ def draw_all(results: Results) -> dict[str, Picture]:
         drawn["curves"] = curves(training)
         drawn["speeds"] = speeds(training)
     if not results.histograms.empty:
+        first = int(results.histograms["step"].min())
         for quantity in ("h", "dz", "dw"):
-            drawn[f"histogram_{quantity}"] = histograms(results, quantity)
+            drawn[f"histogram_{quantity}"] = histograms(results, quantity, first)
     return drawn
 
 
@@ -203,8 +204,9 @@ def speeds(results: Results) -> Picture:
 
 
 def histograms(results: Results, quantity: str, step: int = 0, names: Sequence[str] = ()) -> Picture:
-    """Densities by layer at one step, a row a group (one seed)."""
-    found = groups(results.runs)
+    """Densities by layer at one step, a row a group (one seed) that has any."""
+    recorded = set(results.histograms.loc[results.histograms["step"] == step, "run"])
+    found = {name: runs for name, runs in groups(results.runs).items() if runs["run"].iloc[0] in recorded}
     chosen = [(name, found[name]) for name in (names or list(found)[:MOST_PANELS])]
     with panels(len(chosen), 1, sharex=True, size=(3.4, 1.7 * len(chosen) + 0.4)) as (figure, axes):
         for ax, (name, runs) in zip(axes[:, 0], chosen, strict=True):

@@ -140,7 +140,10 @@ def label_panel(ax: Axes, text: str, above: float = 0.02) -> None:
 
 
 def legend(figure: Figure, ax: Axes, columns: int = 3) -> None:
-    """One legend above all panels, where it covers no data."""
+    """One legend above all panels, where it covers no data, in as many columns as fit."""
     handles, labels = ax.get_legend_handles_labels()
-    if handles:
-        figure.legend(handles, labels, loc="outside upper left", ncols=min(columns, len(handles)))
+    for ncols in range(min(columns, len(handles)), 0, -1):
+        drawn = figure.legend(handles, labels, loc="outside upper left", ncols=ncols)
+        if ncols == 1 or drawn.get_window_extent().width <= figure.bbox.width:
+            return
+        drawn.remove()
