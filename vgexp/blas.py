@@ -67,16 +67,6 @@ def sums(x: Tensor, members: int, squared: bool) -> list[float]:
     return totals
 
 
-def both_sums(x: Tensor, members: int) -> tuple[list[float], list[float]]:
-    """The sums of the entries and those of their squares, as `sums` takes them."""
-    entries = x.numel()
-    if members == 1 and entries <= SERIAL and x.is_contiguous():  # most often
-        dot, _, ones = DOTS[x.dtype]
-        count, start = COUNT + WIDE * entries, x.data_ptr()
-        return [dot(count, start, ONE, ones, ONE)], [dot(count, start, ONE, start, ONE)]
-    return sums(x, members, squared=False), sums(x, members, squared=True)
-
-
 @lru_cache(maxsize=1024)
 def _plan(members: int, entries: int, width: int) -> list[list[tuple[int, int]]]:
     """What to sum at once: for each member where the counts are, and how far off the entries."""

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from vgexp.blas import both_sums
+from vgexp.blas import sums
 from vgexp.norms import LARGEST, SMALLEST, Numbers, square
 
 SATURATED = 0.04
@@ -33,8 +33,9 @@ def moments(x_MPQ: Tensor) -> tuple[Numbers, Numbers]:
     if not x_MPQ.is_cpu:
         x_MPQ = x_MPQ.detach()
         return x_MPQ.sum((-2, -1), dtype=torch.float64), square(_centred(x_MPQ))
-    totals, squares = both_sums(x_MPQ, x_MPQ.size(0))
-    entries = x_MPQ.numel() / len(totals) or math.nan
+    members = x_MPQ.size(0)
+    entries = x_MPQ.numel() / members or math.nan
+    totals, squares = sums(x_MPQ, members, squared=False), sums(x_MPQ, members, squared=True)
     for m, whole in enumerate(squares):
         deviation = whole - totals[m] * totals[m] / entries
         if not (SMALLEST < deviation < LARGEST and deviation > CANCELLED * whole):
