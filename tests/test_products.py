@@ -19,6 +19,16 @@ def onednn(request, monkeypatch):
     return request.param
 
 
+@pytest.mark.parametrize(("vendor", "intel"), [("GenuineIntel", True), ("AuthenticAMD", False), (None, False)])
+def test_who_made_the_processor(vendor, intel, tmp_path, monkeypatch):
+    described = tmp_path / "cpuinfo"
+    if vendor:
+        described.write_text(f"processor\t: 0\nvendor_id\t: {vendor}\ncpu family\t: 6\n\nprocessor\t: 1\n")
+    monkeypatch.setattr(products, "DESCRIBED", described)
+    monkeypatch.setattr(products.platform, "processor", lambda: "arm")
+    assert products.made_by_intel() == intel
+
+
 @pytest.mark.parametrize("members", [1, 3])
 @pytest.mark.parametrize("units", [64, 512])
 def test_products_are_those_in_float64(members, units, onednn):

@@ -23,12 +23,15 @@ LARGE = 2**18
 """Entries of a matrix from which it matters how few rows meet it."""
 MANY = 2**15
 """Entries from which numpy's tanh is quicker."""
+DESCRIBED = Path("/proc/cpuinfo")
 
 
 def made_by_intel() -> bool:
     """Whether the processor is Intel's; where nobody says, no."""
-    described = Path("/proc/cpuinfo")
-    return "GenuineIntel" in (described.read_text() if described.exists() else platform.processor())
+    if not DESCRIBED.exists():
+        return "GenuineIntel" in platform.processor()
+    with DESCRIBED.open() as described:  # a block for each core; the first one's second line says it
+        return "GenuineIntel" in described.read(200)
 
 
 ONEDNN = torch.backends.mkldnn.is_available() and not (torch.backends.mkl.is_available() and made_by_intel())
