@@ -23,9 +23,9 @@ from typing import Any
 import torch
 from torch import nn
 
-from vgexp.config import DataConfig, EvalConfig, ModelConfig, OptimConfig, ProbeConfig, Run
-from vgexp.store import Store
-from vgexp.train import Training
+from vgexp.config.fields import DataConfig, EvalConfig, ModelConfig, OptimConfig, ProbeConfig, Run
+from vgexp.results.store import Store
+from vgexp.training.loop import Training
 
 Step = Callable[[], object]
 

@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from vgexp.monitor import watch
+from vgexp.watching.monitor import watch
 
 CONTESTANTS: dict[str, dict[str, Any] | None] = {
     "bare": None,

@@ -26,7 +26,7 @@ class StackSweeper(Sweeper):
         self.config = config
 
     def sweep(self, arguments: list[str]) -> Any:
-        from vgexp import experiment
+        from vgexp.experiments import plan as experiment
 
         def compose(overrides: Sequence[str]) -> DictConfig:
             with experiment.speaking(overrides):

@@ -1,39 +1,18 @@
 """Shared by all tests: float64 where equality is meant, small networks, an empty folder to work in."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import hypothesis
 import pytest
 import torch
 
-from vgexp.config import DataConfig, EvalConfig, ModelConfig, ProbeConfig, Run
-from vgexp.store import Store
-from vgexp.train import Training
+from vgexp.config.fields import Run
+from vgexp.results.store import Store
+from vgexp.training.loop import Training
 
 hypothesis.settings.register_profile("vgexp", deadline=None)  # no test depends on wall-clock time
 hypothesis.settings.load_profile("vgexp")
-
-
-def small(**changes: Any) -> Run:
-    """A quick network in float64: 3 x 12 on digits."""
-    run = Run(
-        steps=10,
-        data=DataConfig(name="digits", batch_size=6),
-        model=ModelConfig(depth=3, width=12),
-        probe=ProbeConfig(every=1),
-        eval=EvalConfig(every="never"),
-        dtype="float64",
-    )
-    for key, value in changes.items():
-        *path, name = key.split("__")
-        if path:
-            run = replace(run, **{path[0]: replace(getattr(run, path[0]), **{name: value})})
-        else:
-            run = replace(run, **{name: value})
-    return run
 
 
 @pytest.fixture

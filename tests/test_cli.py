@@ -20,7 +20,7 @@ QUICK = ["data=digits", "model.depth=5", "model.width=8", "steps=20"]
 def vgexp_command(monkeypatch, *arguments):
     """Exit code of the console script, in this process."""
     monkeypatch.setattr(sys, "argv", ["vgexp", *arguments])
-    monkeypatch.setattr("vgexp.experiment.TYPED", sys.argv)
+    monkeypatch.setattr("vgexp.experiments.plan.TYPED", sys.argv)
     with pytest.raises(SystemExit) as end:
         cli.main()
     return end.value.code
@@ -142,8 +142,8 @@ def test_plot_compares_two_folders(monkeypatch, capsys):
 
 def test_status_of_a_sweep_that_is_not_over(monkeypatch, capsys):
     vgexp_command(monkeypatch, "train", *QUICK)
-    from vgexp.config import Run
-    from vgexp.store import Store
+    from vgexp.config.fields import Run
+    from vgexp.results.store import Store
 
     Store(Path("results/train")).plan([Run(seed=5)], {}, "vgexp train seed=5")
     capsys.readouterr()
@@ -156,7 +156,7 @@ def test_status_of_a_sweep_that_is_not_over(monkeypatch, capsys):
 
 def test_an_activation_from_outside(monkeypatch, tmp_path):
     (tmp_path / "mine.py").write_text(
-        "import torch\nfrom vgexp.activations import ACTIVATIONS, Activation\n"
+        "import torch\nfrom vgexp.networks import ACTIVATIONS, Activation\n"
         "ACTIVATIONS['sine'] = Activation(torch.sin, torch.cos)\n"
     )
     command = [sys.executable, "-m", "vgexp", "--import", "mine", "train", "-m", *QUICK, "model.activation=sine,tanh"]

@@ -9,9 +9,9 @@ import pytest
 from hydra import compose, initialize_config_dir
 
 from vgexp import papers
-from vgexp.claims import COLUMNS, SCALES, evaluate
-from vgexp.experiment import conf_dir
-from vgexp.store import read
+from vgexp.claims.statements import COLUMNS, SCALES, evaluate
+from vgexp.experiments.plan import conf_dir
+from vgexp.results.store import read
 
 
 def test_stems_are_the_same_everywhere():

@@ -1,81 +1,108 @@
-"""The shape of the repository: floors, the README's tree, the public names."""
+"""The shape of the repository: packages with one direction, the README's tree, the public names."""
 
 import ast
+import importlib
 import re
+import subprocess
+import sys
 from pathlib import Path
 
+import pytest
+
 import vgexp
+from vgexp.moved import MOVED
 
 CHECKOUT = Path(__file__).parent.parent
-
-FLOORS = (
-    "seeds schedules blas products tensorboard",
-    "norms",
-    "analysis activations initializers layers losses config shapeset provenance progress sheets",
-    "quantities originals style differentiation",
-    "datasets graph",
-    "checkpoint live",
-    "reversible",
-    "optimizers models theory store sweep sightings",
-    "probes costs claims figures remedies listener",
-    "diagnosis",
-    "monitor",
-    "checkup",
-    "forecast",
-    "records report measures",
-    "histories surfaces",
-    "train",
-    "experiment papers",
-    "prediction",
+HOUSE = [
     "cli",
-)
-"""Imports point down, or sideways where one module of a floor stands on another without a circle."""
+    "papers",
+    "experiments",
+    "pages",
+    "watching",
+    "figures",
+    "training",
+    "claims",
+    "costs",
+    "theory",
+    "results",
+    "networks",
+    "data",
+    "numerics",
+    "config",
+]
+"""Imports point down this list, from left to right."""
+PACKAGES = HOUSE[1:]
+
+
+def modules(folder):
+    return sorted(folder.rglob("*.py"))
 
 
 def imports(path):
-    """Modules of vgexp that a file imports at its top level."""
-    found = set()
+    """Every module of vgexp that a file imports, wherever in the file."""
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.ImportFrom) and node.module == "vgexp":
-            found |= {alias.name for alias in node.names}
+            yield from (f"vgexp.{alias.name}" for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and (node.module or "").startswith("vgexp."):
-            found.add(str(node.module).split(".")[1])
-    return found
+            yield str(node.module)
+        elif isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names if alias.name.startswith("vgexp."))
 
 
-def test_imports_point_down_the_floors():
-    floor = {name: number for number, names in enumerate(FLOORS) for name in names.split()}
-    modules = {path.stem: path for path in (CHECKOUT / "vgexp").glob("*.py") if not path.stem.startswith("__")}
-    modules |= {"papers": CHECKOUT / "vgexp" / "papers" / "__init__.py"}
-    assert set(modules) == set(floor)
-    for name, path in modules.items():
+@pytest.mark.parametrize("package", PACKAGES)
+def test_imports_point_down_the_house(package):
+    for path in modules(CHECKOUT / "vgexp" / package):
         for imported in imports(path):
-            assert floor[imported] < floor[name], f"{name} imports {imported}"
-    for path in (CHECKOUT / "vgexp" / "papers").glob("[!_]*.py"):
-        assert all(floor[name] < floor["papers"] for name in imports(path) - {"papers"})  # its own claims
+            other = imported.split(".")[1]
+            assert HOUSE.index(package) <= HOUSE.index(other), f"{path} imports {imported}"
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_packages_say_what_they_are_for(package):
+    found = importlib.import_module(f"vgexp.{package}")
+    assert found.__doc__ and found.__doc__.split("\n\n")[0].rstrip().endswith(".")
+    assert {
+        path.name for path in (CHECKOUT / "vgexp").iterdir() if path.is_dir() and path.name != "__pycache__"
+    } == set(PACKAGES)
+
+
+def test_watching_loads_neither_data_nor_sweeps():
+    """Nor drawing, nor Hydra: a person's own training imports it."""
+    code = "import sys, vgexp.watching; print(*sorted(sys.modules))"
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+    heavy = ("vgexp.data", "vgexp.experiments", "vgexp.training", "vgexp.figures", "hydra", "matplotlib", "sklearn")
+    assert not [name for name in found if name.startswith(heavy)]
 
 
 def test_modules_are_small_and_well_named():
-    for path in (CHECKOUT / "vgexp").rglob("*.py"):
+    for path in modules(CHECKOUT / "vgexp"):
         assert len(path.read_text().splitlines()) <= 330, path
         assert path.stem not in {"utils", "common", "base", "core", "helpers", "manager", "registry"}
+        assert path.stem not in vgexp.__all__ and path.parent.name not in vgexp.__all__
 
 
-def test_readme_shows_the_tree_as_it_is():
+def test_readme_shows_the_packages_as_they_are():
     text = (CHECKOUT / "README.md").read_text()
-    shown = set(re.findall(r"^\s*(?:vgexp/)?(\w+)\.py\s", text, re.MULTILINE))
-    modules = {path.stem for path in (CHECKOUT / "vgexp").glob("*.py") if not path.stem.startswith("__")}
-    below = {path.stem for name in ("papers", "callbacks") for path in (CHECKOUT / "vgexp" / name).glob("[!_]*.py")}
-    assert shown == modules | below
+    tree = text[text.index("## What is where") :]
+    shown = re.findall(r"^ {4}(\w+)(?:/|\.py)\s", tree[: tree.index("conf/")], re.MULTILINE)
+    assert shown == HOUSE
 
 
 def test_public_names():
     assert vgexp.__all__ == sorted(vgexp.__all__) == ["diagnose", "predict", "read", "run", "watch"]
     assert all(callable(getattr(vgexp, name)) for name in vgexp.__all__)
-    assert not {path.stem for path in (CHECKOUT / "vgexp").glob("*.py")} & set(vgexp.__all__)
+
+
+@pytest.mark.parametrize("old", MOVED)
+def test_old_paths_name_the_new_ones(old):
+    with pytest.raises(ModuleNotFoundError, match=rf"vgexp\.{old} is now vgexp\.{MOVED[old]}$"):
+        importlib.import_module(f"vgexp.{old}")
+    if not MOVED[old].endswith("callbacks"):
+        importlib.import_module(f"vgexp.{MOVED[old]}")
 
 
 def test_every_test_module_mirrors_a_module():
-    beside = {"conftest", "test_stack", "test_wheel", "test_repository", "test_papers", "test_callbacks", "zoo"}
-    modules = {f"test_{path.stem}" for path in (CHECKOUT / "vgexp").glob("*.py")}
-    assert {path.stem for path in (CHECKOUT / "tests").glob("*.py")} <= modules | beside
+    beside = {"conftest", "samples", "zoo"} | {f"test_{n}" for n in "stack wheel repository papers callbacks".split()}
+    for path in modules(CHECKOUT / "tests"):
+        mirrored = CHECKOUT / "vgexp" / path.relative_to(CHECKOUT / "tests").parent / f"{path.stem[5:]}.py"
+        assert path.stem in beside or mirrored.exists(), path

@@ -4,10 +4,10 @@ from dataclasses import replace
 
 import pytest
 import torch
-from conftest import small
+from samples import small
 
-from vgexp.initializers import INITIALIZERS
-from vgexp.optimizers import OPTIMIZERS
+from vgexp.networks.initializers import INITIALIZERS
+from vgexp.networks.optimizers import OPTIMIZERS
 
 
 def members(**changes):

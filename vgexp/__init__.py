@@ -10,21 +10,23 @@
 
 from typing import TYPE_CHECKING, Any
 
+from vgexp import moved
+
 if TYPE_CHECKING:
-    from vgexp.checkup import diagnose
-    from vgexp.experiment import run
-    from vgexp.monitor import watch
-    from vgexp.prediction import predict
-    from vgexp.store import read
+    from vgexp.experiments import predict, run
+    from vgexp.results import read
+    from vgexp.watching import diagnose, watch
 
 __all__ = ["diagnose", "predict", "read", "run", "watch"]
 
+moved.install()
+
 _HOME = {
-    "diagnose": "vgexp.checkup",
-    "predict": "vgexp.prediction",
-    "read": "vgexp.store",
-    "run": "vgexp.experiment",
-    "watch": "vgexp.monitor",
+    "diagnose": "vgexp.watching",
+    "predict": "vgexp.experiments",
+    "read": "vgexp.results",
+    "run": "vgexp.experiments",
+    "watch": "vgexp.watching",
 }
 
 

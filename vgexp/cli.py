@@ -11,10 +11,10 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from vgexp.config import ConfigError
+from vgexp.config.fields import ConfigError
 
 if TYPE_CHECKING:
-    from vgexp.store import Results
+    from vgexp.results.store import Results
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -57,7 +57,8 @@ def train(context: typer.Context) -> None:
 
         vgexp train -m model.depth=5,10 hydra/launcher=joblib hydra.launcher.n_jobs=2 threads=1
     """
-    from vgexp import experiment, sweep
+    from vgexp.experiments import plan as experiment
+    from vgexp.experiments import sweep
 
     many = [flag for flag in ("-m", "--multirun") if flag in context.args]
     overrides = [text for text in context.args if text not in ("-m", "--multirun")]
@@ -106,7 +107,7 @@ def fetch(
 
     VGEXP_DATA=/data vgexp data fetch cifar10 --mirror https://mirror.example.org/cifar/
     """
-    from vgexp import originals
+    from vgexp.data import originals
 
     target = originals.fetch(name, mirror or ())
     say(f"{name} in {target}    next: vgexp train data.name={name}")
@@ -118,7 +119,8 @@ def plot(folders: Folders, out: Annotated[Path | None, typer.Option(help="Where 
 
     vgexp plot results/depths
     """
-    from vgexp import figures, style
+    from vgexp.figures import style
+    from vgexp.figures import sweeps as figures
 
     results = read(folders)
     target = out or folders[0] / "figures"
@@ -135,7 +137,7 @@ def report(folder: Folder) -> None:
     vgexp report results/depths
     """
     from vgexp import papers
-    from vgexp import report as reports
+    from vgexp.pages import report as reports
 
     read([folder])
     paper = papers.of_folder(folder)
@@ -195,7 +197,7 @@ def predict(
 
     vgexp predict model.family=reversible model.width=256 data.batch_size=256 --budget 8GB
     """
-    from vgexp.prediction import predict as prediction_of
+    from vgexp.experiments.prediction import predict as prediction_of
 
     prediction = prediction_of(*context.args, budget=budget)
     console = Console()
@@ -229,7 +231,7 @@ def diagnose(
 
     vgexp diagnose mypackage.models:make --input-shape 32,3,64,64 --json
     """
-    from vgexp import checkup
+    from vgexp.watching import checkup
 
     model, batch, loss_fn = checkup.load(target, input_shape)
     try:
@@ -249,7 +251,8 @@ def launch(arguments: list[str]) -> None:
     """Runs the Hydra app over the planned stacks; its errors come out as they are."""
     import hydra
 
-    from vgexp import experiment, sweep
+    from vgexp.experiments import plan as experiment
+    from vgexp.experiments import sweep
 
     experiment.load_imports()
     arguments = [sweep.quoted(argument) for argument in arguments]
@@ -269,7 +272,7 @@ def launch(arguments: list[str]) -> None:
 
 
 def read(folders: list[Path]) -> "Results":
-    from vgexp.store import read as read_results
+    from vgexp.results.store import read as read_results
 
     results = read_results(*folders)
     for line in results.damaged:
@@ -302,7 +305,7 @@ def _usage_errors() -> tuple[type[Exception], ...]:
 
 def main() -> NoReturn:
     """Exit codes: 0 done, 1 failed, 2 bad input (one line says which), 130 interrupted."""
-    from vgexp.store import ResultsError
+    from vgexp.results.store import ResultsError
 
     try:
         code = app(standalone_mode=False) or 0

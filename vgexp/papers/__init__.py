@@ -1,45 +1,37 @@
-"""Papers as executable claims, found by discovery: every module here has CITATION, INTRO, CLAIMS, `figures(results)`
-and, where there are any, `tables(results)`; the parts of a long paper lie beside it, in <paper>_claims.py and the like.
+"""Papers as executable claims, found by discovery: every package here has a CITATION, an INTRO, its CLAIMS, its FIGURES
+and, where there are any, its TABLES.
 
-One stem everywhere: conf/experiment/<paper>.yaml, vgexp/papers/<paper>.py, results/<paper>/.
+One stem everywhere: conf/experiment/<paper>.yaml, vgexp/papers/<paper>/, results/<paper>/, notebooks/<paper>.ipynb.
 """
 
 import pkgutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from importlib import import_module
 from pathlib import Path
-from typing import Protocol, cast, runtime_checkable
+from typing import Protocol, cast
 
-from vgexp import report as reports
-from vgexp.claims import Claim, evaluate
+from vgexp.claims import Claim, Missing, evaluate
 from vgexp.config import ConfigError
-from vgexp.store import Results, read, write_atomically
-from vgexp.style import Picture, Table
+from vgexp.figures import Picture, Table
+from vgexp.pages import report as reports
+from vgexp.results import Results, read, write_atomically
 
 
 class Paper(Protocol):
-    """What a paper's module provides."""
+    """What a paper's package provides; TABLES too, where it has any."""
 
     CITATION: str
     INTRO: str
     CLAIMS: Sequence[Claim]
-
-    def figures(self, results: Results) -> Mapping[str, Picture | str]: ...
-
-
-@runtime_checkable
-class Tabled(Protocol):
-    """What a paper with tables provides besides."""
-
-    def tables(self, results: Results) -> Mapping[str, Table]: ...
+    FIGURES: Mapping[str, Callable[[Results], Picture]]
 
 
 def names() -> list[str]:
-    return sorted(m.name for m in pkgutil.iter_modules(__path__) if "_" not in m.name)
+    return sorted(found.name for found in pkgutil.iter_modules(__path__) if found.ispkg)
 
 
 def module(name: str) -> Paper:
-    """The module of a paper. Raises ConfigError for one that is not here."""
+    """The package of a paper. Raises ConfigError for one that is not here."""
     if name not in names():
         raise ConfigError("PAPER", name, ", ".join([*names(), "all"]))
     return cast(Paper, import_module(f"{__name__}.{name}"))
@@ -51,11 +43,26 @@ def of_folder(folder: Path) -> str | None:
     return name if name in names() and folder.resolve().name in ("smoke", "small", "paper") else None
 
 
+def figures(name: str, results: Results) -> dict[str, Picture | str]:
+    """Every figure of a paper that the results can fill; in place of one that cannot be drawn, why."""
+    return reports.draw(module(name).FIGURES, results)
+
+
+def tables(name: str, results: Results) -> dict[str, Table]:
+    """The tables of a paper that the results can fill."""
+    made = {}
+    for title, function in getattr(module(name), "TABLES", {}).items():
+        try:
+            made[title] = function(results)
+        except Missing:
+            continue
+    return made
+
+
 def report(name: str, folder: Path) -> Path:
     """Evaluates the claims, draws the figures and writes claims.csv and report.html of a paper's results."""
     paper, results = module(name), read(folder)
     claims = evaluate(paper.CLAIMS, results, folder.resolve().name)
     write_atomically(folder / "claims.csv", claims.to_csv(index=False).encode())
-    pictures = paper.figures(results)
-    tables = paper.tables(results) if isinstance(paper, Tabled) else {}
-    return reports.write(folder, results, paper.CITATION, paper.INTRO, pictures, claims, tables)
+    pictures, made = figures(name, results), tables(name, results)
+    return reports.write(folder, results, paper.CITATION, paper.INTRO, pictures, claims, made)

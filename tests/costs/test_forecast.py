@@ -1,0 +1,67 @@
+"""Forecasts against the ledger of a network that is there."""
+
+import pytest
+from samples import small
+
+from vgexp.costs.counting import ledger
+from vgexp.costs.forecast import forecast, largest_depth, live_bytes
+from vgexp.networks.models import weight_bytes
+
+MODES = [
+    ("plain", "store", "sqrt"),
+    ("plain", "checkpoint", "sqrt"),
+    ("plain", "checkpoint", 5),
+    ("plain", "checkpoint", "revolve(4)"),
+    ("reversible", "store", "sqrt"),
+    ("reversible", "checkpoint", "sqrt"),
+    ("reversible", "checkpoint", "revolve(3)"),
+    ("reversible", "invert", "sqrt"),
+]
+
+
+def run(family, memory, every, depth, **changes):
+    named = {"model__family": family, "memory": memory, "checkpoint__every": every, "model__depth": depth}
+    return small(**named, data__batch_size=64, model__width=32, steps=0, probe__every="never", **changes)
+
+
+@pytest.mark.parametrize(("family", "memory", "every"), MODES)
+@pytest.mark.parametrize("depth", [30, 110])
+def test_flops_are_exact_and_bytes_within_two_per_cent(family, memory, every, depth, train_all):
+    training = train_all(run(family, memory, every, depth))
+    measured = ledger(training.network, *training.stream.batch(0), training._optimizer)
+    row = forecast(training.run, 64, 10).set_index("memory").loc[memory]
+    assert (row["forward_flops"], row["backward_flops"]) == (measured.forward_flops, measured.backward_flops)
+    assert row["live_bytes"] == pytest.approx(measured.live_bytes, rel=0.02)
+
+
+@pytest.mark.parametrize("memory", ["store", "checkpoint"])
+def test_layers_of_different_widths(memory, train_all):
+    training = train_all(small(memory=memory, model__depth=5, model__width=[48, 8, 24, 8, 40], steps=0))
+    measured = ledger(training.network, *training.stream.batch(0), training._optimizer)
+    row = forecast(training.run, 64, 10).set_index("memory").loc[memory]
+    assert (row["backward_flops"], row["live_bytes"]) == (measured.backward_flops, measured.live_bytes)
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "adam"])
+def test_weights_are_counted_with_slots_and_scratch(optimizer, train_all):
+    training = train_all(run("plain", "store", "sqrt", 5, optim__name=optimizer))
+    training.backpropagate(*training.stream.batch(0), None, training.optimizer)
+    layers = training.network.layers
+    held = [tensor for layer in layers for tensor in (layer.weight_MIO, layer.bias_M1O)]
+    held += [tensor for index, slots in training.optimizer.state.items() if index for tensor in slots.values()]
+    held += layers[0].scratch.values()
+    assert weight_bytes(training.run, 64, 10, len(training.optimizer.slots)) == sum(
+        tensor.numel() * 8 for tensor in held
+    )
+
+
+def test_the_largest_depth_fits_and_one_more_does_not():
+    for family, memory, every in MODES:
+        one = run(family, memory, every, 10)
+        live, budget = live_bytes(one, 64, 10), 3e6
+        deepest = largest_depth(one, 64, 10, live, budget)
+        fits = [
+            weight_bytes(run(family, memory, every, d), 64, 10, 0) + live(d) <= budget for d in (deepest, deepest + 1)
+        ]
+        assert fits == [True, False]
+    assert largest_depth(one, 64, 10, live, 1000) == 0

@@ -1,0 +1,105 @@
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from vgexp.networks.layers import Linear, WeightGradient
+from vgexp.networks.optimizers import Sgd
+
+
+def stack(members=3, fan_in=7, fan_out=5, batch=4):
+    g = torch.Generator().manual_seed(0)
+    new = lambda *shape: torch.randn(*shape, generator=g, dtype=torch.float64)
+    layer = Linear(1, new(members, fan_in, fan_out), new(members, 1, fan_out))
+    return layer, new(members, batch, fan_in), new(members, batch, fan_out)
+
+
+def sgd(layer, lr=0.1, batch=4):
+    numbers = {"lr": torch.full((len(layer.weight_MIO), 1, 1), lr, dtype=torch.float64)}
+    return Sgd(numbers, [layer], batch)
+
+
+@pytest.mark.parametrize("batch", [4, 1])
+def test_forward_backward_and_update_are_those_of_nn_linear(batch):
+    """batch 1 against 8 or more units is thin, batch 4 is fat: both paths."""
+    layer, h, dz = stack(fan_in=9, fan_out=8, batch=batch)
+    oracles = []
+    for m in range(3):
+        oracle = nn.Linear(9, 8).double()
+        with torch.no_grad():
+            oracle.weight.copy_(layer.weight_MIO[m].T)
+            oracle.bias.copy_(layer.bias_M1O[m, 0])
+        oracles.append(oracle)
+    h.requires_grad_(True)
+    z = layer(h, update=sgd(layer, batch=batch))
+    z.backward(dz)
+    for m, oracle in enumerate(oracles):
+        x = h.detach()[m].requires_grad_(True)
+        out = oracle(x)
+        torch.testing.assert_close(z[m], out)
+        out.backward(dz[m])
+        torch.testing.assert_close(h.grad[m], x.grad)
+        torch.testing.assert_close(layer.weight_MIO[m], oracle.weight.T - 0.1 * oracle.weight.grad.T / batch)
+        torch.testing.assert_close(layer.bias_M1O[m, 0], oracle.bias - 0.1 * oracle.bias.grad / batch)
+
+
+def norm_M(gradient):
+    return torch.as_tensor(gradient.square(), dtype=torch.float64).sqrt() / gradient.batch_size
+
+
+@pytest.mark.parametrize(("batch", "thin"), [(1, True), (2, True), (3, False), (40, False)])
+def test_norm_of_the_weight_gradient_thin_and_fat(batch, thin):
+    _, h, dz = stack(fan_in=20, fan_out=16, batch=batch)
+    gradient = WeightGradient(h, dz, {})
+    formed = h.transpose(1, 2) @ dz / batch
+    assert gradient.thin is thin
+    torch.testing.assert_close(norm_M(gradient), formed.square().sum((1, 2)).sqrt())
+    torch.testing.assert_close(gradient.weight_MIO, formed)
+
+
+@np.errstate(over="ignore")
+@pytest.mark.parametrize("batch", [2, 40])
+@pytest.mark.parametrize("scale", [1e-25, 1e25])
+def test_norm_neither_underflows_nor_overflows_in_float32(batch, scale):
+    _, h, dz = stack(fan_in=20, fan_out=16, batch=batch)
+    gradient = WeightGradient(h.float(), (dz * scale).float(), {})
+    expected = (h.transpose(1, 2) @ (dz * scale) / batch).square().sum((1, 2)).sqrt()
+    torch.testing.assert_close(norm_M(gradient), expected, rtol=1e-5, atol=0)
+
+
+def test_a_second_backward_raises():
+    layer, h, dz = stack()
+    z = layer(h, update=sgd(layer))
+    z.backward(dz, retain_graph=True)
+    with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+        z.backward(dz)
+
+
+def test_shared_weights_raise():
+    layer, h, dz = stack(fan_in=5, fan_out=5)
+    z = layer(layer(h, update=sgd(layer)), update=sgd(layer))
+    with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+        z.backward(dz)
+
+
+def test_gradcheck_raises():
+    layer, h, _ = stack()
+    with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+        torch.autograd.gradcheck(lambda x: layer(x, update=sgd(layer)), h.requires_grad_(True))
+
+
+@pytest.mark.filterwarnings("ignore:Using backward.. with create_graph")
+@pytest.mark.parametrize(("fan_in", "batch", "message"), [(9, 1, "in-place operation"), (7, 4, "out=")])
+def test_double_differentiation_raises(fan_in, batch, message):
+    layer, h, dz = stack(fan_in=fan_in, fan_out=9, batch=batch)
+    z = layer(h.requires_grad_(True), update=sgd(layer))
+    with pytest.raises(RuntimeError, match=message):
+        z.backward(dz, create_graph=True)
+
+
+def test_without_an_update_nothing_changes():
+    layer, h, dz = stack()
+    before = layer.weight_MIO.clone()
+    layer(h).backward(dz)
+    assert torch.equal(layer.weight_MIO, before)
+    assert layer.weight_MIO.grad is None

@@ -1,0 +1,253 @@
+"""Results on disk: atomic, readable while running, resumable at any point."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import torch
+from samples import small
+
+import vgexp
+from vgexp.config.fields import identity
+from vgexp.experiments.plan import train_stack
+from vgexp.results.store import ResultsError, Store, read, stack_id, write_atomically
+from vgexp.training import loop as train_module
+from vgexp.training.loop import Interrupted, Training, train
+
+SWEEP = [
+    "data=digits",
+    "model.depth=3",
+    "model.width=48",
+    "model.activation=tanh,relu",
+    "seed=range(0,2)",
+    "steps=4000",
+    "optim=momentum",
+    "probe=full",
+    "probe.every=40",
+    "probe.histograms=1000",
+    "eval.every=500",
+]
+
+
+def assert_same(one, other):
+    for name, table in one.comparable().items():
+        expected = other.comparable()[name].drop(columns=["folder", "name"], errors="ignore")
+        table = table.drop(columns=["folder", "name"], errors="ignore")
+        pd.testing.assert_frame_equal(table, expected[list(table.columns)], check_dtype=False)
+
+
+def test_tables_hold_what_was_recorded():
+    run = small(probe__tier="full", eval__every="end")
+    train([run, replace(run, seed=1)], Store(Path("here")))
+    results = read("here")
+    assert list(results.runs["status"]) == ["done", "done"]
+    assert len(results.steps) == 2 * 11
+    assert len(results.layers) == 2 * 11 * 4
+    assert not list(Path("here/state").glob("*"))
+    assert results.runs["final_test_error"].notna().all()
+    assert (results.runs["peak_bytes"] > 1e6).all()
+    assert len(results.histograms) == 2 * 2 * (3 + 4 + 4)
+
+
+def test_interrupting_at_any_step_and_resuming_changes_nothing(monkeypatch):
+    """Stops after every third step; state and tables go through the disk each time."""
+    run = small(optim__name="adam", probe__every=2, probe__tier="full", probe__histograms=5, eval__every=4)
+    runs = [run, replace(run, seed=1)]
+    train(runs, Store(Path("whole")))
+    for _ in range(20):
+        training = Training(runs, Store(Path("parts")))
+        for _ in range(3):
+            if training.step <= run.steps:
+                training.observe_and_update()
+        if training.step > run.steps:
+            training.save("done")
+            break
+        training.save()
+    assert_same(read("parts"), read("whole"))
+    assert len(read("parts").layers) == len(read("whole").layers)
+
+
+def test_sigterm_finishes_the_step_saves_and_resumes(monkeypatch):
+    run = small(steps=30)
+    train([run], Store(Path("whole")))
+    step = Training.observe_and_update
+
+    def interrupted(self):
+        if self.step == 7:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return step(self)
+
+    with monkeypatch.context() as patch, pytest.raises(Interrupted):
+        patch.setattr(train_module.Training, "observe_and_update", interrupted)
+        train([run], Store(Path("parts")))
+    results = read("parts")
+    assert list(results.runs["status"]) == ["running"]
+    assert results.layers["step"].max() == 7
+    train([run], Store(Path("parts")))
+    assert_same(read("parts"), read("whole"))
+
+
+@pytest.mark.slow
+def test_kill_9_half_way_then_the_same_command(tmp_path):
+    command = [sys.executable, "-m", "vgexp", "train", "-m", *SWEEP]
+    environment = os.environ | {"VGEXP_CHECKPOINT_SECONDS": "0.2", "OMP_NUM_THREADS": "1"}
+    subprocess.run([*command, "name=whole"], check=True, env=environment, capture_output=True)
+    for kill_after_parts in (1, 2):
+        process = subprocess.Popen([*command, "name=killed"], env=environment, stderr=subprocess.DEVNULL)
+        while process.poll() is None:
+            states = list(Path("results/killed").glob("state/*.pt"))
+            parts = list(Path("results/killed").glob("steps/*.parquet"))
+            if states and len(parts) >= kill_after_parts:
+                break
+            time.sleep(0.01)
+        assert process.poll() is None, "the sweep was over before it could be killed"
+        process.kill()
+        process.wait()
+        state = read("results/killed")
+        assert "running" in set(state.runs["status"])
+        assert state.damaged == []
+    subprocess.run([*command, "name=killed"], check=True, env=environment, capture_output=True)
+    assert_same(read("results/killed"), read("results/whole"))
+    assert set(read("results/killed").runs["status"]) == {"done"}
+
+
+def test_every_write_is_all_or_nothing(tmp_path, monkeypatch):
+    """A fault at fsync or at the rename leaves the old content and no litter."""
+    path = tmp_path / "file"
+    write_atomically(path, b"old")
+    for fault in ("os.fsync", "pathlib.Path.replace"):
+        with monkeypatch.context() as patch:
+            patch.setattr(fault, lambda *_: (_ for _ in ()).throw(OSError("disk full")))
+            with pytest.raises(OSError, match="disk full"):
+                write_atomically(path, b"new")
+        assert path.read_bytes() == b"old"
+        assert [p.name for p in tmp_path.iterdir()] == ["file"]
+
+
+def test_asking_twice_trains_once(monkeypatch):
+    overrides = ("data=digits", "model.width=8", "model.depth=2", "seed=0,1", "steps=5")
+    first = vgexp.run(*overrides)
+    monkeypatch.setattr("vgexp.experiments.plan.train", lambda *_: pytest.fail("trained again"))
+    again = vgexp.run(*overrides)
+    assert_same(first, again)
+    assert set(again.runs["updated"]) == set(first.runs["updated"])
+
+
+def test_a_grown_sweep_trains_what_is_missing_and_rerun_trains_all():
+    base = ("data=digits", "model.width=8", "model.depth=2", "steps=5")
+    first = vgexp.run(*base, "seed=0,1")
+    grown = vgexp.run(*base, "seed=range(0,3)")
+    stamps = dict(zip(grown.runs["run"], grown.runs["updated"], strict=True))
+    assert all(stamps[run] == at for run, at in zip(first.runs["run"], first.runs["updated"], strict=True))
+    again = vgexp.run(*base, "seed=range(0,3)", "rerun=true")
+    assert (again.runs["updated"] > grown.runs["updated"].max()).all()
+    assert_same(again, grown)
+    assert len(again.layers) == len(grown.layers)
+
+
+def test_two_folders_are_read_together():
+    base = ("data=digits", "model.width=8", "model.depth=2", "steps=2")
+    vgexp.run(*base, "name=a", "seed=0,1")
+    vgexp.run(*base, "name=b", "seed=1,2")
+    both = vgexp.read("results/a", "results/b")
+    assert sorted(both.runs["seed"]) == [0, 1, 2]
+    assert len(both.layers) == 3 * 3 * 3
+    assert len(both.planned) == 3
+
+
+def test_damaged_files_are_named_and_skipped():
+    results = vgexp.run("data=digits", "model.width=8", "model.depth=2", "steps=2", "seed=0,1", "max_members=1")
+    stacks = list(results.runs["stack"])
+    path = Path("results/train/layers") / f"part-{stacks[0]}.parquet"
+    path.write_bytes(path.read_bytes()[:100])
+    found = vgexp.read("results/train")
+    assert len(found.damaged) == 1
+    assert str(path) in found.damaged[0]
+    assert set(found.layers["run"]) == {results.runs["run"].iloc[1]}
+    runs = Path("results/train/runs") / f"part-{stacks[1]}.parquet"
+    runs.write_bytes(b"not parquet")
+    assert len(vgexp.read("results/train").damaged) == 2
+
+
+def test_a_damaged_state_starts_again(capsys):
+    run = small()
+    training = Training([run], Store(Path("here")))
+    training.observe_and_update()
+    training.save()
+    state = Path("here/state") / f"{stack_id([run])}.pt"
+    state.write_bytes(state.read_bytes()[:50])
+    train([run], Store(Path("here")))
+    assert "skipped" in capsys.readouterr().out
+    assert len(read("here").steps) == 11
+
+
+def test_a_failure_is_recorded_and_trained_again_next_time(monkeypatch):
+    run = small()
+    with monkeypatch.context() as patch:
+        patch.setattr(torch.Tensor, "baddbmm_", lambda *_, **__: (_ for _ in ()).throw(RuntimeError("out of memory")))
+        patch.setattr(torch.Tensor, "addcmul_", lambda *_, **__: (_ for _ in ()).throw(RuntimeError("out of memory")))
+        with pytest.raises(RuntimeError, match="out of memory"):
+            train_stack([run], Store(Path("here")))
+    results = read("here")
+    assert list(results.runs["status"]) == ["failed"]
+    assert results.runs["message"].iloc[0] == "RuntimeError: out of memory"
+    assert Store(Path("here")).done() == set()
+    train_stack([run], Store(Path("here")))
+    assert Store(Path("here")).done() == {identity(run)}
+
+
+def test_nothing_is_unpickled(tmp_path):
+    """A state with code in it is refused."""
+
+    class Bomb:
+        def __reduce__(self):
+            return (pytest.fail, ("unpickled",))
+
+    store = Store(tmp_path)
+    (tmp_path / "state").mkdir()
+    torch.save({"step": Bomb()}, tmp_path / "state" / "x.pt")
+    assert store.load_state("x") is None
+
+
+def test_divergence_is_recorded():
+    run = small(loss="quadratic", optim__lr=1e200)
+    train([run, replace(run, optim=replace(run.optim, lr=0.01))], Store(Path("here")))
+    diverged = read("here").runs.set_index("optim.lr")["diverged_at"]
+    assert diverged.loc[1e200] >= 1
+    assert pd.isna(diverged.loc[0.01])
+
+
+def test_no_results_is_one_line(tmp_path):
+    with pytest.raises(ResultsError, match=r"no results here"):
+        read(tmp_path)
+
+
+def test_the_plan_is_json_and_grows():
+    vgexp.run("data=digits", "model.width=8", "model.depth=2", "steps=1", "seed=0")
+    vgexp.run("data=digits", "model.width=8", "model.depth=2", "steps=1", "seed=1")
+    plan = json.loads(Path("results/train/plan.json").read_text())
+    assert len(plan["runs"]) == 2
+    assert len(plan["commands"]) == 2
+
+
+def test_states_of_two_workers_do_not_disturb_each_other(tmp_path):
+    """One drops its state, the last in the folder, while the other is about to write its own."""
+    store = Store(tmp_path)
+
+    def work(stack):
+        for step in range(100):
+            store.save_state(stack, {"step": step})
+            assert (store.load_state(stack) or {})["step"] == step
+            store.drop_state(stack)
+
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(work, ("a", "b")))
+    assert not list((tmp_path / "state").glob("*"))

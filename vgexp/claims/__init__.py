@@ -1,0 +1,45 @@
+"""Statements of papers as numbers to be measured, each with a verdict."""
+
+from vgexp.claims.measures import (
+    Selection,
+    added,
+    bottom_over_top,
+    difference,
+    each,
+    first_step,
+    layer,
+    log_slope,
+    mean_factor,
+    ratio,
+    scaled,
+    smallest_step,
+    spread,
+    step_up,
+    top_over_bottom,
+    width,
+)
+from vgexp.claims.statements import Claim, Measure, Missing, Part, evaluate
+
+__all__ = [
+    "Claim",
+    "Measure",
+    "Missing",
+    "Part",
+    "Selection",
+    "added",
+    "bottom_over_top",
+    "difference",
+    "each",
+    "evaluate",
+    "first_step",
+    "layer",
+    "log_slope",
+    "mean_factor",
+    "ratio",
+    "scaled",
+    "smallest_step",
+    "spread",
+    "step_up",
+    "top_over_bottom",
+    "width",
+]

@@ -1,0 +1,134 @@
+"""Forecasts: what a run will cost in each memory mode, in closed form, and how deep a network a memory can train.
+
+FLOPs are exact. Live bytes are a + b units(depth), with a and b from two shallow networks counted on the meta device:
+the modes differ in how many layers' activations they hold at once.
+"""
+
+import dataclasses
+import math
+from collections.abc import Callable
+
+import pandas as pd
+import torch
+
+from vgexp.config import Run, fans, revolve_snapshots
+from vgexp.costs.counting import Costs, ledger
+from vgexp.networks import MODELS, OPTIMIZERS, moves, segment_length, skeleton, weight_bytes
+
+SHALLOW = (17, 65)
+"""Depths that the closed form of live bytes is fitted to; 16 and 64 couplings."""
+DEEPEST = 10**7
+
+
+def forecast(run: Run, inputs: int, classes: int, budget: float | None = None) -> pd.DataFrame:
+    """One row a memory mode that the family has: `memory forward_flops backward_flops live_bytes weight_bytes`, and
+    with a budget in bytes `largest_depth` (of the largest width, where widths differ). Weights include the optimiser's
+    slots and the scratch gradient."""
+    modes = ("store", "checkpoint", "invert") if MODELS[run.model.family].inverts else ("store", "checkpoint")
+    rows, equal = [], isinstance(run.model.width, int)
+    for mode in modes:
+        moded = dataclasses.replace(run, memory=mode)
+        forward, backward = flops(moded, inputs, classes)
+        live = live_bytes(moded, inputs, classes)
+        row = {
+            "memory": mode,
+            "forward_flops": forward,
+            "backward_flops": backward,
+            # Layers of different widths follow no law in the depth: they are counted one by one.
+            "live_bytes": live(run.model.depth) if equal else counted(moded, inputs, classes).live_bytes,
+            "weight_bytes": weight_bytes(run, inputs, classes, _slots(run)),
+        }
+        if budget is not None:
+            row["largest_depth"] = largest_depth(moded, inputs, classes, live, budget)
+        rows.append(row)
+    return pd.DataFrame(rows)
+
+
+def flops(run: Run, inputs: int, classes: int) -> tuple[int, int]:
+    """Of one step forward, and backward with update and recomputation: 2 B I O for each product.
+
+    Backward two products a layer (the first sends nothing down), and one more for each that is run again.
+    """
+    products = [2 * run.data.batch_size * fan_in * fan_out for fan_in, fan_out in fans(run, inputs, classes)]
+    forward = sum(products)
+    again = sum(product * count for product, count in zip(products[:-1], _repeats(run), strict=True))
+    return forward, 2 * forward - products[0] + again
+
+
+def live_bytes(run: Run, inputs: int, classes: int) -> Callable[[int], float]:
+    """depth -> the most that activations and their gradients take at once in a step."""
+    known = [counted(_at_depth(run, depth), inputs, classes).live_bytes for depth in SHALLOW]
+    units = [_units(_at_depth(run, depth)) for depth in SHALLOW]
+    slope = (known[1] - known[0]) / (units[1] - units[0]) if units[1] > units[0] else 0.0
+    return lambda depth: known[0] + slope * (_units(_at_depth(run, depth)) - units[0])
+
+
+def largest_depth(run: Run, inputs: int, classes: int, live: Callable[[int], float], budget: float) -> int:
+    """The deepest network that fits, 0 where none does: by bisection, since both parts grow with depth."""
+    few, more = (weight_bytes(_at_depth(run, depth), inputs, classes, _slots(run)) for depth in SHALLOW)
+    a_layer = (more - few) / (SHALLOW[1] - SHALLOW[0])
+
+    def fits(depth: int) -> bool:
+        return few + a_layer * (depth - SHALLOW[0]) + live(depth) <= budget
+
+    low, high = 0, DEEPEST
+    while low < high:
+        middle = (low + high + 1) // 2
+        low, high = (middle, high) if fits(middle) else (low, middle - 1)
+    return low
+
+
+def _slots(run: Run) -> int:
+    return len(OPTIMIZERS[run.optim.name].slots)
+
+
+def _repeats(run: Run) -> list[int]:
+    """How often each hidden layer is run besides once forward: the first layer of a reversible network is always
+    stored."""
+    first = 1 if run.model.family == "reversible" else 0
+    n = run.model.depth - first
+    snapshots = revolve_snapshots(run.checkpoint.every)
+    if run.memory == "store":
+        again = [0] * n
+    elif run.memory == "invert" or snapshots is None:
+        again = [1] * n
+    else:
+        again = [-1] * n
+        for source, target, keep in moves(n, snapshots):
+            for step in range(source, target if keep else target + 1):
+                again[step] += 1
+    return [0] * first + again
+
+
+def _units(run: Run) -> float:
+    """Layers whose activations are held at once, up to a constant."""
+    if run.memory == "store":
+        return run.model.depth
+    snapshots = revolve_snapshots(run.checkpoint.every)
+    if run.memory == "invert" or snapshots is not None:
+        return 0
+    n = run.model.depth - (run.model.family == "reversible")
+    every = segment_length(n) if run.checkpoint.every == "sqrt" else run.checkpoint.every
+    segments = math.ceil(n / every)
+    last = n - every * (segments - 1)
+    return max(segments + last, segments - 1 + every if segments > 1 else 0)
+
+
+def counted(run: Run, inputs: int, classes: int) -> Costs:
+    """The ledger of one step of a network that is not there."""
+    dtype = getattr(torch, run.dtype)
+    x_1BI = torch.empty(1, run.data.batch_size, inputs, dtype=dtype, device="meta")
+    target = torch.empty(1, run.data.batch_size, dtype=torch.long, device="meta")
+    numbers = {
+        item.name: torch.full((1, 1, 1), getattr(run.optim, item.name), dtype=torch.float64, device="meta")
+        for item in dataclasses.fields(run.optim)
+        if item.name != "name"
+    }
+    optimizer = OPTIMIZERS[run.optim.name]
+    network = skeleton(run, inputs, classes)
+    return ledger(network, x_1BI, target, lambda layers: optimizer(numbers, layers, run.data.batch_size))
+
+
+def _at_depth(run: Run, depth: int) -> Run:
+    width = run.model.width if isinstance(run.model.width, int) else max(run.model.width)
+    return dataclasses.replace(run, model=dataclasses.replace(run.model, depth=depth, width=width))

@@ -1,0 +1,110 @@
+"""Data sets, and the stream of batches that a stack trains on.
+
+Block k of a seed's stream is a function of `(seed, k)`: members of one seed see the same batches, so that
+comparisons are paired, and resuming at any step needs no state. Pixels stay small integers until a batch is
+used.
+
+Legend: M members, B batch, K images, I inputs.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+
+import torch
+from torch import Tensor
+
+from vgexp.config import ConfigError, DataConfig
+from vgexp.data import originals, shapeset
+from vgexp.numerics import generator
+
+MONITORED = 300
+"""Test examples that layer statistics are taken on: Glorot & Bengio (2010), section 2."""
+HELD_OUT = 10_000
+BLOCK = 4096
+"""Images of an endless data set that are generated at once, rounded down to whole batches."""
+
+Images = tuple[Tensor, Tensor]
+"""Pixels (K, I) in uint8 and classes (K,)."""
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Where examples come from. `train` makes block k of a seed; the rest is fixed."""
+
+    inputs: int
+    classes: int
+    white: int
+    """The value of a white pixel."""
+    train: Callable[[int, int, int], Images]
+    """(seed, block, batch_size) -> a whole number of batches."""
+    valid: Callable[[], Images]
+    test: Callable[[], Images]
+    size: int | None = None
+    """Training examples, None for an endless stream."""
+
+
+def _shapeset() -> Dataset:
+    def train(seed: int, block: int, batch_size: int) -> Images:
+        count = max(1, BLOCK // batch_size) * batch_size
+        return shapeset.images(count, generator("batches", seed, block))
+
+    return Dataset(
+        inputs=shapeset.PIXELS,
+        classes=shapeset.CLASSES,
+        white=255,
+        train=train,
+        valid=cache(lambda: shapeset.images(HELD_OUT, generator("valid"))),
+        test=cache(lambda: shapeset.images(HELD_OUT, generator("test"))),
+    )
+
+
+def finite(train: Images, valid: Images, test: Images, classes: int, white: int) -> Dataset:
+    """A data set in memory. Block k is the seed's k-th pass over it, in an order of its own, without the last partial
+    batch."""
+    train_x, train_y = train
+
+    def block(seed: int, block: int, batch_size: int) -> Images:
+        order = torch.randperm(len(train_y), generator=generator("batches", seed, block))
+        order = order[: len(order) // batch_size * batch_size]
+        return train_x[order], train_y[order]
+
+    return Dataset(train_x.shape[1], classes, white, block, lambda: valid, lambda: test, len(train_y))
+
+
+def _digits() -> Dataset:
+    """scikit-learn's 1797 digits of 8 x 8 pixels: 1197 for training, 300 for validation, 300 for the test."""
+    from sklearn.datasets import load_digits
+
+    pixels, classes = load_digits(return_X_y=True)
+    order = torch.randperm(len(classes), generator=generator("split"))
+    x, y = torch.from_numpy(pixels).to(torch.uint8)[order], torch.from_numpy(classes)[order]
+    (train_x, valid_x, test_x), (train_y, valid_y, test_y) = (part.split([1197, 300, 300]) for part in (x, y))
+    return finite((train_x, train_y), (valid_x, valid_y), (test_x, test_y), classes=10, white=16)
+
+
+def _original(read: Callable[[], dict[str, originals.Arrays]]) -> Dataset:
+    """MNIST or CIFAR-10: the last 10,000 training images are held out for validation."""
+    parts = read()
+    (x, y), (test_x, test_y) = (tuple(torch.from_numpy(part.copy()) for part in parts[name]) for name in parts)
+    held_out = (x[-HELD_OUT:], y[-HELD_OUT:])
+    return finite((x[:-HELD_OUT], y[:-HELD_OUT]), held_out, (test_x, test_y), classes=10, white=255)
+
+
+DATASETS: dict[str, Callable[[], Dataset]] = {
+    "shapeset": cache(_shapeset),
+    "digits": cache(_digits),
+    "mnist": cache(lambda: _original(originals.mnist)),
+    "cifar10": cache(lambda: _original(originals.cifar10)),
+}
+
+
+def dataset(config: DataConfig) -> Dataset:
+    """The data set of a config.
+
+    Raises Unavailable when its files are not here, ConfigError when a batch is larger than the training set.
+    """
+    data = DATASETS[config.name]()
+    if data.size is not None and config.batch_size > data.size:
+        raise ConfigError("data.batch_size", config.batch_size, f"at most {data.size} ({config.name})")
+    return data

@@ -1,0 +1,74 @@
+"""Predictions: what a config will do and cost, without running anything."""
+
+import math
+import re
+from dataclasses import dataclass
+
+import pandas as pd
+
+from vgexp.config import ConfigError, Run
+from vgexp.costs import forecast
+from vgexp.data import dataset
+from vgexp.experiments.plan import typed_run
+from vgexp.results import Fit, analysis
+from vgexp.theory import covers
+from vgexp.theory.expected import expected
+
+
+@dataclass
+class Prediction:
+    """What is expected of a network without running it: its gradients at initialisation, and its costs."""
+
+    run: Run
+    profile: pd.DataFrame
+    """`layer z_rms h_mean h_std dz_rms factor`, the readout last; empty for a family without a theory."""
+    fit: Fit | None
+    costs: pd.DataFrame
+    """`memory forward_flops backward_flops live_bytes weight_bytes`, a row a memory mode."""
+
+    def __str__(self) -> str:
+        fit = self.fit
+        if fit is None:
+            return f"no theory of gradients for the family {self.run.model.family}"
+        if math.isnan(fit.fall.point):
+            return f"{fit.verdict}: {fit.note}"
+        direction = "shrinks" if fit.fall.point > 0 else "grows"
+        return (
+            f"{fit.verdict}: from layer {self.run.model.depth} down to 1 the gradient {direction} by "
+            f"{abs(fit.fall.point):.2f} decades, a factor {fit.factor.point:.4f} a layer "
+            f"(half-depth {fit.half_depth:.3g} layers)"
+        )
+
+
+def predict(*overrides: str, budget: str | float | None = None) -> Prediction:
+    """The theory's profile and verdict for one config, and its costs, without training.
+
+    With a budget of memory (`8GB`, or bytes) also the largest depth that fits in it. Raises ConfigError for a bad
+    override.
+    """
+    memory = None if budget is None else size(budget)
+    run = typed_run(overrides)
+    data = dataset(run.data)
+    costs = forecast(run, data.inputs, data.classes, memory)
+    if not covers(run):
+        return Prediction(run, pd.DataFrame(), None, costs)
+    profile = expected(run)
+    dz = profile["dz_rms"].to_numpy()
+    profile["factor"] = [*(dz[:-1] / dz[1:]), math.nan]
+    return Prediction(run, profile, analysis.fit(dz[None, : run.model.depth]), costs)
+
+
+def size(text: str | float) -> float:
+    """Bytes of `8GB`, `512MB`, `2e9`: decimal units, as memory is sold.
+
+    >>> size("1.5GB")
+    1500000000.0
+    """
+    found = re.fullmatch(r"\s*([0-9.]+(?:e[0-9]+)?)\s*([kMGT]?)B?\s*", str(text))
+    try:
+        number = float(found[1]) if found else math.nan
+    except ValueError:
+        number = math.nan
+    if not number > 0:
+        raise ConfigError("--budget", text, "a size in memory: 8GB, 512MB, or bytes")
+    return number * 1000 ** " kMGT".index(found[2] or " ") if found else number

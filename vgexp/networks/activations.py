@@ -1,0 +1,105 @@
+"""Activations h = phi(z), each with its derivative in closed form.
+
+The same object serves the network (phi), the probes (slope: saturation, dead units, Jacobians) and the theory
+(both, under a Gaussian integral, which must know the kinks). To add one, write one entry of `ACTIVATIONS`.
+"""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from vgexp.numerics import tanh
+
+SELU_SCALE, SELU_ALPHA = 1.0507009873554805, 1.6732632423543772
+"""Klambauer et al. (2017), eq. 14: the fixed point at mean 0 and variance 1."""
+
+
+@dataclass(frozen=True)
+class Activation:
+    """An elementwise function and what has to be known about it."""
+
+    phi: Callable[[Tensor], Tensor]
+    slope: Callable[[Tensor], Tensor]
+    """phi'(z). At a kink, the value torch's autograd uses."""
+    max_slope: float = 1.0
+    """The maximum of |phi'|, against which saturation is measured."""
+    kinks: tuple[float, ...] = ()
+    """Points, other than 0, where phi or phi' is not smooth: quadrature is split there (and always at 0)."""
+    piecewise_linear: bool = False
+    """Then saturation is not defined (NaN): a slope is there or it is not, which is what `dead` counts."""
+
+
+def leaky_relu(negative_slope: float) -> Activation:
+    """max(z, 0) + negative_slope min(z, 0)."""
+    return Activation(
+        lambda z: F.leaky_relu(z, negative_slope),
+        lambda z: negative_slope + (1 - negative_slope) * (z > 0).to(z.dtype),
+        max_slope=max(1.0, abs(negative_slope)),
+        piecewise_linear=True,
+    )
+
+
+def _sigmoid_slope(z: Tensor) -> Tensor:
+    s = torch.sigmoid(z)
+    return s * (1 - s)
+
+
+def _normal_pdf(z: Tensor) -> Tensor:
+    return torch.exp(-0.5 * z * z) / math.sqrt(2 * math.pi)
+
+
+def _normal_cdf(z: Tensor) -> Tensor:
+    return 0.5 * torch.erfc(-z / math.sqrt(2))
+
+
+def _silu_slope(z: Tensor) -> Tensor:
+    s = torch.sigmoid(z)
+    return s * (1 + z * (1 - s))
+
+
+def _gelu_slope(z: Tensor) -> Tensor:
+    return _normal_cdf(z) + z * _normal_pdf(z)
+
+
+def _elu_slope(z: Tensor) -> Tensor:
+    return torch.exp(z.clamp(max=0))
+
+
+def _selu_slope(z: Tensor) -> Tensor:
+    return SELU_SCALE * torch.where(z > 0, 1.0, SELU_ALPHA * torch.exp(z.clamp(max=0)))
+
+
+ACTIVATIONS: dict[str, Activation] = {
+    "identity": Activation(lambda z: z, torch.ones_like, piecewise_linear=True),
+    "sigmoid": Activation(torch.sigmoid, _sigmoid_slope, max_slope=0.25),
+    "tanh": Activation(tanh, lambda z: 1 - torch.tanh(z) ** 2),
+    "softsign": Activation(lambda z: z / (1 + z.abs()), lambda z: 1 / (1 + z.abs()) ** 2),
+    "relu": Activation(torch.relu, lambda z: (z > 0).to(z.dtype), piecewise_linear=True),
+    "leaky_relu": leaky_relu(0.01),
+    "lecun_tanh": Activation(  # LeCun et al. (1998), section 4.4
+        lambda z: 1.7159 * tanh(2 / 3 * z),
+        lambda z: 1.7159 * 2 / 3 * (1 - torch.tanh(2 / 3 * z) ** 2),
+        max_slope=1.7159 * 2 / 3,
+    ),
+    "erf": Activation(
+        torch.erf,
+        lambda z: 2 / math.sqrt(math.pi) * torch.exp(-z * z),
+        max_slope=2 / math.sqrt(math.pi),
+    ),
+    "hardtanh": Activation(F.hardtanh, lambda z: (z.abs() < 1).to(z.dtype), kinks=(-1.0, 1.0), piecewise_linear=True),
+    "elu": Activation(F.elu, _elu_slope),
+    "selu": Activation(F.selu, _selu_slope, max_slope=SELU_SCALE * SELU_ALPHA),
+    "gelu": Activation(F.gelu, _gelu_slope, max_slope=1.128904),
+    "silu": Activation(F.silu, _silu_slope, max_slope=1.099839),
+    # Not F.softplus, which is linear, and off by 2e-9, beyond 20.
+    "softplus": Activation(lambda z: torch.logaddexp(z, torch.zeros_like(z)), torch.sigmoid),
+}
+
+
+def activation(name: str, negative_slope: float = 0.01) -> Activation:
+    """The activation of a name; `negative_slope` is leaky ReLU's and no other's."""
+    return leaky_relu(negative_slope) if name == "leaky_relu" else ACTIVATIONS[name]

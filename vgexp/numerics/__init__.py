@@ -1,0 +1,26 @@
+"""Arithmetic that knows no runs: norms, sums, products, quantities, Gaussian integrals, random numbers by name."""
+
+from vgexp.numerics.gaussian import gaussian_mean
+from vgexp.numerics.norms import Numbers, norm, numbers, square, total_norm
+from vgexp.numerics.products import affine, tanh, times_transposed
+from vgexp.numerics.quantities import QUANTITIES, SATURATED, TIERS, Quantity, histogram, moments
+from vgexp.numerics.seeds import generator
+
+__all__ = [
+    "QUANTITIES",
+    "SATURATED",
+    "TIERS",
+    "Numbers",
+    "Quantity",
+    "affine",
+    "gaussian_mean",
+    "generator",
+    "histogram",
+    "moments",
+    "norm",
+    "numbers",
+    "square",
+    "tanh",
+    "times_transposed",
+    "total_norm",
+]

@@ -1,0 +1,112 @@
+"""Quantities: what is measured of a tensor, one number a member.
+
+The sums that every tier records are free of under- and overflow (see norms). Each is taken where the tensor is made,
+while it is in the cache, with as few calls as that needs; what they are the sums for is worked out for all layers at
+once (see probes).
+
+Legend: M members, B batch, N units, P and Q any.
+"""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from vgexp.numerics.blas import sums
+from vgexp.numerics.norms import LARGEST, SMALLEST, Numbers, square
+
+SATURATED = 0.04
+"""A unit is saturated on an example where |phi'| is below this fraction of its maximum."""
+CANCELLED = 1e-2
+"""A variance below this fraction of the mean square has lost two digits or more to the difference."""
+TIERS = ("light", "full", "cost")
+
+
+def moments(x_MPQ: Tensor) -> tuple[Numbers, Numbers]:
+    """Sum, and sum of squared deviations from the mean.
+
+    On a host the latter as a difference of squares, which needs no copy of the tensor; where that difference cancels (a
+    saturated sigmoid has a mean a thousand times its deviation), and on a device, with the mean subtracted first.
+    """
+    if not x_MPQ.is_cpu:
+        x_MPQ = x_MPQ.detach()
+        return x_MPQ.sum((-2, -1), dtype=torch.float64), square(_centred(x_MPQ))
+    members = x_MPQ.size(0)
+    entries = x_MPQ.numel() / members or math.nan
+    totals, squares = sums(x_MPQ, members, squared=False), sums(x_MPQ, members, squared=True)
+    for m, whole in enumerate(squares):
+        deviation = whole - totals[m] * totals[m] / entries
+        if not (SMALLEST < deviation < LARGEST and deviation > CANCELLED * whole):
+            return totals, square(_centred(x_MPQ.detach()))
+        squares[m] = deviation
+    return totals, squares
+
+
+def _centred(x_MPQ: Tensor) -> Tensor:
+    return x_MPQ - x_MPQ.mean((-2, -1), keepdim=True)
+
+
+def percentile(p: float) -> Callable[[Tensor], Tensor]:
+    """The p-th percentile of the signed values, the nearest one that occurs."""
+
+    def quantity(x_MPQ: Tensor) -> Tensor:
+        k = 1 + round(p / 100 * (x_MPQ.shape[-2] * x_MPQ.shape[-1] - 1))
+        return x_MPQ.flatten(-2).kthvalue(k, dim=-1).values
+
+    return quantity
+
+
+def saturation(slope_MBN: Tensor) -> Tensor:
+    """Fraction of entries with |phi'| below 4 % of its maximum; `slope` is phi' / max |phi'|."""
+    return (slope_MBN.abs() < SATURATED).double().mean((-2, -1))
+
+
+def dead(slope_MBN: Tensor) -> Tensor:
+    """Fraction of units with phi' = 0 on every example."""
+    return (slope_MBN == 0).all(-2).double().mean(-1)
+
+
+def largest(x_MPQ: Tensor) -> Tensor:
+    """The largest absolute value."""
+    return torch.linalg.vector_norm(x_MPQ, ord=torch.inf, dim=(-2, -1))
+
+
+@dataclass(frozen=True)
+class Quantity:
+    """What the full tier measures beside the sums, tensor by tensor."""
+
+    of: str
+    """The tensor: `h`, `slope` (phi' over its maximum) or `w`."""
+    column: str
+    """Its column of the `layers` table."""
+    measure: Callable[[Tensor], Tensor]
+    """(M, P, Q) to (M,)."""
+
+
+QUANTITIES = (
+    Quantity("h", "h_p02", percentile(2)),
+    Quantity("h", "h_p98", percentile(98)),
+    Quantity("slope", "saturation", saturation),
+    Quantity("slope", "dead", dead),
+    Quantity("w", "w_max", largest),
+)
+
+
+def histogram(x_MPQ: Tensor, bins: int = 100) -> tuple[Tensor, Tensor]:
+    """Edges (M, bins + 1) and density (M, bins) between the smallest and the largest value of each member.
+
+    The density integrates to 1. A member with values that are not finite, or all equal, gets NaN densities.
+    """
+    x_MX = x_MPQ.flatten(1).double()
+    low_M1, high_M1 = x_MX.amin(1, keepdim=True), x_MX.amax(1, keepdim=True)
+    members = x_MX.shape[0]
+    width_M1 = (high_M1 - low_M1) / bins
+    bin_MX = ((x_MX - low_M1) / width_M1).nan_to_num(0, 0, 0).long().clamp_(0, bins - 1)
+    bin_MX += bins * torch.arange(members, device=x_MX.device)[:, None]
+    counts = torch.bincount(bin_MX.flatten(), minlength=members * bins).view(members, bins)
+    defined_M1 = torch.isfinite(width_M1) & (width_M1 > 0)
+    density_MK = torch.where(defined_M1, counts / (x_MX.shape[1] * width_M1), torch.nan)
+    edges_MK = low_M1 + width_M1 * torch.arange(bins + 1, device=x_MX.device)
+    return edges_MK, density_MK

@@ -1,0 +1,5 @@
+"""One page that works offline: the figures, tables and claims of a folder of results."""
+
+from vgexp.pages.report import draw
+
+__all__ = ["draw"]

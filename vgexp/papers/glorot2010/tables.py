@@ -1,0 +1,85 @@
+"""The tables of Glorot & Bengio (2010): table 1, and the learning rates behind ours."""
+
+from collections.abc import Callable
+
+import pandas as pd
+
+from vgexp.claims import Missing, Selection
+from vgexp.figures import Table, count
+from vgexp.papers.glorot2010 import claims as claims
+from vgexp.papers.glorot2010.claims import ROWS
+from vgexp.results import Results, estimate
+
+PAPER_TABLE = {
+    "Softsign": (16.27, 1.64, 55.78, 69.14),
+    "Softsign N": (16.06, 1.72, 53.8, 68.13),
+    "Tanh": (27.15, 1.76, 55.9, 70.58),
+    "Tanh N": (15.60, 1.64, 52.92, 68.57),
+    "Sigmoid": (82.61, 2.21, 57.28, 70.66),
+}
+"""Table 1: Shapeset-3x2, MNIST, CIFAR-10, Small-ImageNet, each after 2.5 million updates."""
+
+
+def table1(results: Results) -> Table:
+    """Table 1: the paper's error after 2.5 million updates, ours with its interval and after how many.
+
+    Raises Missing where none of its runs was planned.
+    """
+    columns = {"Shapeset-3x2": ROWS} | {
+        title: {name: claims.finite(data, name) for name in ROWS}
+        for title, data in (("MNIST", "mnist"), ("CIFAR-10", "cifar10"), ("digits", "digits"))
+    }
+    if not any(row.grid in results.grids for rows in columns.values() for row in rows.values()):
+        raise Missing("none of its grids is part of what was run here")
+    made = []
+    for name, paper in PAPER_TABLE.items():
+        row: dict[str, str] = {"": name}
+        for number, (title, rows) in enumerate(columns.items()):
+            if title != "digits":
+                row[f"{title}: paper"] = f"{paper[number]:.2f}"
+            row[f"{title}: ours" if title != "digits" else "digits (ours)"] = _cell(rows[name], results)
+        made.append(row)
+    return Table(
+        pd.DataFrame(made),
+        "Table 1 of the paper: test error in per cent with five hidden layers, the paper's after 2.5 million "
+        f"updates, ours as mean of the last {claims.LAST} evaluations with its 95 % interval over seeds, and after "
+        "how many updates. Small-ImageNet was never published; digits is ours.",
+    )
+
+
+def rates(results: Results) -> Table:
+    """Validation error by learning rate, and the rate that each row of table 1 was given."""
+    made = []
+    for row in ("rates", "rates_sigmoid"):
+        runs = Selection(row).runs(results) if row in results.grids else pd.DataFrame()
+        for key, group in (
+            runs.groupby(["data.range", "model.activation", "model.depth", "init.name"]) if len(runs) else ()
+        ):
+            line = dict(zip(("pixels", "activation", "depth", "init"), key, strict=True))
+            found = {}
+            for _, run in group.iterrows():
+                steps = results.steps[results.steps["run"] == run["run"]]
+                found[run["optim.lr"]] = (100 * steps["valid_error"].mean(), steps["valid_loss"].mean())
+            best = min(found, key=lambda lr: found[lr])
+            errors = {f"lr {lr:g}": f"{error:.1f}" for lr, (error, _) in sorted(found.items())}
+            made.append(line | errors | {"best": f"{best:g}"})
+    if not made:
+        raise Missing("no finished runs in the grid rates")
+    return Table(
+        pd.DataFrame(made),
+        "Learning rates: validation error in per cent after 10,000 updates, mean of three evaluations (1 seed), ties "
+        "by loss. The best of each line is the rate of the runs above. 83.3 is the error of who knows the classes' "
+        "frequencies only: where all of a line lie there, its best is chance.",
+    )
+
+
+def _cell(selection: Selection, results: Results) -> str:
+    try:
+        found = estimate(claims.percent(selection)(results))
+        runs = selection.runs(results)
+    except Missing as reason:
+        return f"not measured: {reason}"
+    return f"{found:.2f} ({count(found.seeds)}, {int(runs['steps'].max()):,} updates)"
+
+
+TABLES: dict[str, Callable[[Results], Table]] = {"table1": table1, "rates": rates}

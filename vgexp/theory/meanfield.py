@@ -1,0 +1,126 @@
+"""Mean-field theory of a network at initialisation: the profile that measurements are held against.
+
+With many units a layer's preactivations are Gaussian with variance q, and forward and backward signals follow
+
+    q^1 = fan_in Var W^1 <x^2> + sigma_b^2,    q^{l+1} = fan_in Var W^{l+1} E[phi(sqrt(q^l) u)^2] + sigma_b^2,
+    <dz^l^2> = fan_out Var W^{l+1} E[phi'(sqrt(q^l) u)^2] <dz^{l+1}^2>,    u ~ N(0, 1)
+
+(Poole et al. (2016), eq. 3; Schoenholz et al. (2017), eq. 15). q differs from example to example, since
+inputs have different lengths: the recursion runs for each and is averaged at the end.
+
+It holds for many inputs a unit: with the 15 of the `sparse` law and a bent phi, dz is off by some ten percent a layer.
+
+Legend: K examples, N quadrature nodes, I inputs, C outputs.
+"""
+
+import math
+
+import pandas as pd
+import torch
+from scipy.optimize import brentq
+from scipy.stats import norm, qmc
+from torch import Tensor
+
+from vgexp.config import Run, fans, law
+from vgexp.networks import Activation, activation, weight_variance
+from vgexp.numerics import gaussian_mean
+
+
+def profile(run: Run, x_KI: Tensor, classes: int) -> pd.DataFrame:
+    """The predicted `z_rms h_mean h_std dz_rms` of layers 1..depth + 1, for inputs x_KI.
+
+    `dz` is that of one example, as everywhere, for the run's loss. Raises nothing for laws whose signal
+    overflows: the profile then says inf.
+    """
+    phi = activation(run.model.activation, run.model.negative_slope)
+    gains = []
+    for layer, (fan_in, fan_out) in enumerate(fans(run, x_KI.shape[1], classes), start=1):
+        init = law(run, layer)
+        variance = weight_variance(init.name, init.sigma_w, fan_in, fan_out)
+        gains.append((fan_in * variance, fan_out * variance))
+
+    second_K = x_KI.double().square().mean(1)
+    q_of_layer, rows = [], []
+    for layer, (forward, _) in enumerate(gains, start=1):
+        q_K = forward * second_K + run.init.sigma_b**2
+        q_of_layer.append(q_K)
+        row = {"layer": layer, "z_rms": _root_mean(q_K)}
+        if layer < len(gains):
+            mean_K = gaussian_mean(phi.phi, q_K, phi.kinks)
+            second_K = gaussian_mean(lambda z: phi.phi(z) ** 2, q_K, phi.kinks)
+            # The spread pools units and examples, and examples share the mean of phi but not its variance.
+            row |= {"h_mean": float(mean_K.mean()), "h_std": _spread(mean_K, second_K)}
+        rows.append(row)
+
+    dz2_K = readout_gradient(run.loss, q_of_layer[-1], classes)
+    rows[-1]["dz_rms"] = _root_mean(dz2_K)
+    for layer in range(len(gains) - 1, 0, -1):
+        dz2_K = dz2_K * gains[layer][1] * mean_square_slope(phi, q_of_layer[layer - 1])
+        rows[layer - 1]["dz_rms"] = _root_mean(dz2_K)
+    return pd.DataFrame(rows)
+
+
+def covers(run: Run) -> bool:
+    """Whether there is a theory for the run's family."""
+    return run.model.family == "plain"
+
+
+def mean_square_slope(phi: Activation, q_K: Tensor) -> Tensor:
+    """E[phi'(sqrt(q) u)^2]."""
+    return gaussian_mean(lambda z: phi.slope(z) ** 2, q_K, phi.kinks)
+
+
+def critical_sigma_w(phi: Activation, sigma_b: float = 0.0) -> float | None:
+    """The sigma_w at which gradients neither vanish nor explode: chi_1 = sigma_w^2 E[phi'(sqrt(q*) u)^2] = 1 at the
+    fixed point q* of the forward signal. None where there is none.
+
+    Poole et al. (2016), eq. 6; Schoenholz et al. (2017), section 3. Found as the sign change of
+    q - sigma_b^2 - E[phi^2] / E[phi'^2], and where that is positive down to q = 0, in the limit there.
+
+    >>> f"{critical_sigma_w(activation('relu')):.4f}, {critical_sigma_w(activation('tanh')):.4f}"
+    '1.4142, 1.0000'
+    """
+    q_K = torch.logspace(-9, 4, 131, dtype=torch.float64)
+    slope_K = mean_square_slope(phi, q_K)
+    if (slope_K - slope_K[0]).abs().max() < 1e-9:  # piecewise linear through 0: the same at any length
+        return float(slope_K[0].rsqrt())
+    second_K = gaussian_mean(lambda z: phi.phi(z) ** 2, q_K, phi.kinks)
+    excess_K = q_K - sigma_b**2 - second_K / slope_K
+    rising = torch.nonzero((excess_K[:-1] < 0) & (excess_K[1:] > 0)).flatten()
+    if len(rising):
+
+        def excess(log_q: float) -> float:
+            q = torch.tensor([math.exp(log_q)], dtype=torch.float64)
+            length = gaussian_mean(lambda z: phi.phi(z) ** 2, q, phi.kinks) / mean_square_slope(phi, q)
+            return float(q - sigma_b**2 - length)
+
+        low = int(rising[0])
+        q_star = math.exp(brentq(excess, math.log(q_K[low]), math.log(q_K[low + 1])))
+        return float(mean_square_slope(phi, torch.tensor([q_star], dtype=torch.float64)).rsqrt())
+    # With sigma_w at the limit q = 0, lengths have to fall to it: those of tanh do, those of GELU grow.
+    falls = bool((second_K / slope_K[0] + sigma_b**2 < q_K)[q_K > 1e-3].all())
+    return float(slope_K[0].rsqrt()) if falls else None
+
+
+def readout_gradient(loss: str, q_K: Tensor, classes: int) -> Tensor:
+    """<dz^2> at the readout, whose outputs are N(0, q) and know nothing of the target.
+
+    Cross-entropy, softmax(z) - onehot: (sum_c E p_c^2 - 2 / C + 1) / C, by quasi Monte Carlo (4096 points of
+    a Sobol sequence). Quadratic, z - onehot: q + 1 / C. Cotangent: 1.
+    """
+    if loss == "cotangent":
+        return torch.ones_like(q_K)
+    if loss == "quadratic":
+        return q_K + 1 / classes
+    points = qmc.Sobol(classes, scramble=True, rng=0).random_base2(12)
+    u_NC = torch.from_numpy(norm.ppf(points))
+    p_squared = torch.stack([torch.softmax(q.sqrt() * u_NC, -1).square().sum(-1).mean() for q in q_K])
+    return (p_squared - 2 / classes + 1) / classes
+
+
+def _root_mean(second_K: Tensor) -> float:
+    return float(second_K.mean().sqrt())
+
+
+def _spread(mean_K: Tensor, second_K: Tensor) -> float:
+    return float((second_K.mean() - mean_K.mean() ** 2).clamp(min=0).sqrt())

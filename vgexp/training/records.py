@@ -1,0 +1,178 @@
+"""Records: from observations on the device to tidy tables on the host.
+
+Legend: T steps, K means, L layers, M members.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor
+
+from vgexp.numerics import Numbers, numbers
+from vgexp.results import KEYS, TABLES
+from vgexp.training.probes import MEANS, Observation
+
+# fmt: off
+COLUMNS = {
+    "steps": [
+        "examples", "train_loss", "train_error", "valid_loss", "valid_error", "test_loss", "test_error",
+        "grad_rms"
+    ],
+    "layers": [
+        "z_rms", "h_mean", "h_std", "h_rms", "h_p02", "h_p98", "saturation", "dead", "dz_rms", "dw_rms",
+        "w_rms", "w_max", "update_ratio", "rebuild_error", "forward_ms", "backward_ms", "flops",
+        "forward_flops", "backward_flops", "saved_bytes"
+    ],
+    "histograms": ["quantity", "edges", "density"],
+    "spectra": ["singular_values"],
+}
+# fmt: on
+"""The columns of each table after its key."""
+MANY = 2**16
+"""Numbers that are kept before they are made into tables: in lists they take ten times their room."""
+
+
+class Records:
+    """The tables of one stack, growing while it trains."""
+
+    def __init__(
+        self,
+        runs: Sequence[str],
+        parameters: Mapping[int, int],
+        lr: Sequence[float],
+        batch_size: int,
+        costs: Mapping[int, Mapping[str, float]],
+        tables: Mapping[str, pd.DataFrame] | None = None,
+    ) -> None:
+        """`parameters` counts each layer's weights; `tables` is what an interrupted training left behind."""
+        self.runs, self._layers, self._costs = list(runs), list(parameters), costs
+        self._lr, self._batch_size = np.asarray(lr), batch_size
+        self._parameters_L1 = np.array([[count] for count in parameters.values()])
+        self._frames = {name: [frame] for name, frame in (tables or {}).items()}
+        self._observed: list[Observation] = []
+        self._steps: list[tuple[int, dict[str, Numbers]]] = []
+
+    def observe(self, observation: Observation) -> None:
+        """Keeps an observation: what is on a device stays there until `tables` is asked for, or many are kept."""
+        self._observed.append(observation)
+
+    def step(self, step: int, **columns: Tensor) -> None:
+        """Keeps one row of the `steps` table a member, its observation being kept already; each column is (M,)."""
+        # On a host as numbers: small tensors that stay would break up the room that a step's large ones come back to.
+        self._steps.append((step, {name: numbers(column_M) for name, column_M in columns.items()}))
+        if len(self._observed) * len(MEANS) * len(self._layers) * len(self.runs) > MANY:
+            self._flush()
+
+    def tables(self) -> dict[str, pd.DataFrame]:
+        """All tables so far, sorted by key."""
+        self._flush()
+        tables = {}
+        for name in TABLES[1:]:
+            frames = self._frames.get(name, [])
+            if frames:
+                merged = pd.concat(frames, ignore_index=True) if len(frames) > 1 else frames[0]
+                self._frames[name] = [merged]
+                tables[name] = merged.sort_values(KEYS[name], ignore_index=True)
+        return tables
+
+    def _flush(self) -> None:
+        """Moves what has gathered into frames."""
+        grad_rms: dict[int, np.ndarray] = {}
+        if self._observed:
+            columns, steps = self._columns(), [observation.step for observation in self._observed]
+            self._keep("layers", self._layers_frame(steps, columns))
+            self._keep("histograms", self._histograms_frame())
+            self._keep("spectra", self._spectra_frame())
+            squares_TM = (columns["dw_rms"] ** 2 * self._parameters_L1).sum(1) / self._parameters_L1.sum()
+            grad_rms = dict(zip(steps, np.sqrt(squares_TM), strict=True))
+        if self._steps:
+            self._keep("steps", self._steps_frame(grad_rms))
+        self._observed, self._steps = [], []
+
+    def _keep(self, table: str, frame: pd.DataFrame) -> None:
+        if len(frame):
+            self._frames.setdefault(table, []).append(frame)
+
+    def _columns(self) -> dict[str, np.ndarray]:
+        """The columns of the layers that were observed since, (T, L, M)."""
+        first = self._observed[0]
+        sums = zip(*(observation.sums for observation in self._observed), strict=True)
+        columns = {}
+        for name, sums_T, entries_L1 in zip(MEANS, sums, first.entries(), strict=True):
+            means_TLM = self._table(sums_T) / entries_L1
+            columns[name] = means_TLM if name == "h_mean" else np.sqrt(means_TLM)
+        columns["h_rms"] = np.hypot(columns["h_mean"], columns["h_std"])
+        for name in first.columns:
+            columns[name] = self._table([observation.columns[name] for observation in self._observed])
+        direction = columns["dw_rms"]
+        if "direction_norm" in columns:
+            direction = columns.pop("direction_norm") / np.sqrt(self._parameters_L1)
+        with np.errstate(invalid="ignore", divide="ignore"):  # a diverged member: inf / inf
+            columns["update_ratio"] = self._lr * direction / columns["w_rms"]
+        for t, observation in enumerate(self._observed):
+            for (name, layer), milliseconds in observation.milliseconds().items():
+                columns.setdefault(name, np.full(direction.shape, np.nan))[t, layer - 1] = milliseconds
+        for i, layer in enumerate(self._layers):
+            for name, value in self._costs.get(layer, {}).items():
+                columns.setdefault(name, np.full(direction.shape, np.nan))[:, i] = value
+        return columns
+
+    def _table(self, columns: Sequence[Any]) -> np.ndarray:
+        """A column of several steps, (T, L, M)."""
+        return _gathered(columns).reshape(len(columns), len(self._layers), len(self.runs))
+
+    def _layers_frame(self, steps: list[int], columns: dict[str, np.ndarray]) -> pd.DataFrame:
+        keys = np.meshgrid(steps, self._layers, self.runs, indexing="ij")
+        step, layer, member = (part.ravel() for part in keys)
+        frame = pd.DataFrame({"run": member, "step": step, "layer": layer})
+        for name in COLUMNS["layers"]:
+            if name in columns:
+                frame[name] = columns[name].ravel()
+        return frame
+
+    def _steps_frame(self, grad_rms: Mapping[int, np.ndarray]) -> pd.DataFrame:
+        """`grad_rms` of the steps that were observed: the batch's gradient over the weights of all layers."""
+        steps = np.array([step for step, _ in self._steps])
+        columns: dict[str, np.ndarray] = {"examples": np.repeat(steps * self._batch_size, len(self.runs))}
+        for name in COLUMNS["steps"][1:]:
+            found = {i: measured[name] for i, (_, measured) in enumerate(self._steps) if name in measured}
+            if name == "grad_rms":
+                found = {i: grad_rms[step] for i, step in enumerate(steps) if step in grad_rms}
+            values_TM = np.full((len(steps), len(self.runs)), np.nan)
+            if found:
+                values_TM[list(found)] = _gathered(list(found.values()))
+            columns[name] = values_TM.ravel()
+        return pd.DataFrame({"run": np.tile(self.runs, len(steps)), "step": np.repeat(steps, len(self.runs))} | columns)
+
+    def _histograms_frame(self) -> pd.DataFrame:
+        return pd.DataFrame(
+            {
+                "run": run,
+                "step": observation.step,
+                "layer": layer,
+                "quantity": quantity,
+                "edges": edges_MK[m].tolist(),
+                "density": density_MK[m].tolist(),
+            }
+            for observation in self._observed
+            for (quantity, layer), (edges_MK, density_MK) in observation.histograms.items()
+            for m, run in enumerate(self.runs)
+        )
+
+    def _spectra_frame(self) -> pd.DataFrame:
+        return pd.DataFrame(
+            {"run": run, "step": observation.step, "layer": layer, "singular_values": values_MN[m].tolist()}
+            for observation in self._observed
+            for layer, values_MN in observation.spectra.items()
+            for m, run in enumerate(self.runs)
+        )
+
+
+def _gathered(columns: Sequence[Any]) -> np.ndarray:
+    """Numbers of several steps, tensors or lists, as one array on the host, a row a step."""
+    if isinstance(columns[0], Tensor):
+        return torch.stack(list(columns)).cpu().numpy()
+    return np.array(columns)

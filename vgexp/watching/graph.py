@@ -1,0 +1,148 @@
+"""The graph of autograd, read for activations: what ran between the layers of any model.
+
+Module or function, in place or not: an activation leaves a node in the graph, and the node holds its input or its
+result. So they are found after the forward pass, and nothing has to be hooked for them. Layers leave a mark in the
+nodes of their outputs, which says whose output an activation took.
+"""
+
+import math
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from vgexp.networks import ACTIVATIONS
+from vgexp.numerics import SATURATED
+
+Node = Any
+"""torch.autograd.graph.Node and the nodes of C++, which share no base."""
+Source = TypeVar("Source")
+MARK = "vgexp"
+
+
+@dataclass(frozen=True)
+class Kind:
+    """How an activation shows in the graph."""
+
+    name: str
+    """As in ACTIVATIONS, where theory knows it."""
+    saved: str
+    """What its node holds: `self`, its input, or `result`."""
+    h: Callable[[Tensor], Tensor]
+    """Its result, from what is held."""
+    off: Callable[[Any], Any]
+    """Where |phi'| is below 4 % of its maximum, from what is held: a tensor, or on a host numpy's array."""
+    smooth: bool = True
+    """Else phi' is either there or 0, and what is off is silent rather than saturated."""
+
+
+def _same(x: Tensor) -> Tensor:
+    return x
+
+
+def _smooth(name: str) -> Kind:
+    law = ACTIVATIONS[name]
+    return Kind(name, "self", law.phi, lambda z: abs(law.slope(torch.as_tensor(z))) < SATURATED * law.max_slope)
+
+
+TANH_OFF = math.sqrt(1 - SATURATED)
+SIGMOID_OFF = math.sqrt(0.25 - SATURATED / 4)
+CLAMP = Kind("relu", "self", lambda z: z.clamp(min=0), lambda z: z <= 0, smooth=False)
+KINDS: dict[str, Kind] = {
+    "Relu": Kind("relu", "result", _same, lambda h: h <= 0, smooth=False),
+    "Clamp": CLAMP,
+    "ClampMin": CLAMP,
+    "Threshold": CLAMP,
+    "LeakyRelu": Kind("leaky_relu", "self", F.leaky_relu, lambda z: abs(z) < 0, smooth=False),
+    "Hardtanh": Kind("hardtanh", "self", F.hardtanh, lambda z: abs(z) >= 1, smooth=False),
+    "Relu6": Kind("relu6", "self", F.relu6, lambda z: abs(z - 3) >= 3, smooth=False),
+    "Hardswish": Kind("hardswish", "self", F.hardswish, lambda z: z <= -3, smooth=False),
+    "Hardsigmoid": Kind("hardsigmoid", "self", F.hardsigmoid, lambda z: abs(z) >= 3, smooth=False),
+    "Tanh": Kind("tanh", "result", _same, lambda h: abs(h) > TANH_OFF),
+    "Sigmoid": Kind("sigmoid", "result", _same, lambda h: abs(h - 0.5) > SIGMOID_OFF),
+    **{name.title(): _smooth(name) for name in ("erf", "elu", "selu", "gelu", "silu", "softplus")},
+}
+"""By the name of the node, less its `Backward`."""
+
+
+DEPENDS: dict[str, Callable[[Node], str]] = {
+    "Elu": lambda node: "Elu" if node._saved_scale == 1 else "Selu",
+    "Hardtanh": lambda node: BOUNDED.get((node._saved_min_val, node._saved_max_val), ""),
+    "Clamp": lambda node: BOUNDED.get((node._saved_min, node._saved_max), ""),
+    "ClampMin": lambda node: "Clamp" if node._saved_min == 0 else "",
+    "Threshold": lambda node: "Threshold" if node._saved_threshold == 0 else "",
+}
+"""Nodes that may be one thing or another."""
+BOUNDED = {(0, None): "Clamp", (0, 6): "Relu6", (-1, 1): "Hardtanh"}
+_NAMES: dict[type, str] = {}
+WEIGHTS = {"AccumulateGrad", "TBackward0"}
+"""Nodes that lead to weights, not to activations."""
+
+
+def mark(output: Tensor, source: object) -> None:
+    """Writes into the graph that `output` is what `source` put out; the first to say so is believed."""
+    node: Node = output.grad_fn
+    if node is not None:
+        node.metadata.setdefault(MARK, source)
+
+
+def kind(node: Node) -> Kind | None:
+    """The kind of activation that a node of the graph is, if it is one."""
+    name = _NAMES.get(type(node))
+    if name is None:
+        name, _, number = type(node).__name__.partition("Backward")
+        # A node of Python has no number; it may be called anything.
+        name = _NAMES[type(node)] = name if number and (name in KINDS or name in DEPENDS) else ""
+    if name in DEPENDS:
+        name = DEPENDS[name](node)
+    return KINDS.get(name)
+
+
+def held(node: Node, saved: str) -> Tensor | None:
+    """What a node holds; None where asking would compute it anew (checkpointing) or it was overwritten since."""
+    raw = getattr(node, f"_raw_saved_{saved}", None)
+    if raw is None or getattr(raw, "unpack_hook", raw) is not None:
+        return None
+    try:
+        return getattr(node, f"_saved_{saved}").detach()
+    except RuntimeError:
+        return None
+
+
+def activations(outputs: Iterable[Tensor], own: Callable[[Any], bool]) -> Iterator[tuple[Kind, Tensor, Any]]:
+    """Every activation upstream of `outputs`, with what its node holds and the mark of the layer that fed it.
+
+    Stops at marks that are not `own`: those parts of the graph were read before.
+    """
+    stack: list[Node] = [tensor.grad_fn for tensor in outputs if tensor.grad_fn is not None]
+    seen = set(stack)
+    while stack:
+        node = stack.pop()
+        what = kind(node)
+        if what is not None and (tensor := held(node, what.saved)) is not None:
+            yield what, tensor, source(node)
+        for upstream, _ in node.next_functions:
+            if upstream is None or upstream in seen or type(upstream).__name__ in WEIGHTS:
+                continue
+            marked = upstream.metadata.get(MARK)
+            if marked is None or own(marked):
+                seen.add(upstream)
+                stack.append(upstream)
+
+
+def source(node: Node) -> Any:
+    """The mark nearest upstream of a node, None where there is none."""
+    if len(node.next_functions) == 1 and (near := node.next_functions[0][0]) is not None and MARK in near.metadata:
+        return near.metadata[MARK]
+    level, seen = [node], {node}
+    while level:
+        upstream = [parent for child in level for parent, _ in child.next_functions if parent is not None]
+        marks = [parent.metadata[MARK] for parent in upstream if MARK in parent.metadata]
+        if marks:
+            return marks[-1]
+        level = [parent for parent in upstream if parent not in seen]
+        seen.update(level)
+    return None

@@ -1,0 +1,217 @@
+"""Hooks in a model, for one step at a time, and the calls of its layers that they saw.
+
+A forward hook reduces what a layer puts out and leaves a tensor hook there, which reduces the gradient when it comes
+back: module hooks for the backward pass break on in-place activations. Activations are read off the graph of autograd.
+Nothing large is kept, and nothing is hooked on steps that are not listened to.
+"""
+
+import weakref
+from collections import Counter, OrderedDict
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch._C._functorch import is_functorch_wrapped_tensor
+
+from vgexp.watching import graph
+from vgexp.watching.sightings import SMALL, Activity, Call, Layer, layers_of, reduce, tensors, weights
+
+SHARDED = ("FullyShardedDataParallel", "DataParallel", "DeepSpeedEngine")
+SMALLEST = {
+    torch.float64: 1e8 * torch.finfo(torch.float64).tiny,
+    torch.float32: 1e8 * torch.finfo(torch.float32).tiny,
+    torch.bfloat16: 1e8 * torch.finfo(torch.bfloat16).tiny,
+    torch.float16: torch.finfo(torch.float16).tiny,
+    torch.complex64: 1e8 * torch.finfo(torch.complex64).tiny,
+    torch.complex128: 1e8 * torch.finfo(torch.complex128).tiny,
+}
+"""Where rms(dz) of one layer is below this, that of the next may have underflowed to 0."""
+OURS = -1
+"""Our key among the hooks of a tensor, whose other keys are counted from 0."""
+_watched: "weakref.WeakSet[nn.Module]" = weakref.WeakSet()
+
+
+class Unsupported(RuntimeError):
+    """What cannot be watched, and what to do instead."""
+
+
+class Hook:
+    """A hook that does not survive copying and pickling: a copy of the model is not watched."""
+
+    __slots__ = ("act", "subject")
+
+    def __init__(self, act: Callable[..., None] | None = None, subject: Any = None) -> None:
+        self.act, self.subject = act, subject
+
+    def __call__(self, *arguments: Any) -> None:
+        if self.act is None:
+            return
+        if torch.compiler.is_compiling():
+            torch.compiler.disable(self.act)(self.subject, *arguments)
+        else:
+            self.act(self.subject, *arguments)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> "Hook":
+        return Hook()
+
+    def __reduce__(self) -> tuple[type["Hook"], tuple[()]]:
+        return Hook, ()
+
+
+class Listener:
+    """The hooks in a model, and what they brought since the last `forget`."""
+
+    def __init__(self, model: nn.Module, everything: bool) -> None:
+        """Raises Unsupported for what cannot be watched. `everything`: gradients alone otherwise."""
+        check(model)
+        self.model, self.everything, self.layers = model, everything, layers_of(model)
+        if not self.layers:
+            raise Unsupported("the model has no parameter of two or more dimensions: there is no layer to watch")
+        self._handles: list[Any] = []
+        _watched.update(layer.module for layer in self.layers)
+        self.forget()
+
+    def listen(self) -> None:
+        if self._handles:
+            return
+        for layer in self.layers:
+            layer.weights = weights(layer.module)
+            self._handles.append(layer.module.register_forward_hook(Hook(self._forward, layer)))
+        for module in self.model.modules():
+            if next(module.children(), None) is not None:
+                self._handles.append(module.register_forward_pre_hook(Hook(self._enter)))
+                self._handles.append(module.register_forward_hook(Hook(self._leave), always_call=True))
+
+    def silence(self) -> None:
+        for handle in self._handles:
+            handle.remove()
+        self._handles = []
+
+    def close(self) -> None:
+        self.silence()
+        self.forget()
+        _watched.difference_update(layer.module for layer in self.layers)
+
+    def forget(self) -> None:
+        """Begins a step."""
+        for handle in getattr(self, "_leaves", ()):
+            handle.remove()
+        self._leaves: list[Any] = []
+        self._calls: dict[tuple[str, int], Call] = {}
+        self._numbers: dict[str, int] = {}
+        self._depth, self._outer = 0, 0
+        self._graded = False
+        self._returned: list[Call] = []
+
+    def calls(self) -> list[Call]:
+        """The calls in order, less those of passes that were never backpropagated, such as evaluations."""
+        if all(call.reached for call in self._calls.values()):
+            return list(self._calls.values())
+        trained = {call.layer.name for call in self._calls.values() if call.reached}
+        calls = [call for call in self._calls.values() if call.reached or call.layer.name not in trained]
+        seen: Counter[str] = Counter()
+        for call in calls:
+            call.number = seen[call.layer.name]
+            seen[call.layer.name] += 1
+        return calls
+
+    def _enter(self, subject: None, module: nn.Module, args: Any) -> None:
+        if self._depth == 0:
+            self._outer += 1
+            self._graded = torch.is_grad_enabled() and not in_backward()
+        self._depth += 1
+
+    def _leave(self, subject: None, module: nn.Module, args: Any, output: Any) -> None:
+        self._depth -= 1
+        if self._depth == 0:
+            if self._graded:
+                self._look_upstream(output)
+            self._graded = False
+
+    def _forward(self, layer: Layer, module: nn.Module, args: Any, output: Any) -> None:
+        x = output if type(output) is Tensor and output.is_floating_point() else next(tensors(output), None)
+        if x is None:
+            return
+        if is_functorch_wrapped_tensor(x):
+            raise Unsupported(f"{layer.name} runs under torch.func (vmap, grad): watch a model that is called as it is")
+        if in_backward() and (layer.name, 0) in self._calls:
+            self._recomputed(layer, x)
+        elif torch.is_grad_enabled() or self._graded:
+            self._called(layer, x)
+
+    def _called(self, layer: Layer, x: Tensor) -> None:
+        if self._returned:  # a forward pass after a backward pass: its calls are counted anew
+            self._numbers.clear()
+            self._returned.clear()
+        number = self._numbers.get(layer.name, 0)
+        self._numbers[layer.name] = number + 1
+        call = self._calls.get((layer.name, number))
+        if call is None:
+            call = self._calls[layer.name, number] = Call(layer, number, self._returned)
+        if self.everything:
+            call.z.add(x)
+        self._wait_for_gradient(call, x)
+        if self._depth == 0:
+            self._outer += 1
+            self._look_upstream(x)
+
+    def _recomputed(self, layer: Layer, x: Tensor) -> None:
+        """A checkpointed layer runs again within the backward pass. Where its first run made no graph (reentrant
+        checkpointing), the gradient arrives through this one."""
+        blind = [call for call in self._calls.values() if call.layer is layer and not call.hooked]
+        if len(blind) == 1:
+            self._wait_for_gradient(blind[0], x)
+
+    def _wait_for_gradient(self, call: Call, x: Tensor) -> None:
+        if not x.requires_grad:
+            return
+        call.hooked = True
+        call.smallest = SMALLEST[x.dtype]
+        node: Any = x.grad_fn
+        if node is None:  # a parameter put out as it is: the hook would outlive the graph
+            self._leaves.append(x.register_hook(call.backward))
+            return
+        if type(x) is Tensor and x._backward_hooks is None:  # what register_hook does, less the handle it makes
+            x._backward_hooks = OrderedDict({OURS: call.backward})
+            node._register_hook_dict(x)
+        else:
+            x.register_hook(call.backward)
+        if self.everything:
+            graph.mark(x, (call, self._outer))
+
+    def _look_upstream(self, output: Any) -> None:
+        """Finds the activations between the layers that were just called."""
+        if not self.everything:
+            return
+        outer = self._outer
+        for kind, held, marked in graph.activations(tensors(output), lambda marked: marked[1] == outer):
+            if marked is None:
+                continue
+            call = marked[0]
+            activity = Activity(kind, call.layer.unit_axis(held.ndim), held)
+            call.activities.append(activity)
+            if held.numel() > SMALL:
+                reduce(activity)
+
+
+def in_backward() -> bool:
+    return torch._C._current_graph_task_id() != -1
+
+
+def check(model: nn.Module) -> None:
+    """Raises Unsupported for what cannot be watched."""
+    if not isinstance(model, nn.Module):
+        raise Unsupported(f"model: got {type(model).__name__}, accepts an nn.Module")
+    for name, module in model.named_modules():
+        where = f"{name or 'the model'} ({type(module).__name__})"
+        if module in _watched:
+            raise Unsupported(f"{where} is watched already: close the other monitor first")
+        if type(module).__name__ == "OptimizedModule" or module._compiled_call_impl is not None:
+            raise Unsupported(f"{where} is compiled already, and would not run the hooks: watch it, then compile it")
+        if isinstance(module, torch.jit.ScriptModule):
+            raise Unsupported(f"{where} is a ScriptModule, which runs no tensor hooks: watch the module it was made of")
+        if type(module).__name__ in SHARDED:
+            raise Unsupported(f"{where} splits weights or runs copies: watch the module inside, in one process")
+    if any(type(parameter).__name__ == "DTensor" for parameter in model.parameters()):
+        raise Unsupported("the model's parameters are sharded (DTensor): watch it before it is sharded")
