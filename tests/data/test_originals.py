@@ -14,6 +14,7 @@ import torch
 from vgexp.config.fields import ConfigError, DataConfig
 from vgexp.data import datasets, originals
 from vgexp.data.originals import FetchError, Original, Unavailable, fetch
+from vgexp.data.streams import Stream
 
 
 def idx(array):
@@ -120,7 +121,7 @@ def test_cifar10_is_read_in_the_order_of_its_batches(mirror):
 
 def test_a_stream_of_mnist(mirror):
     fetch("mnist")
-    stream = datasets.Stream(DataConfig("mnist", 5, [-1.0, 1.0]), [0, 1], torch.float64, torch.device("cpu"))
+    stream = Stream(DataConfig("mnist", 5, [-1.0, 1.0]), [0, 1], torch.float64, torch.device("cpu"))
     x, y = stream.batch(7)
     assert x.shape == (2, 5, 784)
     assert y.shape == (2, 5)

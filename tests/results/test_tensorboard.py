@@ -1,6 +1,6 @@
 import pytest
 from samples import small
-from test_monitor import mlp, train
+from watched import mlp, train
 
 from vgexp.results.store import Store, read
 from vgexp.results.tensorboard import export

@@ -3,9 +3,9 @@
 import pytest
 import torch
 import torch.nn.functional as F
-from test_monitor import agree, by_hand, linears, mlp
 from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
+from watched import agree, by_hand, linears, mlp
 
 from vgexp.watching.monitor import watch
 

@@ -1,0 +1,63 @@
+"""Small models that tests watch, and their numbers without a hook."""
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from vgexp.watching.monitor import watch
+
+
+def mlp(phi=nn.Tanh, depth=3, width=16, classes=5):
+    torch.manual_seed(0)
+    hidden = [module for _ in range(depth) for module in (nn.Linear(width, width), phi())]
+    return nn.Sequential(*hidden, nn.Linear(width, classes))
+
+
+def batch(n=12, width=16, classes=5, seed=1):
+    generator = torch.Generator().manual_seed(seed)
+    return torch.randn(n, width, generator=generator), torch.randint(classes, (n,), generator=generator)
+
+
+def rms(x):
+    return float(x.detach().double().square().mean().sqrt())
+
+
+def by_hand(layers, x, y, phi=torch.tanh):
+    """rms(z), rms(dz), rms(dW) of a chain of linear layers, without a hook and in float64."""
+    h, zs = x.double(), []
+    weights = [layer.weight.detach().double().requires_grad_() for layer in layers]
+    for layer, weight in zip(layers, weights, strict=True):
+        zs.append(F.linear(h, weight, layer.bias.detach().double()))
+        h = phi(zs[-1]) if layer is not layers[-1] else zs[-1]
+    dz = torch.autograd.grad(F.cross_entropy(h, y), [*zs, *weights])
+    return {
+        "z_rms": [rms(z) for z in zs],
+        "dz_rms": [rms(d) for d in dz[: len(zs)]],
+        "dw_rms": [rms(d) for d in dz[len(zs) :]],
+        "w_rms": [rms(weight) for weight in weights],
+    }
+
+
+def agree(frame, expected, columns=("z_rms", "dz_rms", "dw_rms", "w_rms"), rel=1e-5):
+    for column in columns:
+        assert frame[column].tolist() == pytest.approx(expected[column], rel=rel), column
+
+
+def linears(model):
+    return [module for module in model.modules() if isinstance(module, nn.Linear)]
+
+
+def train(model, watched, steps=12, every=1, **options):
+    optimizer = torch.optim.Adam(model.parameters(), 0.01)
+    monitor = watch(model, every=every, **options) if watched else None
+    for step in range(steps):
+        x, y = batch(seed=step)
+        F.cross_entropy(model(x), y).backward()
+        if monitor:
+            monitor.step()
+        optimizer.step()
+        optimizer.zero_grad()
+    if monitor:
+        monitor.close()
+    return monitor
