@@ -79,19 +79,18 @@ class Quantity:
 
     of: str
     """The tensor: `h`, `slope` (phi' over its maximum) or `w`."""
-    column: str
-    """Its column of the `layers` table."""
     measure: Callable[[Tensor], Tensor]
     """(M, P, Q) to (M,)."""
 
 
-QUANTITIES = (
-    Quantity("h", "h_p02", percentile(2)),
-    Quantity("h", "h_p98", percentile(98)),
-    Quantity("slope", "saturation", saturation),
-    Quantity("slope", "dead", dead),
-    Quantity("w", "w_max", largest),
-)
+QUANTITIES: dict[str, Quantity] = {
+    "h_p02": Quantity("h", percentile(2)),
+    "h_p98": Quantity("h", percentile(98)),
+    "saturation": Quantity("slope", saturation),
+    "dead": Quantity("slope", dead),
+    "w_max": Quantity("w", largest),
+}
+"""By column of the `layers` table."""
 
 
 def histogram(x_MPQ: Tensor, bins: int = 100) -> tuple[Tensor, Tensor]:

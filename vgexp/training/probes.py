@@ -144,8 +144,8 @@ class Detailed(Observation):
                 self.histograms["dw", layer.index] = histogram(gradient.weight_MIO)
 
     def _measure(self, of: str, layer: Linear, x_MPQ: Tensor) -> None:
-        for quantity in self._probe.of[of]:
-            self.columns[quantity.column][self._rows[layer.index]] = numbers(quantity.measure(x_MPQ))
+        for column, quantity in self._probe.of[of].items():
+            self.columns[column][self._rows[layer.index]] = numbers(quantity.measure(x_MPQ))
 
 
 class Timed(Observation):
@@ -207,10 +207,10 @@ class Probe:
             schedule(run.probe.histograms, run.steps),
             schedule(run.probe.spectra, run.steps),
         )
-        self.of: dict[str, list[Quantity]] = {"h": [], "slope": [], "w": []}
-        for quantity in QUANTITIES:
-            if not (quantity.column == "saturation" and self.phi.piecewise_linear):
-                self.of[quantity.of].append(quantity)
+        self.of: dict[str, dict[str, Quantity]] = {"h": {}, "slope": {}, "w": {}}
+        for column, quantity in QUANTITIES.items():
+            if not (column == "saturation" and self.phi.piecewise_linear):
+                self.of[quantity.of][column] = quantity
         self._look = OBSERVATIONS[run.probe.tier]
 
     def observe(self, step: int) -> Observation:

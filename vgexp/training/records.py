@@ -11,7 +11,7 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from vgexp.numerics import Numbers, numbers
+from vgexp.numerics import QUANTITIES, Numbers, numbers
 from vgexp.results import KEYS, TABLES
 from vgexp.training.probes import MEANS, Observation
 
@@ -128,7 +128,7 @@ class Records:
         keys = np.meshgrid(steps, self._layers, self.runs, indexing="ij")
         step, layer, member = (part.ravel() for part in keys)
         frame = pd.DataFrame({"run": member, "step": step, "layer": layer})
-        for name in COLUMNS["layers"]:
+        for name in dict.fromkeys([*COLUMNS["layers"], *QUANTITIES]):  # users add quantities of their own
             if name in columns:
                 frame[name] = columns[name].ravel()
         return frame
