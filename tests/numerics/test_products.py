@@ -53,8 +53,8 @@ def test_a_batch_shared_by_all_members(onednn):
 
 def test_oneDNN_is_used_for_large_matrices_of_float32_alone(onednn, monkeypatch):
     calls = []
-    rows = products._rows
-    monkeypatch.setattr(products, "_rows", lambda *a: calls.append(1) or rows(*a))
+    rows = products.onednn_linear
+    monkeypatch.setattr(products, "onednn_linear", lambda *a: calls.append(1) or rows(*a))
     products.times_transposed(normal(2, 3, 512), normal(2, 512, 512))
     assert len(calls) == 2 * onednn
     products.times_transposed(normal(2, 3, 512, dtype=torch.float64), normal(2, 512, 512, dtype=torch.float64))

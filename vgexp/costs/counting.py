@@ -39,15 +39,15 @@ class _Ledger:
         self.counter = FlopCounterMode(display=False, custom_mapping=FORMULAS)
         self._counted = 0
         self._pending_bytes = 0
-        self._seen = {tensor.untyped_storage()._cdata for tensor in parameters}
+        self._seen = {id(tensor.untyped_storage()) for tensor in parameters}
         self._alive: list[Tensor] = []
 
     def save(self, tensor: Tensor) -> Tensor:
         """Counts a storage the first time it is saved, parameters excepted."""
         storage = tensor.untyped_storage()
-        if storage._cdata not in self._seen:
-            self._seen.add(storage._cdata)
-            self._alive.append(tensor)  # keeps the address from being given to another tensor
+        if id(storage) not in self._seen:
+            self._seen.add(id(storage))
+            self._alive.append(tensor)  # so that no other storage gets its id
             self._pending_bytes += storage.nbytes()
         return tensor
 

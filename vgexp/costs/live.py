@@ -5,43 +5,54 @@ A storage counts from the operation that makes it until nobody holds it any more
 """
 
 import weakref
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Iterable, Iterator
+from typing import Any, Self
 
-import torch
 from torch import Tensor
-from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_leaves
+
+from vgexp.numerics import torch_private
 
 
-class LiveBytes(TorchDispatchMode):
+class LiveBytes:
     """Counts inside `with`; `timeline` has one number for each change, `peak` is the largest."""
 
     def __init__(self, known: Iterable[Tensor] = ()) -> None:
-        super().__init__()
+        """The storages of `known` are not counted."""
         self.live = self.peak = 0
         self.timeline = [0]
-        self._seen = {tensor.untyped_storage()._cdata for tensor in known}
+        self._seen = {id(tensor.untyped_storage()) for tensor in known}
+        """torch gives a storage one Python object, for as long as anything holds the storage."""
+        self._operations = torch_private.each_operation(self._see)
 
-    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        result = func(*args, **(kwargs or {}))
-        for tensor in tree_leaves(result):
-            if isinstance(tensor, Tensor):
-                self._meet(tensor.untyped_storage())
-        return result
+    def __enter__(self) -> Self:
+        self._operations.__enter__()
+        return self
 
-    def _meet(self, storage: torch.UntypedStorage) -> None:
-        if storage._cdata in self._seen:
-            return
-        self._seen.add(storage._cdata)
-        weakref.finalize(storage, self._part, storage._cdata, storage.nbytes())
-        self._change(storage.nbytes())
+    def __exit__(self, *raised: Any) -> None:
+        self._operations.__exit__(*raised)
 
-    def _part(self, address: int, nbytes: int) -> None:
-        self._seen.discard(address)
+    def _see(self, result: Any) -> None:
+        for tensor in _tensors(result):
+            storage = tensor.untyped_storage()
+            if id(storage) not in self._seen:
+                self._seen.add(id(storage))
+                weakref.finalize(storage, self._part, id(storage), storage.nbytes())
+                self._change(storage.nbytes())
+
+    def _part(self, storage: int, nbytes: int) -> None:
+        self._seen.discard(storage)
         self._change(-nbytes)
 
     def _change(self, nbytes: int) -> None:
         self.live += nbytes
         self.peak = max(self.peak, self.live)
         self.timeline.append(self.live)
+
+
+def _tensors(result: Any) -> Iterator[Tensor]:
+    """The tensors that an operation returns: one, or lists and tuples of them."""
+    if isinstance(result, Tensor):
+        yield result
+    elif isinstance(result, list | tuple):
+        for part in result:
+            yield from _tensors(part)

@@ -1,5 +1,6 @@
 """Arithmetic that knows no runs: norms, sums, products, quantities, Gaussian integrals, random numbers by name."""
 
+from vgexp.numerics import torch_private
 from vgexp.numerics.gaussian import gaussian_mean
 from vgexp.numerics.norms import Numbers, norm, numbers, square, total_norm
 from vgexp.numerics.products import affine, tanh, times_transposed
@@ -22,5 +23,6 @@ __all__ = [
     "square",
     "tanh",
     "times_transposed",
+    "torch_private",
     "total_norm",
 ]

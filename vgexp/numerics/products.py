@@ -19,6 +19,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from vgexp.numerics.torch_private import onednn_linear
+
 LARGE = 2**18
 """Entries of a matrix from which it matters how few rows meet it."""
 MANY = 2**15
@@ -43,7 +45,7 @@ def affine(h_MBI: Tensor, weight_MIO: Tensor, bias_M1O: Tensor) -> Tensor:
     if not (ONEDNN and _large(h_MBI, weight_MIO)):
         return torch.bmm(h_MBI, weight_MIO).add_(bias_M1O)  # baddbmm would copy the bias out first
     members = zip(h_MBI, weight_MIO, bias_M1O, strict=True)
-    return _stack([_rows(h_BI, weight_IO.T, bias_1O[0]) for h_BI, weight_IO, bias_1O in members])
+    return _stack([onednn_linear(h_BI, weight_IO.T, bias_1O[0]) for h_BI, weight_IO, bias_1O in members])
 
 
 def times_transposed(dz_MBO: Tensor, weight_MIO: Tensor) -> Tensor:
@@ -52,7 +54,7 @@ def times_transposed(dz_MBO: Tensor, weight_MIO: Tensor) -> Tensor:
         return torch.bmm(dz_MBO, weight_MIO.transpose(1, 2))
     if not ONEDNN:
         return torch.bmm(weight_MIO, dz_MBO.transpose(1, 2)).transpose(1, 2)
-    return _stack([_rows(dz_BO, weight_IO, None) for dz_BO, weight_IO in zip(dz_MBO, weight_MIO, strict=True)])
+    return _stack([onednn_linear(dz_BO, weight_IO, None) for dz_BO, weight_IO in zip(dz_MBO, weight_MIO, strict=True)])
 
 
 def tanh(z: Tensor) -> Tensor:
@@ -81,11 +83,6 @@ def _host(x: Tensor) -> bool:
 
 def _large(x: Tensor, weight_MIO: Tensor) -> bool:
     return _host(x) and weight_MIO[0].numel() >= LARGE
-
-
-def _rows(x_BP: Tensor, weight_QP: Tensor, bias_Q: Tensor | None) -> Tensor:
-    """x W^T + b through oneDNN's inner product, (B, Q)."""
-    return torch.ops.mkldnn._linear_pointwise(x_BP, weight_QP, bias_Q, "none", [], "")
 
 
 def _stack(members: list[Tensor]) -> Tensor:

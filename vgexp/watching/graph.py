@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from vgexp.networks import ACTIVATIONS
-from vgexp.numerics import SATURATED
+from vgexp.numerics import SATURATED, torch_private
 
 Node = Any
 """torch.autograd.graph.Node and the nodes of C++, which share no base."""
@@ -67,16 +67,21 @@ KINDS: dict[str, Kind] = {
 }
 """By the name of the node, less its `Backward`."""
 
+BOUNDED = {(0, None): "Clamp", (0, 6): "Relu6", (-1, 1): "Hardtanh"}
+
+
+def _clamp(node: Node, low: str, high: str) -> str:
+    return BOUNDED.get((torch_private.saved_number(node, low), torch_private.saved_number(node, high)), "")
+
 
 DEPENDS: dict[str, Callable[[Node], str]] = {
-    "Elu": lambda node: "Elu" if node._saved_scale == 1 else "Selu",
-    "Hardtanh": lambda node: BOUNDED.get((node._saved_min_val, node._saved_max_val), ""),
-    "Clamp": lambda node: BOUNDED.get((node._saved_min, node._saved_max), ""),
-    "ClampMin": lambda node: "Clamp" if node._saved_min == 0 else "",
-    "Threshold": lambda node: "Threshold" if node._saved_threshold == 0 else "",
+    "Elu": lambda node: "Elu" if torch_private.saved_number(node, "scale") == 1 else "Selu",
+    "Hardtanh": lambda node: _clamp(node, "min_val", "max_val"),
+    "Clamp": lambda node: _clamp(node, "min", "max"),
+    "ClampMin": lambda node: "Clamp" if torch_private.saved_number(node, "min") == 0 else "",
+    "Threshold": lambda node: "Threshold" if torch_private.saved_number(node, "threshold") == 0 else "",
 }
 """Nodes that may be one thing or another."""
-BOUNDED = {(0, None): "Clamp", (0, 6): "Relu6", (-1, 1): "Hardtanh"}
 _NAMES: dict[type, str] = {}
 WEIGHTS = {"AccumulateGrad", "TBackward0"}
 """Nodes that lead to weights, not to activations."""
@@ -101,17 +106,6 @@ def kind(node: Node) -> Kind | None:
     return KINDS.get(name)
 
 
-def held(node: Node, saved: str) -> Tensor | None:
-    """What a node holds; None where asking would compute it anew (checkpointing) or it was overwritten since."""
-    raw = getattr(node, f"_raw_saved_{saved}", None)
-    if raw is None or getattr(raw, "unpack_hook", raw) is not None:
-        return None
-    try:
-        return getattr(node, f"_saved_{saved}").detach()
-    except RuntimeError:
-        return None
-
-
 def activations(outputs: Iterable[Tensor], own: Callable[[Any], bool]) -> Iterator[tuple[Kind, Tensor, Any]]:
     """Every activation upstream of `outputs`, with what its node holds and the mark of the layer that fed it.
 
@@ -122,7 +116,7 @@ def activations(outputs: Iterable[Tensor], own: Callable[[Any], bool]) -> Iterat
     while stack:
         node = stack.pop()
         what = kind(node)
-        if what is not None and (tensor := held(node, what.saved)) is not None:
+        if what is not None and (tensor := torch_private.saved_tensor(node, what.saved)) is not None:
             yield what, tensor, source(node)
         for upstream, _ in node.next_functions:
             if upstream is None or upstream in seen or type(upstream).__name__ in WEIGHTS:

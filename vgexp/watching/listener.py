@@ -6,14 +6,14 @@ Nothing large is kept, and nothing is hooked on steps that are not listened to.
 """
 
 import weakref
-from collections import Counter, OrderedDict
+from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch._C._functorch import is_functorch_wrapped_tensor
 
+from vgexp.numerics import torch_private
 from vgexp.watching import graph
 from vgexp.watching.sightings import SMALL, Activity, Call, Layer, layers_of, reduce, tensors, weights
 
@@ -27,8 +27,6 @@ SMALLEST = {
     torch.complex128: 1e8 * torch.finfo(torch.complex128).tiny,
 }
 """Where rms(dz) of one layer is below this, that of the next may have underflowed to 0."""
-OURS = -1
-"""Our key among the hooks of a tensor, whose other keys are counted from 0."""
 _watched: "weakref.WeakSet[nn.Module]" = weakref.WeakSet()
 
 
@@ -119,7 +117,7 @@ class Listener:
     def _enter(self, subject: None, module: nn.Module, args: Any) -> None:
         if self._depth == 0:
             self._outer += 1
-            self._graded = torch.is_grad_enabled() and not in_backward()
+            self._graded = torch.is_grad_enabled() and not torch_private.in_backward()
         self._depth += 1
 
     def _leave(self, subject: None, module: nn.Module, args: Any, output: Any) -> None:
@@ -133,9 +131,9 @@ class Listener:
         x = output if type(output) is Tensor and output.is_floating_point() else next(tensors(output), None)
         if x is None:
             return
-        if is_functorch_wrapped_tensor(x):
+        if torch_private.is_transformed(x):
             raise Unsupported(f"{layer.name} runs under torch.func (vmap, grad): watch a model that is called as it is")
-        if in_backward() and (layer.name, 0) in self._calls:
+        if torch_private.in_backward() and (layer.name, 0) in self._calls:
             self._recomputed(layer, x)
         elif torch.is_grad_enabled() or self._graded:
             self._called(layer, x)
@@ -168,16 +166,10 @@ class Listener:
             return
         call.hooked = True
         call.smallest = SMALLEST[x.dtype]
-        node: Any = x.grad_fn
-        if node is None:  # a parameter put out as it is: the hook would outlive the graph
-            self._leaves.append(x.register_hook(call.backward))
-            return
-        if type(x) is Tensor and x._backward_hooks is None:  # what register_hook does, less the handle it makes
-            x._backward_hooks = OrderedDict({OURS: call.backward})
-            node._register_hook_dict(x)
-        else:
-            x.register_hook(call.backward)
-        if self.everything:
+        handle = x.register_hook(call.backward)
+        if x.grad_fn is None:  # a parameter put out as it is: the hook would outlive the graph
+            self._leaves.append(handle)
+        elif self.everything:
             graph.mark(x, (call, self._outer))
 
     def _look_upstream(self, output: Any) -> None:
@@ -195,10 +187,6 @@ class Listener:
                 reduce(activity)
 
 
-def in_backward() -> bool:
-    return torch._C._current_graph_task_id() != -1
-
-
 def check(model: nn.Module) -> None:
     """Raises Unsupported for what cannot be watched."""
     if not isinstance(model, nn.Module):
@@ -207,7 +195,7 @@ def check(model: nn.Module) -> None:
         where = f"{name or 'the model'} ({type(module).__name__})"
         if module in _watched:
             raise Unsupported(f"{where} is watched already: close the other monitor first")
-        if type(module).__name__ == "OptimizedModule" or module._compiled_call_impl is not None:
+        if torch_private.is_compiled(module):
             raise Unsupported(f"{where} is compiled already, and would not run the hooks: watch it, then compile it")
         if isinstance(module, torch.jit.ScriptModule):
             raise Unsupported(f"{where} is a ScriptModule, which runs no tensor hooks: watch the module it was made of")

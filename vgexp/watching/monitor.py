@@ -15,10 +15,11 @@ import torch
 from torch import Tensor, nn
 
 from vgexp.config import ACCEPTS, schedule
+from vgexp.numerics import torch_private
 from vgexp.watching.diagnosis import Detail, Diagnosis, Observed, judge
 from vgexp.watching.listener import Listener, Unsupported
 from vgexp.watching.sheets import HEAD, NOWHERE, NUMBERS, Sheet
-from vgexp.watching.sightings import Amount, Call, Layer, reduce
+from vgexp.watching.sightings import Amount, Call, Convolution, Layer, reduce
 
 if TYPE_CHECKING:
     from vgexp.figures import Picture
@@ -174,10 +175,9 @@ class Monitor:
         """The scaler's factor, where it is, and the columns that it is in: not dW's, if that was unscaled already."""
         if self._scaler is None or not self._scaler.is_enabled():
             return [], ()
-        factor = getattr(self._scaler, "_get_scale_async", self._scaler.get_scale)()  # a tensor: nothing waits
-        states = getattr(self._scaler, "_per_optimizer_states", {}).values()
-        unscaled = any(getattr(state.get("stage"), "name", "") == "UNSCALED" for state in states)
-        return [] if factor is None else [factor], ("dz_rms",) if unscaled else ("dz_rms", "dw_rms")
+        scale = torch_private.scale_of(self._scaler)
+        columns = ("dz_rms",) if torch_private.is_unscaled(self._scaler) else ("dz_rms", "dw_rms")
+        return [] if scale is None else [scale], columns
 
     def _explain(self, sheet: Sheet, calls: list[Call], gates: list[str]) -> Observed:
         """A sheet with what the diagnosis has to know beside its rows."""
@@ -221,7 +221,7 @@ class Monitor:
 
 def fan_in(layer: Layer) -> int:
     """Inputs of one unit, where a layer is of the kind for which theory has a scale; else 0."""
-    if not isinstance(layer.module, nn.Linear | nn.modules.conv._ConvNd) or not layer.weights:
+    if not isinstance(layer.module, nn.Linear | Convolution) or not layer.weights:
         return 0
     return layer.weights[0][0].numel()
 

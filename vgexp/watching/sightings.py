@@ -18,6 +18,7 @@ from vgexp.watching.sheets import Part
 
 Array = np.ndarray | Tensor
 """On a host numpy's, on a device a tensor there."""
+Convolution = nn.Conv1d | nn.Conv2d | nn.Conv3d | nn.ConvTranspose1d | nn.ConvTranspose2d | nn.ConvTranspose3d
 SMALL = 2**14
 """Entries of an activation up to which it is kept until the step: reducing one right after the other is quicker."""
 
@@ -42,16 +43,16 @@ class Layer:
 
     def unit_axis(self, axes: int) -> int:
         """Convolutions have their units (channels) along axis 1, everything else along the last."""
-        return 1 if isinstance(self.module, nn.modules.conv._ConvNd) and axes > 2 else axes - 1
+        return 1 if isinstance(self.module, Convolution) and axes > 2 else axes - 1
 
 
 def weights(module: nn.Module) -> list[nn.Parameter]:
     """A module's own parameters of two or more dimensions, those behind a parametrization too."""
-    own = list(module._parameters.values())
+    own = list(module.parameters(recurse=False))
     if is_parametrized(module):
         assert isinstance(module.parametrizations, nn.ModuleDict)
         own += list(module.parametrizations.parameters())
-    return [p for p in own if p is not None and (isinstance(p, nn.UninitializedParameter) or p.ndim > 1)]
+    return [p for p in own if isinstance(p, nn.UninitializedParameter) or p.ndim > 1]
 
 
 def layers_of(model: nn.Module) -> list[Layer]:

@@ -1,0 +1,108 @@
+"""What vgexp uses of torch that torch does not promise to keep.
+
+Each function looks its private name up when it is called, and raises Missing where the installed torch has no such
+name. No other module of the package uses a private name of torch (tests/numerics/test_torch_private.py).
+"""
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from functools import cache
+from importlib import import_module
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.amp.grad_scaler import OptState
+
+
+class Missing(RuntimeError):
+    """The installed torch lacks a private name."""
+
+
+@cache
+def private(module: str, name: str) -> Any:
+    """What torch keeps under `name`, which may have dots, in `module`. Raises Missing."""
+    try:
+        found = import_module(module)
+        for part in name.split("."):
+            found = getattr(found, part)
+    except (ImportError, AttributeError):
+        raise _missing(f"{module}.{name}") from None
+    return found
+
+
+def _missing(what: str) -> Missing:
+    return Missing(f"torch {torch.__version__} has no {what}, which this version of vgexp needs")
+
+
+def in_backward() -> bool:
+    """Whether autograd is running a backward pass on this thread."""
+    return private("torch._C", "_current_graph_task_id")() != -1
+
+
+def is_transformed(x: Tensor) -> bool:
+    """Whether a tensor belongs to one of torch.func's transforms (vmap, grad, jvp, functionalize)."""
+    return private("torch._C._functorch", "is_functorch_wrapped_tensor")(x)
+
+
+def is_compiled(module: nn.Module) -> bool:
+    """Whether a module runs compiled: by `torch.compile(module)`, which wraps it, or by `module.compile()`."""
+    wrapped = type(module).__name__ == "OptimizedModule"  # by its name: to import it takes a second
+    return wrapped or _attribute(module, "_compiled_call_impl") is not None
+
+
+def saved_tensor(node: Any, name: str) -> Tensor | None:
+    """The tensor that a node of autograd's graph saved under `name`, as in derivatives.yaml (`self`, `result`).
+
+    None where the node saved nothing by that name, where asking would compute it anew (checkpointing), and where it
+    was freed, or overwritten since.
+    """
+    raw = getattr(node, f"_raw_saved_{name}", None)
+    if raw is None or getattr(raw, "unpack_hook", raw) is not None:
+        return None
+    try:
+        return getattr(node, f"_saved_{name}").detach()
+    except RuntimeError:
+        return None
+
+
+def saved_number(node: Any, name: str) -> float | None:
+    """The number that a node of autograd's graph saved under `name`; None where that was not given, or is a tensor."""
+    found = _attribute(node, f"_saved_{name}")
+    return found if isinstance(found, int | float) else None
+
+
+def scale_of(scaler: torch.amp.GradScaler) -> Tensor | None:
+    """The factor of a scaler, on its device, without waiting for it as `get_scale` does; None before its first use."""
+    return _attribute(scaler, "_get_scale_async")()
+
+
+def is_unscaled(scaler: torch.amp.GradScaler) -> bool:
+    """Whether `scaler.unscale_` has divided any optimizer's gradients since the last update."""
+    states = _attribute(scaler, "_per_optimizer_states").values()
+    return any(state["stage"] is OptState.UNSCALED for state in states)
+
+
+def each_operation(see: Callable[[Any], None]) -> AbstractContextManager[Any]:
+    """A context in which `see` is given what each operation of torch returns, autograd's operations included."""
+
+    class Mode(private("torch.utils._python_dispatch", "TorchDispatchMode")):
+        def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+            result = func(*args, **(kwargs or {}))
+            see(result)
+            return result
+
+    return Mode()
+
+
+def onednn_linear(x_BP: Tensor, weight_QP: Tensor, bias_Q: Tensor | None) -> Tensor:
+    """x W^T + b in float32 on a host, (B, Q), by oneDNN's inner product. B examples, P fan-in, Q fan-out."""
+    return private("torch", "ops.mkldnn._linear_pointwise")(x_BP, weight_QP, bias_Q, "none", [], "")
+
+
+def _attribute(owner: Any, name: str) -> Any:
+    """A private attribute of one of torch's objects. Raises Missing."""
+    try:
+        return getattr(owner, name)
+    except AttributeError:
+        raise _missing(f"{type(owner).__name__}.{name}") from None
