@@ -1,5 +1,4 @@
-"""The Hydra sweeper that stacks: structure choices become jobs for any launcher, member choices one job's
-stack."""
+"""The Hydra sweeper that stacks: choices of structure become jobs for any launcher, choices of members one stack."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -26,17 +25,17 @@ class StackSweeper(Sweeper):
         self.config = config
 
     def sweep(self, arguments: list[str]) -> Any:
-        from vgexp.experiments import plan as experiment
+        from vgexp.experiments import compose, launch, plan
 
-        def compose(overrides: Sequence[str]) -> DictConfig:
-            with experiment.speaking(overrides):
+        def composed(overrides: Sequence[str]) -> DictConfig:
+            with compose.speaking(overrides):
                 config = self.config_loader.load_configuration("config", list(overrides), RunMode.RUN)
             with open_dict(config):
                 del config["hydra"]
             return config
 
-        todo = experiment.plan(arguments, compose)
-        todo.write(experiment.command_line())
+        todo = plan.plan(arguments, composed)
+        todo.write(launch.COMMAND.get())
         jobs = [stack.job() for stack in todo.stacks]
         assert self.launcher is not None
         returns = self.launcher.launch(jobs, initial_job_idx=0) if jobs else []

@@ -20,7 +20,6 @@ QUICK = ["data=digits", "model.depth=5", "model.width=8", "steps=20"]
 def vgexp_command(monkeypatch, *arguments):
     """Exit code of the console script, in this process."""
     monkeypatch.setattr(sys, "argv", ["vgexp", *arguments])
-    monkeypatch.setattr("vgexp.experiments.plan.TYPED", sys.argv)
     with pytest.raises(SystemExit) as end:
         cli.main()
     return end.value.code
@@ -86,7 +85,7 @@ def test_bad_input_is_one_line_and_leaves_nothing(arguments, message, monkeypatc
         (["report", "nowhere"], "nowhere: no results here"),
         (["status", "nowhere"], "nowhere: no results here"),
         (["plot", "nowhere"], "nowhere: no results here"),
-        (["predict", "model.depth=1,2"], "one value a field"),
+        (["predict", "model.depth=1,2"], "model.depth: got '1,2', accepts one value"),
         (["predict", "--budget", "much"], "--budget: got 'much', accepts a size in memory: 8GB"),
         (["frobnicate"], "No such command 'frobnicate'"),
         (["--import", "no_such_module", "train", *QUICK], "--import: got 'no_such_module', accepts a module"),

@@ -10,7 +10,7 @@ from hydra import compose, initialize_config_dir
 
 from vgexp import papers
 from vgexp.claims.statements import COLUMNS, SCALES, evaluate
-from vgexp.experiments.plan import conf_dir
+from vgexp.experiments.compose import conf_dir
 from vgexp.results.store import read
 
 

@@ -1,7 +1,6 @@
 """The command line: `vgexp COMMAND --help` explains each."""
 
 import os
-import signal
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NoReturn
@@ -26,8 +25,6 @@ app = typer.Typer(
 data = typer.Typer(no_args_is_help=True, help="Data sets that are not generated.", rich_markup_mode="markdown")
 app.add_typer(data, name="data")
 OVERRIDES = {"allow_extra_args": True, "ignore_unknown_options": True}
-LOOKS = {"--cfg", "-c", "--info", "-i"}
-"""Hydra's flags that show the config and run nothing."""
 Folders = Annotated[list[Path], typer.Argument(help="Results folders.")]
 Folder = Annotated[Path, typer.Argument(help="A results folder.")]
 
@@ -40,7 +37,10 @@ def options(
     ] = None,
 ) -> None:
     if imports:
-        os.environ["VGEXP_IMPORT"] = ",".join(imports)
+        from vgexp.experiments import IMPORTS, load_imports
+
+        os.environ[IMPORTS] = ",".join(imports)
+        load_imports()
 
 
 @app.command(context_settings=OVERRIDES)
@@ -57,20 +57,14 @@ def train(context: typer.Context) -> None:
 
         vgexp train -m model.depth=5,10 hydra/launcher=joblib hydra.launcher.n_jobs=2 threads=1
     """
-    from vgexp.experiments import plan as experiment
-    from vgexp.experiments import sweep
+    from vgexp.experiments import check_single, fields_of, start
 
-    many = [flag for flag in ("-m", "--multirun") if flag in context.args]
-    overrides = [text for text in context.args if text not in ("-m", "--multirun")]
-    fields = experiment.fields_of(overrides)
-    choice = sweep.has_choices(fields)
-    if choice is not None and not many:
-        field, _, choices = choice.partition("=")
-        raise ConfigError(field, choices, "one value; for a sweep type `vgexp train -m ...`")
-    launch(overrides)
-    if not LOOKS & set(overrides):
-        folder = experiment.folder_of(experiment.first_run(fields))
-        say(f"results in {folder}    next: vgexp report {folder}")
+    arguments = [text for text in context.args if text not in ("-m", "--multirun")]
+    if len(arguments) == len(context.args):
+        check_single(fields_of(arguments))
+    folder = start(arguments)
+    if folder is not None:
+        print(f"results in {folder}    next: vgexp report {folder}")
 
 
 @app.command(context_settings=OVERRIDES)
@@ -87,13 +81,15 @@ def reproduce(
     vgexp reproduce glorot2010 --scale small --only tanh --only tanh_n seed=0
     """
     from vgexp import papers
+    from vgexp.experiments import start
 
     for name in papers.names() if paper == "all" else [paper]:
         papers.module(name)
         grids = [f"only=[{','.join(only)}]"] if only else []
-        launch([*context.args, f"experiment={name}", f"scale={scale}", *grids])
-        page = papers.report(name, Path("results", name, scale))
-        say(f"report: {page}    next: open it, or vgexp reproduce {name} --help")
+        folder = start([*context.args, f"experiment={name}", f"scale={scale}", *grids])
+        if folder is not None:
+            page = papers.report(name, folder)
+            print(f"report: {page}    next: open it, or vgexp reproduce {name} --help")
 
 
 @data.command()
@@ -110,7 +106,7 @@ def fetch(
     from vgexp.data import originals
 
     target = originals.fetch(name, mirror or ())
-    say(f"{name} in {target}    next: vgexp train data.name={name}")
+    print(f"{name} in {target}    next: vgexp train data.name={name}")
 
 
 @app.command()
@@ -127,7 +123,7 @@ def plot(folders: Folders, out: Annotated[Path | None, typer.Option(help="Where 
     drawn = figures.draw_all(results)
     for name, picture in drawn.items():
         style.save(picture.figure, target, name)
-    say(f"{len(drawn)} figures in {target}    next: vgexp report {folders[0]}")
+    print(f"{len(drawn)} figures in {target}    next: vgexp report {folders[0]}")
 
 
 @app.command()
@@ -142,7 +138,7 @@ def report(folder: Folder) -> None:
     read([folder])
     paper = papers.of_folder(folder)
     page = papers.report(paper, folder) if paper else reports.write(folder)
-    say(f"report: {page}")
+    print(f"report: {page}")
 
 
 @app.command()
@@ -151,22 +147,19 @@ def status(folder: Folder) -> None:
 
     vgexp status results/depths
     """
+    from vgexp.results.status import STATUSES, statuses
+
     results = read([folder])
-    state = {run: "missing" for run in results.planned}
-    state |= dict(zip(results.runs["run"], results.runs["status"], strict=True))
-    counts = {name: list(state.values()).count(name) for name in ("done", "running", "failed", "missing")}
-    table = Table("run", "status", "step", "what differs from the defaults")
-    rows = {row["run"]: row for row in results.runs.to_dict("records")}
-    for run, name in state.items():
-        if name != "done":
-            row = rows.get(run, {})
-            what = row.get("message") or " ".join(f"{k}={v}" for k, v in results.planned.get(run, {}).items())
-            table.add_row(run, name, str(row.get("step", "")), escape(what))
-    if table.row_count:
+    runs = statuses(results)
+    left = runs[runs["status"] != "done"]
+    if len(left):
+        table = Table("run", "status", "step", "message, or what differs from the defaults")
+        for row in left.itertuples(index=False):
+            table.add_row(*(escape(str(value)) for value in row))
         Console().print(table)
-    print(", ".join(f"{count} {name}" for name, count in counts.items()))
-    if counts["done"] < len(state) and results.commands:
-        say(f"to go on: {results.commands[-1]}")
+    print(", ".join(f"{(runs['status'] == name).sum()} {name}" for name in STATUSES))
+    if len(left) and results.commands:
+        print(f"to go on: {results.commands[-1]}")
 
 
 @app.command()
@@ -183,7 +176,7 @@ def export(
     target.mkdir(parents=True, exist_ok=True)
     for name, table in results.tables().items():
         table.to_csv(target / f"{name}.csv", index=False)
-    say(f"5 tables in {target}")
+    print(f"5 tables in {target}")
 
 
 @app.command(context_settings=OVERRIDES)
@@ -197,22 +190,9 @@ def predict(
 
     vgexp predict model.family=reversible model.width=256 data.batch_size=256 --budget 8GB
     """
-    from vgexp.experiments.prediction import predict as prediction_of
+    from vgexp import experiments
 
-    prediction = prediction_of(*context.args, budget=budget)
-    console = Console()
-    if not prediction.profile.empty:
-        columns = ("z_rms", "h_mean", "h_std", "dz_rms", "factor")
-        table = Table("layer", *columns)
-        for row in prediction.profile.to_dict("records"):
-            table.add_row(str(row["layer"]), *(number(row[column]) for column in columns))
-        console.print(table)
-    print(prediction)
-    units = {"forward_flops": "FLOP", "backward_flops": "FLOP", "live_bytes": "B", "weight_bytes": "B"}
-    costs = Table(*(str(column).replace("_", " ") for column in prediction.costs))
-    for row in prediction.costs.to_dict("records"):
-        costs.add_row(*(si(value, units[str(key)]) if key in units else str(value) for key, value in row.items()))
-    console.print(costs)
+    print(experiments.predict(*context.args, budget=budget))
 
 
 @app.command()
@@ -247,30 +227,6 @@ def diagnose(
         raise typer.Exit(3)
 
 
-def launch(arguments: list[str]) -> None:
-    """Runs the Hydra app over the planned stacks; its errors come out as they are."""
-    import hydra
-
-    from vgexp.experiments import plan as experiment
-    from vgexp.experiments import sweep
-
-    experiment.load_imports()
-    arguments = [sweep.quoted(argument) for argument in arguments]
-    sweep.check_keys(experiment.fields_of(arguments), experiment.groups())
-    mode = [] if LOOKS & set(arguments) else ["--multirun"]  # a single run is a sweep of one
-    typed, sys.argv = sys.argv, ["vgexp", *mode, *arguments]
-    before = signal.signal(signal.SIGTERM, signal.default_int_handler)  # else a launcher's workers would outlive it
-    os.environ["HYDRA_FULL_ERROR"] = "1"
-    try:
-        with experiment.speaking(arguments):
-            hydra.main(version_base="1.3", config_path=str(experiment.conf_dir()), config_name="config")(
-                experiment.job
-            )()
-    finally:
-        sys.argv = typed
-        signal.signal(signal.SIGTERM, before)
-
-
 def read(folders: list[Path]) -> "Results":
     from vgexp.results.store import read as read_results
 
@@ -278,24 +234,6 @@ def read(folders: list[Path]) -> "Results":
     for line in results.damaged:
         print(f"vgexp: skipped, damaged: {line}", file=sys.stderr)
     return results
-
-
-def number(value: float) -> str:
-    return "" if value != value else f"{value:.4g}"
-
-
-def si(value: float, unit: str) -> str:
-    """A quantity with a decimal prefix: 1.8 GFLOP."""
-    for prefix in ("", "k", "M", "G"):
-        if value < 1000:
-            return f"{value:.3g} {prefix}{unit}"
-        value /= 1000
-    return f"{value:.3g} T{unit}"
-
-
-def say(line: str) -> None:
-    """The last line: where the result is and what to type next."""
-    print(line)
 
 
 def _usage_errors() -> tuple[type[Exception], ...]:

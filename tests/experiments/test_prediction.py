@@ -9,14 +9,16 @@ QUICK = ["data=digits", "model.depth=8", "model.width=16"]
 
 def test_gradients_and_costs_in_one():
     found = vgexp.predict(*QUICK, "model.activation=sigmoid")
-    assert str(found).startswith("vanishing: from layer 8 down to 1 the gradient shrinks")
+    assert found.summary.startswith("vanishing: from layer 8 down to 1 the gradient shrinks")
     assert list(found.costs["memory"]) == ["store", "checkpoint"]
     assert "largest_depth" not in found.costs
+    assert found.summary in str(found)
+    assert " 4 " in str(found) and "checkpoint" in str(found)
 
 
 def test_a_family_without_a_theory_still_has_costs():
     found = vgexp.predict(*QUICK, "model.family=reversible", budget="1MB")
-    assert str(found) == "no theory of gradients for the family reversible"
+    assert found.summary == "no theory of gradients for the family reversible"
     deepest = found.costs.set_index("memory")["largest_depth"]
     assert deepest["invert"] > deepest["checkpoint"] > deepest["store"] > 8
 

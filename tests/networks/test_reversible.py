@@ -6,7 +6,7 @@ import torch
 from samples import small
 
 from vgexp.config.fields import ConfigError
-from vgexp.experiments.plan import check_run
+from vgexp.experiments.checks import check_run
 
 
 def reversible(**changes):

@@ -17,7 +17,7 @@ from samples import small
 
 import vgexp
 from vgexp.config.fields import identity
-from vgexp.experiments.plan import train_stack
+from vgexp.experiments.launch import train_stack
 from vgexp.results.store import ResultsError, Store, read, stack_id, write_atomically
 from vgexp.training import loop as train_module
 from vgexp.training.loop import Interrupted, Training, train
@@ -135,7 +135,7 @@ def test_every_write_is_all_or_nothing(tmp_path, monkeypatch):
 def test_asking_twice_trains_once(monkeypatch):
     overrides = ("data=digits", "model.width=8", "model.depth=2", "seed=0,1", "steps=5")
     first = vgexp.run(*overrides)
-    monkeypatch.setattr("vgexp.experiments.plan.train", lambda *_: pytest.fail("trained again"))
+    monkeypatch.setattr("vgexp.experiments.launch.train", lambda *_: pytest.fail("trained again"))
     again = vgexp.run(*overrides)
     assert_same(first, again)
     assert set(again.runs["updated"]) == set(first.runs["updated"])

@@ -1,15 +1,16 @@
-"""Predictions: what a config will do and cost, without running anything."""
+"""Predictions: what a network will do and cost, by theory and counting, without running it."""
 
 import math
 import re
 from dataclasses import dataclass
+from functools import partial
 
 import pandas as pd
 
 from vgexp.config import ConfigError, Run
 from vgexp.costs import forecast
 from vgexp.data import dataset
-from vgexp.experiments.plan import typed_run
+from vgexp.experiments.plan import single_run
 from vgexp.results import Fit, analysis
 from vgexp.theory import covers
 from vgexp.theory.expected import expected
@@ -27,6 +28,22 @@ class Prediction:
     """`memory forward_flops backward_flops live_bytes weight_bytes`, a row a memory mode."""
 
     def __str__(self) -> str:
+        """The profile, its summary and the costs, as `vgexp predict` prints them."""
+        units = {"forward_flops": "FLOP", "backward_flops": "FLOP", "live_bytes": "B", "weight_bytes": "B"}
+        costs = self.costs.to_string(
+            index=False,
+            header=[str(column).replace("_", " ") for column in self.costs],
+            formatters={column: partial(si, unit=unit) for column, unit in units.items()},
+        )
+        if self.profile.empty:
+            return f"{self.summary}\n\n{costs}"
+        columns = ["layer", "z_rms", "h_mean", "h_std", "dz_rms", "factor"]
+        profile = self.profile.to_string(columns=columns, index=False, float_format="{:.4g}".format, na_rep="")
+        return f"{profile}\n\n{self.summary}\n\n{costs}"
+
+    @property
+    def summary(self) -> str:
+        """What becomes of the gradient, in one sentence."""
         fit = self.fit
         if fit is None:
             return f"no theory of gradients for the family {self.run.model.family}"
@@ -47,7 +64,7 @@ def predict(*overrides: str, budget: str | float | None = None) -> Prediction:
     override.
     """
     memory = None if budget is None else size(budget)
-    run = typed_run(overrides)
+    run = single_run(overrides)
     data = dataset(run.data)
     costs = forecast(run, data.inputs, data.classes, memory)
     if not covers(run):
@@ -72,3 +89,16 @@ def size(text: str | float) -> float:
     if not number > 0:
         raise ConfigError("--budget", text, "a size in memory: 8GB, 512MB, or bytes")
     return number * 1000 ** " kMGT".index(found[2] or " ") if found else number
+
+
+def si(value: float, unit: str) -> str:
+    """A quantity with a decimal prefix.
+
+    >>> si(1.8e9, "FLOP")
+    '1.8 GFLOP'
+    """
+    for prefix in ("", "k", "M", "G"):
+        if value < 1000:
+            return f"{value:.3g} {prefix}{unit}"
+        value /= 1000
+    return f"{value:.3g} T{unit}"

@@ -1,0 +1,106 @@
+"""Composition: from overrides without choices to a typed config.
+
+Hydra merges the groups of conf/ and the overrides into the fields of `Run`. Its errors, which take several lines, come
+out as a ConfigError of one.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import is_dataclass
+from pathlib import Path
+from typing import Any, get_type_hints
+
+import hydra
+from hydra import initialize_config_dir
+from hydra.core.config_store import ConfigStore
+from hydra.core.global_hydra import GlobalHydra
+from hydra.errors import HydraException, MissingConfigException
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from vgexp.config import ConfigError, Run
+from vgexp.experiments.overrides import first_line, parse
+
+Compose = Callable[[Sequence[str]], DictConfig]
+"""Overrides without choices -> a composed config."""
+
+TYPES = {
+    "int": "an integer",
+    "int | None": "an integer, or null",
+    "float": "a number",
+    "float | None": "a number, or null",
+    "bool": "true or false",
+    "str": "a name",
+    "str | None": "a name, or null",
+    "list[float]": "two numbers: [0,1] or [-1,1]",
+}
+"""What a field of each type accepts, in words."""
+
+ConfigStore.instance().store(name="run", node=Run)
+
+
+def conf_dir() -> Path:
+    """`conf/` in the installed package, or beside the package in a checkout."""
+    package = Path(__file__).parents[1]
+    inside = package / "conf"
+    return inside if inside.is_dir() else package.parent / "conf"
+
+
+def groups() -> list[str]:
+    """The config groups that bundle fields: data, model, ..."""
+    return sorted(folder.name for folder in conf_dir().iterdir() if folder.is_dir())
+
+
+@contextmanager
+def composer() -> Iterator[Compose]:
+    """Composes configs outside a Hydra app. Raises ConfigError where Hydra raises its own errors."""
+
+    def compose(overrides: Sequence[str]) -> DictConfig:
+        with speaking(overrides):
+            return hydra.compose("config", overrides=list(overrides))
+
+    GlobalHydra.instance().clear()
+    with initialize_config_dir(str(conf_dir()), version_base="1.3"):
+        yield compose
+
+
+def typed(config: DictConfig, overrides: Sequence[str] = ()) -> Run:
+    """A composed config with further overrides applied, as a Run. Raises ConfigError for a wrong key or type."""
+    config = config.copy()
+    for override in parse(overrides):
+        with speaking(overrides):
+            OmegaConf.update(config, override.get_key_element(), override.value())
+    run: Any = OmegaConf.to_object(config)
+    return run
+
+
+@contextmanager
+def speaking(overrides: Sequence[str]) -> Iterator[None]:
+    """Turns the errors of Hydra and OmegaConf into a ConfigError: the field, what it got and what it accepts."""
+    try:
+        yield
+    except (HydraException, OmegaConfBaseException) as error:
+        raise _config_error(error, overrides) from None
+
+
+def _config_error(error: Exception, overrides: Sequence[str]) -> ConfigError:
+    cause: BaseException = error
+    while cause.__cause__ is not None and not isinstance(cause, OmegaConfBaseException):
+        cause = cause.__cause__
+    if isinstance(cause, MissingConfigException):
+        key, _, name = (cause.missing_cfg_file or "config").rpartition("/")
+        return ConfigError(key, name, ", ".join(cause.options or ()))
+    key = str(getattr(cause, "full_key", None) or "command line")
+    got = next((text.split("=", 1)[1] for text in overrides if text.split("=")[0] == key), None)
+    accepts = TYPES.get(_annotation(key), first_line(cause))
+    return ConfigError(key, got if got is not None else first_line(cause), accepts)
+
+
+def _annotation(key: str) -> str:
+    """The type of a field as it is written in its dataclass: `int | None`."""
+    kind: Any = Run
+    for part in key.split("["):
+        for name in part.rstrip("]").split("."):
+            hints = get_type_hints(kind) if is_dataclass(kind) else {}
+            kind = hints.get(name, kind)
+    return kind.__name__ if isinstance(kind, type) and kind in (int, float, bool, str) else str(kind)
