@@ -1,0 +1,60 @@
+import pytest
+import torch
+from samples import small
+
+from vgexp.config.fields import ConfigError
+from vgexp.data.originals import Unavailable
+from vgexp.experiments.checks import check_run
+from vgexp.networks.activations import ACTIVATIONS
+
+CHOICES = [
+    "loss",
+    "data__name",
+    "model__family",
+    "model__activation",
+    "init__name",
+    "init__scope",
+    "optim__name",
+    "probe__tier",
+    "probe__on",
+    "memory",
+    "logger",
+    "device",
+    "dtype",
+]
+
+
+@pytest.mark.parametrize("field", CHOICES)
+def test_names_that_are_not_registered(field):
+    check_run(small())
+    with pytest.raises(ConfigError, match=rf"^{field.replace('__', '.')}: got 'nonsense', accepts \w+"):
+        check_run(small(**{field: "nonsense"}))
+
+
+def test_names_from_outside(monkeypatch):
+    monkeypatch.setitem(ACTIVATIONS, "mine", ACTIVATIONS["tanh"])
+    check_run(small(model__activation="mine"))
+
+
+def test_a_distribution_that_its_law_does_not_have():
+    check_run(small(init__name="he", init__distribution="uniform"))
+    with pytest.raises(ConfigError, match=r"init.distribution: got 'uniform', accepts haar \(orthogonal\)"):
+        check_run(small(init__name="orthogonal", init__distribution="uniform"))
+
+
+def test_a_device_that_is_not_here(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with pytest.raises(ConfigError, match="device: got 'cuda', accepts auto or cpu"):
+        check_run(small(device="cuda"))
+
+
+def test_a_logger_that_is_not_installed(monkeypatch):
+    check_run(small(logger="tensorboard"))
+    monkeypatch.setattr("vgexp.results.tensorboard.installed", lambda: False)
+    with pytest.raises(ConfigError, match="logger: got 'tensorboard', accepts none"):
+        check_run(small(logger="tensorboard"))
+
+
+def test_data_that_are_not_here():
+    with pytest.raises(Unavailable, match="data.name: got 'mnist'"):
+        check_run(small(data__name="mnist"))
