@@ -121,7 +121,7 @@ UNWRITTEN = {
     "watching/listener",
     "watching/sightings",
 }
-"""Modules that only the tests of others reach: their own test modules are still to be written. The list only shrinks."""
+"""Modules that only the tests of others reach: their test modules are yet to be written. The list only shrinks."""
 WHOLE = {"test_stack", "test_wheel", "test_repository", "test_papers", "test_cli", "test_callbacks"}
 """Test modules of more than one module."""
 SHARED = {"conftest", "samples", "zoo", "watched"}

@@ -56,5 +56,5 @@ def test_a_logger_that_is_not_installed(monkeypatch):
 
 
 def test_data_that_are_not_here():
-    with pytest.raises(Unavailable, match="data.name: got 'mnist'"):
+    with pytest.raises(Unavailable, match=r"data.name: got 'mnist'"):
         check_run(small(data__name="mnist"))

@@ -52,7 +52,7 @@ def test_expand_covers_the_product_in_order_and_never_repeats(grid):
 
 def test_ranges_are_choices_and_intervals_are_none():
     assert expand(["seed=range(0,6,2)"]).members == [["seed=0"], ["seed=2"], ["seed=4"]]
-    with pytest.raises(ConfigError, match="optim.lr.*a list of choices"):
+    with pytest.raises(ConfigError, match=r"optim.lr.*a list of choices"):
         expand(["optim.lr=interval(0,1)"])
 
 
