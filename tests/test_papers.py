@@ -9,7 +9,7 @@ import pytest
 from hydra import compose, initialize_config_dir
 
 from vgexp import papers
-from vgexp.claims.statements import COLUMNS, SCALES, evaluate
+from vgexp.claims.verdicts import COLUMNS, SCALES, evaluate
 from vgexp.experiments.compose import conf_dir
 from vgexp.results.store import read
 
@@ -18,11 +18,11 @@ def test_stems_are_the_same_everywhere():
     assert [path.stem for path in sorted((conf_dir() / "experiment").glob("*.yaml"))] == papers.names()
 
 
-def test_claims_are_numbered_and_have_parts():
+def test_claims_are_numbered_and_have_criteria():
     for name in papers.names():
         claims = papers.module(name).CLAIMS
         assert [claim.name[-2:] for claim in claims] == [f"{n:02}" for n in range(1, len(claims) + 1)]
-        assert all(claim.parts and claim.scale in SCALES for claim in claims)
+        assert all(claim.criteria and claim.scale in SCALES for claim in claims)
     assert len(papers.module("glorot2010").CLAIMS) == 30
 
 

@@ -2,12 +2,12 @@ import numpy as np
 import pytest
 
 import vgexp
-from vgexp.claims.measures import Selection
+from vgexp.claims.grids import Grid
 from vgexp.figures import histories
 from vgexp.figures.histories import EPOCH
 from vgexp.figures.style import panels
 
-G = Selection("g")
+G = Grid("g")
 
 
 @pytest.fixture
@@ -40,35 +40,35 @@ def lines(ax):
 def test_means_are_those_of_the_table(results):
     ax, said = drawn(histories.means, results)
     assert said == "2 seeds"
-    expected = G.track("h_mean", results).values_STL.mean(0)
+    expected = G.layers(results, "h_mean").mean("seed").to_numpy()
     for layer in range(3):
         assert any(np.allclose(y, expected[:, layer]) for y in lines(ax) if len(y) == 41)
     one, _ = drawn(histories.means, results, seed=1)
-    assert any(np.allclose(y, G.track("h_mean", results).values_STL[1, :, 0]) for y in lines(one) if len(y) == 41)
+    assert any(np.allclose(y, G.layers(results, "h_mean").sel(seed=1, layer=1)) for y in lines(one) if len(y) == 41)
 
 
 def test_percentiles_have_marks_and_lines(results):
     ax, _ = drawn(histories.percentiles, results)
-    std = G.track("h_std", results).values_STL.mean(0)
-    p98 = G.track("h_p98", results).values_STL.mean(0)
+    std = G.layers(results, "h_std").mean("seed").to_numpy()
+    p98 = G.layers(results, "h_p98").mean("seed").to_numpy()
     assert any(np.allclose(y, -std[:, 2]) for y in lines(ax) if len(y) == 41)
     assert any(np.allclose(y, p98[::2, 1]) for y in lines(ax) if len(y) == 21)
 
 
 def test_deviations_are_a_running_mean_of_squares(results):
     ax, _ = drawn(histories.deviations, results)
-    square = (G.track("dw_rms", results).values_STL ** 2).mean(0)
+    square = (G.layers(results, "dw_rms") ** 2).mean("seed").to_numpy()
     middle = np.sqrt(square[18:23, 0].mean())
     assert any(y[20] == pytest.approx(middle) for y in lines(ax))
 
 
 def test_errors_in_per_cent_over_millions_of_examples(results):
     with panels(1, 1) as (_, axes):
-        found = histories.errors(axes[0, 0], {"here": G, "nowhere": Selection("x")}, results)
+        found = histories.errors(axes[0, 0], {"here": G, "nowhere": Grid("x")}, results)
     assert found == ["here"]
     (line,) = axes[0, 0].get_lines()
     np.testing.assert_allclose(line.get_xdata(), [0, 20 * 10 / 1e6, 40 * 10 / 1e6])
-    np.testing.assert_allclose(line.get_ydata(), 100 * G.curve("test_error", results)[1].mean(0))
+    np.testing.assert_allclose(line.get_ydata(), 100 * G.steps(results, "test_error").mean("seed"))
 
 
 def test_values_of_a_paper_are_shown_as_far_as_our_training_goes(results):

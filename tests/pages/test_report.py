@@ -4,7 +4,7 @@ from pathlib import Path
 import pandas as pd
 
 import vgexp
-from vgexp.claims.statements import COLUMNS
+from vgexp.claims.verdicts import COLUMNS
 from vgexp.pages import report
 
 

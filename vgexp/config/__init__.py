@@ -2,6 +2,7 @@
 
 from vgexp.config.fields import (
     MEMBER_FIELDS,
+    NOT_IN_IDENTITY,
     RESULTS_VERSION,
     CheckpointConfig,
     ConfigError,
@@ -23,6 +24,7 @@ from vgexp.config.schedules import ACCEPTS, schedule
 __all__ = [
     "ACCEPTS",
     "MEMBER_FIELDS",
+    "NOT_IN_IDENTITY",
     "RESULTS_VERSION",
     "CheckpointConfig",
     "ConfigError",

@@ -1,18 +1,15 @@
 """Histories: what the layers of a network go through in training, drawn as papers draw it.
 
 The axis of training counts epochs below and updates above; hollow marks are values read off a paper.
-
-Legend: S seeds, T observations, L hidden layers.
 """
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import numpy as np
-import pandas as pd
+import xarray as xr
 from matplotlib.axes import Axes
 
-from vgexp.claims import Missing, Selection
+from vgexp.claims import Grid, Missing
 from vgexp.figures.style import AXES, COLORS, MARKERS, layer_color
 from vgexp.results import Results
 
@@ -28,7 +25,7 @@ Readings = Mapping[float, Sequence[float | None]]
 
 def means(
     ax: Axes,
-    selection: Selection,
+    grid: Grid,
     results: Results,
     seed: int | None = None,
     read: Readings | None = None,
@@ -38,76 +35,79 @@ def means(
 
     `shades`: the depth whose colors the layers get, where panels of different depths share a legend.
     """
-    steps_T, mean_STL = selection.track("h_mean", results)
-    std_STL = selection.track("h_std", results).values_STL
-    chosen = slice(None) if seed is None else slice(seed, seed + 1)
-    every = max(1, len(steps_T) // MARKS)
-    layers = mean_STL.shape[2]
-    for index in range(layers):
-        color = layer_color(index + 1, shades or layers)
-        mean_T, std_T = mean_STL[chosen, :, index].mean(0), std_STL[chosen, :, index].mean(0)
-        ax.plot(steps_T / EPOCH, mean_T, color=color, label=f"layer {index + 1}")
-        sparse = slice(index * every // layers, None, every)  # bars of different layers side by side
-        ax.errorbar(steps_T[sparse] / EPOCH, mean_T[sparse], std_T[sparse], fmt="none", ecolor=color, elinewidth=0.6)
+    mean, std = grid.layers(results, "h_mean"), grid.layers(results, "h_std")
+    seeds, layers = mean.sizes["seed"], mean.sizes["layer"]
+    chosen = slice(seed, seed)
+    every = max(1, mean.sizes["step"] // MARKS)
+    for layer in range(1, layers + 1):
+        color = layer_color(layer, shades or layers)
+        line, bars = (x.sel(seed=chosen, layer=layer).mean("seed") for x in (mean, std))
+        ax.plot(line["step"] / EPOCH, line, color=color, label=f"layer {layer}")
+        sparse = slice((layer - 1) * every // layers, None, every)  # bars of different layers side by side
+        x = line["step"][sparse] / EPOCH
+        ax.errorbar(x, line[sparse], bars[sparse], fmt="none", ecolor=color, elinewidth=0.6)
     ax.set_ylabel(AXES["h"])
     ax.set_ylim(0, 1)
-    _readings(ax, read or {}, layers, steps_T)
-    return count(len(mean_STL))
+    _readings(ax, read or {}, mean)
+    return count(seeds)
 
 
-def percentiles(ax: Axes, selection: Selection, results: Results, read: Readings | None = None) -> str:
+def percentiles(ax: Axes, grid: Grid, results: Results, read: Readings | None = None) -> str:
     """98th and 2nd percentile of the activations by layer as marks, plus and minus one standard deviation as lines."""
-    steps_T, std_STL = selection.track("h_std", results)
-    sparse = slice(None, None, max(1, len(steps_T) // MARKS))
-    layers = std_STL.shape[2]
+    std = grid.layers(results, "h_std")
+    sparse = slice(None, None, max(1, std.sizes["step"] // MARKS))
+    layers = std.sizes["layer"]
     for sign, column in ((1, "h_p98"), (-1, "h_p02")):
-        marks_STL = selection.track(column, results).values_STL
-        for index in range(layers):
-            color = layer_color(index + 1, layers)
-            ax.plot(steps_T / EPOCH, sign * std_STL[:, :, index].mean(0), color=color, linewidth=0.9)
-            label = f"layer {index + 1}" if sign > 0 else "_"
-            marks_T = marks_STL[:, sparse, index].mean(0)
-            ax.plot(steps_T[sparse] / EPOCH, marks_T, MARKERS[index], color=color, ms=2.5, label=label)
+        percentile = grid.layers(results, column)
+        for layer in range(1, layers + 1):
+            color = layer_color(layer, layers)
+            line = sign * std.sel(layer=layer).mean("seed")
+            ax.plot(line["step"] / EPOCH, line, color=color, linewidth=0.9)
+            label = f"layer {layer}" if sign > 0 else "_"
+            marks = percentile.sel(layer=layer).mean("seed")[sparse]
+            ax.plot(marks["step"] / EPOCH, marks, MARKERS[layer - 1], color=color, ms=2.5, label=label)
     ax.set_ylabel(AXES["h"])
-    _readings(ax, read or {}, layers, steps_T)
-    return count(len(std_STL))
+    _readings(ax, read or {}, std)
+    return count(std.sizes["seed"])
 
 
-def deviations(ax: Axes, selection: Selection, results: Results, read: Readings | None = None) -> str:
+def deviations(ax: Axes, grid: Grid, results: Results, read: Readings | None = None) -> str:
     """Plus and minus the standard deviation of a batch's weight gradients by layer, as a running mean.
 
     Their scale depends on how a batch is averaged: what is read off a paper is scaled so that the top layers agree at
     the start.
     """
-    steps_T, values_STL = selection.track("dw_rms", results)
-    layers = values_STL.shape[2]
-    square_TL = pd.DataFrame((values_STL**2).mean(0)).rolling(SMOOTHED, min_periods=1, center=True).mean()
-    for index in range(layers):
+    dw = grid.layers(results, "dw_rms")
+    layers = dw.sizes["layer"]
+    square = (dw**2).mean("seed")
+    lines = square.rolling(step=SMOOTHED, min_periods=1, center=True).mean() ** 0.5
+    for layer in range(1, layers + 1):
         for sign in (1, -1):
-            label = f"layer {index + 1}" if sign > 0 else "_"
-            ax.plot(steps_T / EPOCH, sign * square_TL[index] ** 0.5, color=layer_color(index + 1, layers), label=label)
+            label = f"layer {layer}" if sign > 0 else "_"
+            line = sign * lines.sel(layer=layer)
+            ax.plot(line["step"] / EPOCH, line, color=layer_color(layer, layers), label=label)
     ax.set_ylabel("dW (± std)")
     start = (read or {}).get(0, ())
     if len(start) == layers and start[-1]:
-        factor = float(square_TL[layers - 1].iloc[0] ** 0.5) / start[-1]
+        factor = float(lines.sel(step=0, layer=layers)) / start[-1]
         scaled = {at: [value and factor * value for value in row] for at, row in (read or {}).items()}
-        _readings(ax, scaled, layers, steps_T)
-    return count(len(values_STL))
+        _readings(ax, scaled, dw)
+    return count(dw.sizes["seed"])
 
 
-def errors(ax: Axes, rows: Mapping[str, Selection], results: Results, batch: int = 10) -> list[str]:
+def errors(ax: Axes, rows: Mapping[str, Grid], results: Results, batch: int = 10) -> list[str]:
     """Test error in per cent over millions of examples seen, mean and range over seeds; says which rows there are."""
     found = []
-    for number, (name, selection) in enumerate(rows.items()):
+    for number, (name, grid) in enumerate(rows.items()):
         try:
-            steps_T, error_ST = selection.curve("test_error", results)
+            error = 100 * grid.steps(results, "test_error", gaps=True)
         except Missing:
             continue
-        x_T = steps_T * batch / 1e6
-        ax.plot(x_T, 100 * error_ST.mean(0), color=COLORS[number], label=name)
-        if len(error_ST) > 1:
-            low_T, high_T = 100 * error_ST.min(0), 100 * error_ST.max(0)
-            ax.fill_between(x_T, low_T, high_T, color=COLORS[number], alpha=0.15, linewidth=0)
+        examples = error["step"] * batch / 1e6
+        ax.plot(examples, error.mean("seed", skipna=False), color=COLORS[number], label=name)
+        if error.sizes["seed"] > 1:
+            low, high = error.min("seed", skipna=False), error.max("seed", skipna=False)
+            ax.fill_between(examples, low, high, color=COLORS[number], alpha=0.15, linewidth=0)
         found.append(name)
     ax.set_xlabel("examples seen (million)")
     ax.set_ylabel("test error (%)")
@@ -134,10 +134,10 @@ def _epochs(thousands: Any) -> Any:
     return thousands * 1000 / EPOCH
 
 
-def _readings(ax: Axes, read: Readings, layers: int, steps_T: np.ndarray) -> None:
+def _readings(ax: Axes, read: Readings, ours: xr.DataArray) -> None:
     """Values of a paper as hollow marks, as far as our training goes."""
     for epoch, values in read.items():
         for index, value in enumerate(values):
-            if value is not None and epoch * EPOCH <= steps_T[-1]:
-                color = layer_color(index + 1, layers)
+            if value is not None and epoch * EPOCH <= ours["step"][-1]:
+                color = layer_color(index + 1, ours.sizes["layer"])
                 ax.plot([epoch], [value], MARKERS[index], color=color, mfc="none", ms=6, zorder=5)

@@ -1,12 +1,14 @@
-"""The claims of baydin2018."""
+"""The claims of Baydin et al. (2018): what a gradient costs beside the function, and how exact it is."""
 
 from collections.abc import Callable, Mapping
 
 import numpy as np
+import xarray as xr
 
-from vgexp.claims import Claim, Measure, Part, Selection, added, ratio
+from vgexp.claims import Claim, Criterion, Grid
 from vgexp.config import Run, fans
 from vgexp.papers.baydin2018 import differentiation as diff
+from vgexp.papers.budget import flops, milliseconds, step_milliseconds
 from vgexp.results import Results
 
 SEEDS, INPUTS, WIDTH, DEPTH = 5, 8, 32, 4
@@ -15,15 +17,14 @@ MANY_INPUTS = (1, 2, 4, 8, 16, 32, 64)
 STEPS = 10.0 ** np.arange(-14, 0)
 
 
-def gradient_over_forward(depth: int) -> Measure:
+def gradient_over_forward(depth: int, r: Results) -> xr.DataArray:
     """FLOPs of {f, grad f} over those of f."""
-    flops = Selection("flops", {"model.depth": depth})
-    both = added(flops.total("forward_flops"), flops.total("backward_flops"))
-    return ratio(both, flops.total("forward_flops"))
+    grid = Grid("flops", {"model.depth": depth})
+    return flops(grid, r) / grid.runs(r, "forward_flops")
 
 
 def first_share(depth: int) -> float:
-    """Share of the first layer, which sends nothing down, in the forward pass: the ratio is 3 less this."""
+    """Share of the forward pass that the first layer takes, whose input needs no gradient: the ratio is 3 less this."""
     run = Run()
     run.model.depth, run.model.width = depth, 64
     products = [fan_in * fan_out for fan_in, fan_out in fans(run, 64, 10)]
@@ -53,19 +54,11 @@ def numeric_errors(central: bool) -> np.ndarray:
     )
 
 
-def order(central: bool) -> Measure:
-    """Slope of ln error over ln step where truncation rules, steps 1e-4 to 1e-2."""
-
-    def measured(_: Results) -> np.ndarray:
-        errors_SH = numeric_errors(central)
-        low, high = np.searchsorted(STEPS, 0.9e-4), np.searchsorted(STEPS, 0.9e-2)
-        return np.log10(errors_SH[:, high] / errors_SH[:, low]) / 2
-
-    return measured
-
-
-def best(central: bool) -> Measure:
-    return lambda _: numeric_errors(central).min(1)
+def order(central: bool) -> np.ndarray:
+    """Slope of ln error over ln step where truncation is all of the error, steps 1e-4 to 1e-2."""
+    errors_SH = numeric_errors(central)
+    low, high = np.searchsorted(STEPS, 0.9e-4), np.searchsorted(STEPS, 0.9e-2)
+    return np.log10(errors_SH[:, high] / errors_SH[:, low]) / 2
 
 
 def mode_cost(mode: str, inputs: int, seed: int = 0) -> float:
@@ -75,17 +68,15 @@ def mode_cost(mode: str, inputs: int, seed: int = 0) -> float:
     return diff.flops(lambda: compute(f, x)) / diff.flops(lambda: f(x))
 
 
-def growth(mode: str) -> Measure:
+def growth(mode: str) -> np.ndarray:
     """FLOPs of the gradient over those of the function, 64 inputs over 1."""
-    return lambda _: np.array([mode_cost(mode, 64, s) / mode_cost(mode, 1, s) for s in range(2)])
+    return np.array([mode_cost(mode, 64, seed) / mode_cost(mode, 1, seed) for seed in range(2)])
 
 
-def times(where: Mapping[str, int]) -> Measure:
+def time_over_forward(where: Mapping[str, int], r: Results) -> xr.DataArray:
     """Time of forward and backward pass over that of the forward pass."""
-    rows = Selection("time", where)
-    return ratio(
-        added(rows.milliseconds("forward_ms"), rows.milliseconds("backward_ms")), rows.milliseconds("forward_ms")
-    )
+    grid = Grid("time", where)
+    return step_milliseconds(grid, r) / milliseconds(grid, r, "forward_ms")
 
 
 LARGE = {"model.width": 256, "data.batch_size": 256}
@@ -93,25 +84,28 @@ LARGE = {"model.width": 256, "data.batch_size": 256}
 # fmt: off
 CLAIMS = (
     Claim("BA-01", "Function and gradient take three times the products of the function, less the first layer's share.",
-          "section 3.2", grids=("flops",), parts=tuple(
-        Part(f"FLOPs over forward, depth {depth}", 3 - first_share(depth) - 1e-9, 3 - first_share(depth) + 1e-9,
-             gradient_over_forward(depth), 3 - first_share(depth)) for depth in DEPTHS
+          "section 3.2", grids=("flops",), criteria=tuple(
+        Criterion(f"FLOPs over forward, depth {depth}", 3 - first_share(depth) - 1e-9, 3 - first_share(depth) + 1e-9,
+                  lambda r, depth=depth: gradient_over_forward(depth, r), 3 - first_share(depth)) for depth in DEPTHS
     )),
     Claim("BA-02", "In time, less than six times, typically two to three (256 units, batches of 256).", "section 3.2",
-          grids=("time",), scale="small", parts=tuple(Part(f"time over forward, depth {depth}", 1.5, 6,
-                           times({**LARGE, "model.depth": depth}), 3.0) for depth in (4, 16, 64))),
+          grids=("time",), scale="small", criteria=tuple(
+        Criterion(f"time over forward, depth {depth}", 1.5, 6,
+                  lambda r, depth=depth: time_over_forward({**LARGE, "model.depth": depth}, r), 3.0)
+        for depth in (4, 16, 64)
+    )),
     Claim("BA-03", "Automatic differentiation is exact: the product of the Jacobians, to rounding.", "section 2", (
-        Part("relative difference from the explicit product", 0, 1e-13, symbolic_error, 0),
+        Criterion("relative difference from the explicit product", 0, 1e-13, symbolic_error, 0),
     )),
     Claim("BA-04", "Differences are not: truncation grows with the step, rounding falls with it.", "section 2.1", (
-        Part("order of the forward difference", 0.95, 1.05, order(central=False), 1),
-        Part("order of the central difference", 1.9, 2.1, order(central=True), 2),
-        Part("best error of the forward difference", 1e-10, 1e-6, best(central=False)),
-        Part("best error of the central difference", 1e-12, 1e-8, best(central=True)),
+        Criterion("order of the forward difference", 0.95, 1.05, lambda _: order(central=False), 1),
+        Criterion("order of the central difference", 1.9, 2.1, lambda _: order(central=True), 2),
+        Criterion("best error of the forward difference", 1e-10, 1e-6, lambda _: numeric_errors(central=False).min(1)),
+        Criterion("best error of the central difference", 1e-12, 1e-8, lambda _: numeric_errors(central=True).min(1)),
     )),
     Claim("BA-05", "Forward mode costs a sweep an input, reverse mode one in all.", "sections 3.1, 3.2", (
-        Part("cost of forward mode, 64 inputs over 1", 60, 68, growth("forward"), 64),
-        Part("cost of reverse mode, 64 inputs over 1", 0.9, 1.1, growth("reverse"), 1),
+        Criterion("cost of forward mode, 64 inputs over 1", 60, 68, lambda _: growth("forward"), 64),
+        Criterion("cost of reverse mode, 64 inputs over 1", 0.9, 1.1, lambda _: growth("reverse"), 1),
     )),
 )
 # fmt: on

@@ -1,11 +1,11 @@
-"""The figures of baydin2018."""
+"""The figures of Baydin et al. (2018), and the ledger of a training step."""
 
 from collections.abc import Callable
 
 import numpy as np
 import pandas as pd
 
-from vgexp.claims import Selection
+from vgexp.claims import Grid, since
 from vgexp.figures import COLORS, MARKERS, Picture, Table, legend, panels
 from vgexp.papers.baydin2018.claims import (
     DEPTHS,
@@ -17,7 +17,7 @@ from vgexp.papers.baydin2018.claims import (
     mode_cost,
     numeric_errors,
     symbolic_error,
-    times,
+    time_over_forward,
 )
 from vgexp.results import Results, estimate
 
@@ -25,22 +25,22 @@ from vgexp.results import Results, estimate
 def ledger(results: Results) -> Table:
     """Products, bytes and times of each layer of a network of four hidden layers."""
     timed = "time" in results.grids
-    where = {"model.depth": 4, **(LARGE if timed else {})}
-    runs = Selection("time" if timed else "flops", where).runs(results)
-    rows = results.layers[results.layers["run"].isin(runs["run"])]
-    made = []
-    for layer, one in rows.groupby("layer"):
-        line = {"layer": str(layer)}
-        for column in ("forward_flops", "backward_flops", "saved_bytes"):
-            line[column.replace("_", " ")] = f"{one[column].iloc[0]:,.0f}"
-        if timed:
-            for column in ("forward_ms", "backward_ms"):
-                medians = one[one["step"] > 0].groupby("run")[column].median()
-                line[column.replace("_", " ")] = f"{estimate(medians.to_numpy()):.3f}"
-        made.append(line)
-    seeds = f", times as medians over 30 steps, mean and 95 % interval of {len(runs)} runs" if timed else ""
+    grid = Grid("time", {"model.depth": 4, **LARGE}) if timed else Grid("flops", {"model.depth": 4})
+    layers = grid.layers(results, "flops", readout=True)["layer"].to_numpy()
+    columns = {"layer": [str(layer) for layer in layers]}
+    for name in ("forward_flops", "backward_flops", "saved_bytes"):
+        counted = grid.layers(results, name, readout=True).isel(seed=0, step=0)
+        columns[name.replace("_", " ")] = [f"{one:,.0f}" for one in counted.to_numpy()]
+    seeds = ""
+    if timed:
+        for name in ("forward_ms", "backward_ms"):
+            medians = since(grid.layers(results, name, readout=True), 1).median("step")
+            columns[name.replace("_", " ")] = [
+                f"{estimate(one.to_numpy()):.3f}" for one in medians.transpose("layer", ...)
+            ]
+            seeds = f", times as medians over 30 steps, mean and 95 % interval of {medians.sizes['seed']} runs"
     return Table(
-        pd.DataFrame(made),
+        pd.DataFrame(columns),
         "The ledger of one training step, four hidden layers on digits (the last row is the readout): products counted "
         f"exactly, the weights' update among those backward, bytes kept for the backward pass{seeds}.",
     )
@@ -50,9 +50,7 @@ def products(results: Results) -> Picture:
     """FLOPs of function and gradient over those of the function, by depth."""
     with panels(1, 1, size=(4, 2.8)) as (figure, axes):
         ax = axes[0, 0]
-        ax.plot(
-            DEPTHS, [float(np.mean(gradient_over_forward(depth)(results))) for depth in DEPTHS], "o", label="counted"
-        )
+        ax.plot(DEPTHS, [float(gradient_over_forward(depth, results).mean()) for depth in DEPTHS], "o", label="counted")
         ax.plot(
             DEPTHS, [3 - first_share(depth) for depth in DEPTHS], linewidth=0.8, label="3 less the first layer's share"
         )
@@ -100,8 +98,8 @@ def time(results: Results) -> Picture:
         number = 0
         for width in (64, 256):
             for batch in (32, 256):
-                where = {"model.width": width, "data.batch_size": batch}
-                found = [estimate(np.asarray(times({**where, "model.depth": d})(results))) for d in (4, 16, 64)]
+                sets = [{"model.width": width, "data.batch_size": batch, "model.depth": depth} for depth in (4, 16, 64)]
+                found = [estimate(time_over_forward(one, results).to_numpy()) for one in sets]
                 y = [one.point for one in found]
                 reach = [[one.point - one.low for one in found], [one.high - one.point for one in found]]
                 label = f"{width} units, batch {batch}"

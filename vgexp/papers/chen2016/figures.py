@@ -1,4 +1,4 @@
-"""The figures of chen2016."""
+"""The figures of Chen et al. (2016): memory against depth, work against memory, one step as it goes."""
 
 from collections.abc import Callable
 
@@ -7,7 +7,8 @@ import numpy as np
 from vgexp.config import CheckpointConfig, DataConfig, ModelConfig, Run
 from vgexp.costs import counted
 from vgexp.figures import COLORS, MARKERS, Picture, label_panel, legend, panels
-from vgexp.papers.chen2016.claims import DEPTHS, UNIT, WAYS, at, units, work
+from vgexp.papers.budget import UNIT, flops, units
+from vgexp.papers.chen2016.claims import DEPTHS, WAYS, at
 from vgexp.results import Results
 
 
@@ -16,8 +17,8 @@ def memory(results: Results) -> Picture:
     with panels(1, 1, size=(4.4, 3.4)) as (figure, axes):
         ax = axes[0, 0]
         n = np.geomspace(DEPTHS[0], DEPTHS[-1], 50)
-        for number, (grid, (label, theory, law)) in enumerate(WAYS.items()):
-            found = [float(np.mean(units(grid, depth)(results))) for depth in DEPTHS]
+        for number, (way, (label, theory, law)) in enumerate(WAYS.items()):
+            found = [float(units(at(way, depth), results).mean()) for depth in DEPTHS]
             ax.plot(DEPTHS, found, MARKERS[number], color=COLORS[number], label=f"{label}: {law}")
             ax.plot(n, theory(n), color=COLORS[number], linewidth=0.8)
         ax.set(xscale="log", yscale="log", xlabel="layers n", ylabel="live memory (layers' activations)")
@@ -33,10 +34,10 @@ def front(results: Results) -> Picture:
     """Work against memory at each depth: what a byte saved costs."""
     with panels(1, 1, size=(4.4, 3.2)) as (figure, axes):
         ax = axes[0, 0]
-        for number, (grid, (label, _, _)) in enumerate(WAYS.items()):
-            reference = [float(np.mean(at(grid, depth).total("forward_flops")(results))) for depth in DEPTHS]
-            x = [float(np.mean(units(grid, depth)(results))) for depth in DEPTHS]
-            y = [float(np.mean(work(grid, depth)(results))) / one for depth, one in zip(DEPTHS, reference, strict=True)]
+        for number, (way, (label, _, _)) in enumerate(WAYS.items()):
+            grids = [at(way, depth) for depth in DEPTHS]
+            x = [float(units(grid, results).mean()) for grid in grids]
+            y = [float((flops(grid, results) / grid.runs(results, "forward_flops")).mean()) for grid in grids]
             ax.plot(x, y, f"{MARKERS[number]}-", color=COLORS[number], label=label, linewidth=0.7)
         ax.set(xscale="log", xlabel="live memory (layers' activations)", ylabel="FLOPs of a step / forward pass")
         legend(figure, ax, columns=2)

@@ -1,104 +1,134 @@
-"""The claims of Glorot & Bengio (2010), numbered as in our list of them.
+"""The claims of Glorot & Bengio (2010), GB-01 to GB-30: each statement of the paper that a number can test.
 
 Numbers of the paper are its text's, or read off its plots. Ratios and profiles are claimed, absolute gradient scales
 are not: the paper does not state whether it averages over the batch.
 """
 
+from collections.abc import Callable
+
 import numpy as np
+import xarray as xr
 
 from vgexp.claims import (
     Claim,
-    Measure,
+    Criterion,
+    Grid,
     Missing,
-    Part,
-    Selection,
-    bottom_over_top,
-    difference,
-    each,
     first_step,
-    layer,
+    largest,
     log_slope,
-    mean_factor,
-    ratio,
-    scaled,
-    smallest_step,
+    mass,
+    mean_rise,
+    over,
+    rise,
+    rms,
+    since,
+    smallest,
     spread,
-    step_up,
-    top_over_bottom,
     width,
 )
 from vgexp.data import PRIORS
 from vgexp.papers.glorot2010 import surfaces
 from vgexp.results import Results
 
-DEPTH = 5
-INITIAL = {init: Selection("initial", {"init.name": init}) for init in ("standard", "glorot")}
-SIGMOID = {init: Selection("sigmoid", {"init.name": init}) for init in ("standard", "glorot")}
-LINEAR = Selection("linear")
+STANDARD, NORMALIZED = (Grid("initial", {"init.name": init}) for init in ("standard", "glorot"))
+SIGMOID, SIGMOID_N = (Grid("sigmoid", {"init.name": init}) for init in ("standard", "glorot"))
+LINEAR = Grid("linear")
 WIDTHS = {
-    "shrinking": Selection("widths", {"model.width": "[1400, 1200, 1000, 800, 600]"}),
-    "growing": Selection("widths", {"model.width": "[600, 800, 1000, 1200, 1400]"}),
+    "shrinking": Grid("widths", {"model.width": [1400, 1200, 1000, 800, 600]}),
+    "growing": Grid("widths", {"model.width": [600, 800, 1000, 1200, 1400]}),
 }
-PLATEAU = Selection("plateau")
-ESCAPE = Selection("escape", {"model.depth": 4})
+PLATEAU = Grid("plateau")
+ESCAPE = Grid("escape", {"model.depth": 4})
 TANH, TANH_N, SOFTSIGN, SOFTSIGN_N, SIGMOID_5, SIGMOID_4 = map(
-    Selection, ("tanh", "tanh_n", "softsign", "softsign_n", "sigmoid_depth5", "sigmoid_depth4")
+    Grid, ("tanh", "tanh_n", "softsign", "softsign_n", "sigmoid_depth5", "sigmoid_depth4")
 )
 ROWS = {"Softsign": SOFTSIGN, "Softsign N": SOFTSIGN_N, "Tanh": TANH, "Tanh N": TANH_N, "Sigmoid": SIGMOID_5}
 """The rows of Table 1, on Shapeset."""
+SHAPESET = tuple(row.name for row in ROWS.values())
 FINITE = {"Softsign": "softsign", "Softsign N": "softsign_n", "Tanh": "tanh", "Tanh N": "tanh_n", "Sigmoid": "sigmoid"}
 """The same rows on a finite data set, whose grids are named <data>_<row>."""
 PRIOR = float(-(PRIORS * PRIORS.log()).sum())
-"""Nats lost by who knows the frequencies of Shapeset's classes and nothing else: 2.110."""
+"""The cross-entropy of a classifier that knows only the frequencies of Shapeset's classes: 2.110 nats."""
+ESCAPED = float(np.log(10)) - 0.15
+"""Validation loss below which a network has learned more than the frequencies of ten digits, ln 10."""
 SETTLED = 20_000
 """Updates from which on the gradients of training are compared."""
 LAST = 3
 """Evaluations that a final error is the mean of: between neighbours it jitters by a point or two."""
+ByLayer = Callable[[Grid, Results], xr.DataArray]
+"""A quantity over seeds and layers."""
 
 
-def finite(data: str, row: str) -> Selection:
+def finite(data: str, row: str) -> Grid:
     """A row of Table 1 on digits, mnist or cifar10."""
-    return Selection(f"{data}_{FINITE[row]}")
+    return Grid(f"{data}_{FINITE[row]}")
 
 
-def percent(selection: Selection) -> Measure:
+def initial(column: str) -> ByLayer:
+    """A column of the layers table at initialisation."""
+    return lambda grid, r: grid.layers(r, column).sel(step=0)
+
+
+def trained(column: str) -> ByLayer:
+    """A column of the layers table at the end of training."""
+    return lambda grid, r: grid.layers(r, column).isel(step=-1)
+
+
+h, dz, dw = map(initial, ("h_std", "dz_rms", "dw_rms"))
+mean_h, std_h, p98 = map(trained, ("h_mean", "h_std", "h_p98"))
+
+
+def scaled_variance(grid: Grid, r: Results) -> xr.DataArray:
+    """n Var W of the square matrices, layers 2 to 5."""
+    return 1000 * rms(initial("w_rms")(grid, r).sel(layer=slice(2, 5))) ** 2
+
+
+def scaled_bound(grid: Grid, r: Results) -> xr.DataArray:
+    """√n max |W| of the square matrices."""
+    return np.sqrt(1000) * largest(initial("w_max")(grid, r).sel(layer=slice(2, 5)))
+
+
+def singular_value(grid: Grid, r: Results) -> xr.DataArray:
+    """Mean singular value of dh(l+1) / dh(l) over all layers at initialisation."""
+    return grid.spectra(r).sel(step=0).mean(["layer", "rank"])
+
+
+def fraction(grid: Grid, low: float, high: float, r: Results) -> xr.DataArray:
+    """Fraction of the activations of layer 1 with low < |h| <= high after training."""
+    return mass(grid.histograms(r, "h").sel(layer=1).isel(step=-1), low, high)
+
+
+def percent(grid: Grid, r: Results) -> xr.DataArray:
     """Final test error in per cent."""
-    return scaled(100, selection.final("test_error", LAST))
+    return 100 * grid.steps(r, "test_error").isel(step=slice(-LAST, None)).mean("step")
 
 
-def scaled_variance(x_SL: np.ndarray) -> np.ndarray:
-    """n Var W of the square matrices, layers 2..5."""
-    return 1000 * (x_SL[:, 1:] ** 2).mean(1)
-
-
-def scaled_bound(x_SL: np.ndarray) -> np.ndarray:
-    """sqrt(n) max |W| of the square matrices."""
-    return np.sqrt(1000) * x_SL[:, 1:].max(1)
-
-
-def lowest_top_mean(results: Results) -> np.ndarray:
+def lowest_top_mean(r: Results) -> xr.DataArray:
     """The smallest mean activation of the top hidden layer in training."""
-    return ESCAPE.track("h_mean", results).values_STL[:, :, -1].min(1)
+    return smallest(ESCAPE.layers(r, "h_mean").sel(layer=4), "step")
 
 
-def last_top_mean(results: Results) -> np.ndarray:
-    return ESCAPE.track("h_mean", results).values_STL[:, -1, -1]
-
-
-def escape_step(results: Results) -> np.ndarray:
-    """Updates until the validation loss is 0.15 nats below that of the classes' frequencies, ln 10 for ten digits."""
-    steps_T, loss_ST = ESCAPE.curve("valid_loss", results)
-    return first_step(steps_T, loss_ST < np.log(10) - 0.15)
-
-
-def step_of_saturation(number: int) -> Measure:
+def step_of_saturation(layer: int, r: Results) -> xr.DataArray:
     """Updates until the 98th percentile of a layer's activations is above 0.95."""
+    return first_step(TANH.layers(r, "h_p98").sel(layer=layer) > 0.95)
 
-    def measured(results: Results) -> np.ndarray:
-        steps_T, p98_STL = TANH.track("h_p98", results)
-        return first_step(steps_T, p98_STL[:, :, number - 1] > 0.95)
 
-    return measured
+def growth(grid: Grid, r: Results) -> xr.DataArray:
+    """std dW at layer 1 over layer 5 in training: a single batch of ten is noisy."""
+    return over(rms(since(grid.layers(r, "dw_rms"), SETTLED), "step"), 1, 5)
+
+
+def slope_reversal(r: Results) -> xr.DataArray:
+    """std dz at layer 5 over layer 1 in the last fifth of training."""
+    history = TANH.layers(r, "dz_rms")
+    last_fifth = since(history, int(history["step"].max()) * 4 // 5)
+    return over(rms(last_fifth, "step"), 5, 1)
+
+
+def plateau_share(cost: str) -> np.ndarray:
+    """Fraction of the weights' square where the gradient is below 1 % of its largest, one value a random example."""
+    return np.array([surfaces.plateau(cost, example) for example in surfaces.examples()])
 
 
 def nothing(_: Results) -> np.ndarray:
@@ -106,189 +136,181 @@ def nothing(_: Results) -> np.ndarray:
     raise Missing("no run here decides it")
 
 
-def plateau_share(cost: str) -> Measure:
-    """Fraction of the weights' square where the gradient is below 1 % of its largest, one value a random
-    example."""
-    return lambda _: np.array([surfaces.plateau(cost, example) for example in surfaces.examples()])
-
-
-def slope_reversal(results: Results) -> np.ndarray:
-    """rms dz at layer 5 over layer 1, pooled over the last fifth of training."""
-    last = int(TANH.runs(results)["steps"].max())
-    return top_over_bottom(TANH.pooled("dz_rms", last * 4 // 5)(results))
-
-
-H = {init: INITIAL[init].at("h_std") for init in INITIAL}
-DZ = {init: INITIAL[init].at("dz_rms") for init in INITIAL}
-DW = {init: INITIAL[init].at("dw_rms") for init in INITIAL}
-GROWTH = {name: each(row.pooled("dw_rms", SETTLED), bottom_over_top) for name, row in ROWS.items()}
-"""std dW at layer 1 over layer 5 in training."""
-SHAPESET = tuple(row.grid for row in ROWS.values())
-
 # fmt: off
 CLAIMS = (
     Claim("GB-01", "Standard initialisation has n Var W = 1/3, normalized 1, each within its exact bound.",
-          "eqs. 1, 12, 15, 16", grids=("initial",), parts=(
-        Part("n Var W, standard", 0.98 / 3, 1.02 / 3, each(INITIAL["standard"].at("w_rms"), scaled_variance), 1 / 3),
-        Part("n Var W, normalized", 0.98, 1.02, each(INITIAL["glorot"].at("w_rms"), scaled_variance), 1.0),
-        Part("√n max |W|, standard", 0.999, 1.0, each(INITIAL["standard"].at("w_max"), scaled_bound), 1.0),
-        Part("√n max |W|, normalized", 0.999 * np.sqrt(3), np.sqrt(3) * (1 + 1e-6),
-             each(INITIAL["glorot"].at("w_max"), scaled_bound), float(np.sqrt(3))),
+          "eqs. 1, 12, 15, 16", grids=("initial",), criteria=(
+        Criterion("n Var W, standard", 0.98 / 3, 1.02 / 3, lambda r: scaled_variance(STANDARD, r), 1 / 3),
+        Criterion("n Var W, normalized", 0.98, 1.02, lambda r: scaled_variance(NORMALIZED, r), 1.0),
+        Criterion("√n max |W|, standard", 0.999, 1.0, lambda r: scaled_bound(STANDARD, r), 1.0),
+        Criterion("√n max |W|, normalized", 0.999 * np.sqrt(3), np.sqrt(3) * (1 + 1e-6),
+                  lambda r: scaled_bound(NORMALIZED, r), float(np.sqrt(3))),
     )),
     Claim("GB-02", "Under standard initialisation activations shrink from layer to layer.",
-          "figure 6, top", grids=("initial",), parts=(
-        *(Part(f"std h, layer {i + 1} over {i}", 0.52, 0.60, each(H["standard"], step_up(i)), 0.56)
-          for i in range(1, DEPTH)),
-        Part("std h, layer 1 over 5", 7.5, 12, each(H["standard"], bottom_over_top), 9.8),
+          "figure 6, top", grids=("initial",), criteria=(
+        *(Criterion(f"std h, layer {layer} over {layer - 1}", 0.52, 0.60,
+                    lambda r, layer=layer: over(h(STANDARD, r), layer, layer - 1), 0.56) for layer in range(2, 6)),
+        Criterion("std h, layer 1 over 5", 7.5, 12, lambda r: over(h(STANDARD, r), 1, 5), 9.8),
     )),
     Claim("GB-03", "Under normalized initialisation activations keep their scale.",
-          "figure 6, bottom", grids=("initial",), parts=(
-        Part("std h, largest over smallest layer", 1, 1.8, each(H["glorot"], spread), 1.0),
-        Part("… over that of standard", 0, 0.25, ratio(each(H["glorot"], spread), each(H["standard"], spread))),
+          "figure 6, bottom", grids=("initial",), criteria=(
+        Criterion("std h, largest over smallest layer", 1, 1.8, lambda r: spread(h(NORMALIZED, r)), 1.0),
+        Criterion("… over that of standard", 0, 0.25, lambda r: spread(h(NORMALIZED, r)) / spread(h(STANDARD, r))),
     )),
     Claim("GB-04", "Under standard initialisation back-propagated gradients shrink towards the input.",
-          "figure 7, top", grids=("initial",), parts=(
-        Part("std dz, layer 5 over 1", 7, 13, each(DZ["standard"], top_over_bottom), 10.5),
-        Part("smallest step upwards", 1, np.inf, each(DZ["standard"], smallest_step)),
+          "figure 7, top", grids=("initial",), criteria=(
+        Criterion("std dz, layer 5 over 1", 7, 13, lambda r: over(dz(STANDARD, r), 5, 1), 10.5),
+        Criterion("smallest step upwards", 1, np.inf, lambda r: smallest(rise(dz(STANDARD, r)))),
     )),
     Claim("GB-05", "Under normalized initialisation back-propagated gradients are flat.",
-          "figure 7, bottom", grids=("initial",), parts=(
-        Part("std dz, largest over smallest layer", 1, 1.8, each(DZ["glorot"], spread), 1.0),
+          "figure 7, bottom", grids=("initial",), criteria=(
+        Criterion("std dz, largest over smallest layer", 1, 1.8, lambda r: spread(dz(NORMALIZED, r)), 1.0),
     )),
     Claim("GB-06", "Weight gradients are flat over layers under both, though back-propagated ones are not.",
-          "figure 8, eq. 14", grids=("initial",), parts=(
-        Part("std dW, largest over smallest, standard", 1, 1.25, each(DW["standard"], spread), 1.0),
-        Part("std dW, largest over smallest, normalized", 1, 1.3, each(DW["glorot"], spread), 1.0),
+          "figure 8, eq. 14", grids=("initial",), criteria=(
+        Criterion("std dW, largest over smallest, standard", 1, 1.25, lambda r: spread(dw(STANDARD, r)), 1.0),
+        Criterion("std dW, largest over smallest, normalized", 1, 1.3, lambda r: spread(dw(NORMALIZED, r)), 1.0),
     )),
     Claim("GB-07", "Normalized initialisation makes weight gradients larger.",
-          "figure 8", grids=("initial",), parts=(
-        Part("std dW at layer 3, normalized over standard", 3, np.inf,
-             ratio(each(DW["glorot"], layer(3)), each(DW["standard"], layer(3))), 6.5),
+          "figure 8", grids=("initial",), criteria=(
+        Criterion("std dW at layer 3, normalized over standard", 3, np.inf,
+                  lambda r: (dw(NORMALIZED, r) / dw(STANDARD, r)).sel(layer=3), 6.5),
     )),
     Claim("GB-08", "The mean singular value of a layer's Jacobian is about 0.8 normalized, 0.5 standard.",
-          "section 4.2.1, eq. 17", grids=("initial",), parts=(
-        Part("mean singular value, standard", 0.47, 0.51, INITIAL["standard"].spectrum_mean(), 0.5),
-        Part("mean singular value, normalized", 0.73, 0.83, INITIAL["glorot"].spectrum_mean(), 0.8),
+          "section 4.2.1, eq. 17", grids=("initial",), criteria=(
+        Criterion("mean singular value, standard", 0.47, 0.51, lambda r: singular_value(STANDARD, r), 0.5),
+        Criterion("mean singular value, normalized", 0.73, 0.83, lambda r: singular_value(NORMALIZED, r), 0.8),
     )),
     Claim("GB-09", "ln rms(dz) rises by ½ ln 3 = 0.549 a layer in a linear net, a little more with tanh.",
-          "eq. 13", grids=("initial", "linear"), parts=(
-        Part("slope of ln dz, linear", 0.519, 0.579, each(LINEAR.at("dz_rms"), log_slope), 0.549),
-        Part("slope of ln dz, tanh", 0.52, 0.62, each(DZ["standard"], log_slope), 0.549),
+          "eq. 13", grids=("initial", "linear"), criteria=(
+        Criterion("slope of ln dz, linear", 0.519, 0.579, lambda r: log_slope(dz(LINEAR, r)), 0.549),
+        Criterion("slope of ln dz, tanh", 0.52, 0.62, lambda r: log_slope(dz(STANDARD, r)), 0.549),
     )),
     Claim("GB-10", "With sigmoids, where eq. 14 does not apply, dz and dW both collapse (our contrast).",
-          "not a claim of the paper", grids=("sigmoid",), parts=(
-        Part("std dz a layer, standard", 6.5, 7.5, each(SIGMOID["standard"].at("dz_rms"), mean_factor)),
-        Part("std dz a layer, normalized", 4.0, 4.7, each(SIGMOID["glorot"].at("dz_rms"), mean_factor)),
-        Part("std dz, layer 5 over 1, standard", 1000, np.inf, each(SIGMOID["standard"].at("dz_rms"), top_over_bottom)),
-        Part("std dW, layer 5 over 1, standard", 1000, np.inf, each(SIGMOID["standard"].at("dw_rms"), top_over_bottom)),
+          "not a claim of the paper", grids=("sigmoid",), criteria=(
+        Criterion("std dz a layer, standard", 6.5, 7.5, lambda r: mean_rise(dz(SIGMOID, r))),
+        Criterion("std dz a layer, normalized", 4.0, 4.7, lambda r: mean_rise(dz(SIGMOID_N, r))),
+        Criterion("std dz, layer 5 over 1, standard", 1000, np.inf, lambda r: over(dz(SIGMOID, r), 5, 1)),
+        Criterion("std dW, layer 5 over 1, standard", 1000, np.inf, lambda r: over(dw(SIGMOID, r), 5, 1)),
     )),
     Claim("GB-11", "The top hidden layer of a sigmoid network is driven to 0 at once, the layers below settle above ½, "
-          "the higher the layer the more.", "figure 2", grids=("plateau",), parts=(
-        Part("mean h, layer 4", 0, 0.1, each(PLATEAU.at("h_mean", None), layer(4)), 0.1),
-        Part("mean h, layer 3", 0.6, 1, each(PLATEAU.at("h_mean", None), layer(3)), 0.65),
-        Part("mean h, layer 3 less layer 2", 0, 1, each(PLATEAU.at("h_mean", None), lambda x: x[:, 2] - x[:, 1]), 0.12),
-        Part("mean h, layer 2 less layer 1", -0.01, 1,
-             each(PLATEAU.at("h_mean", None), lambda x: x[:, 1] - x[:, 0]), 0.03),
+          "the higher the layer the more.", "figure 2", grids=("plateau",), criteria=(
+        Criterion("mean h, layer 4", 0, 0.1, lambda r: mean_h(PLATEAU, r).sel(layer=4), 0.1),
+        Criterion("mean h, layer 3", 0.6, 1, lambda r: mean_h(PLATEAU, r).sel(layer=3), 0.65),
+        Criterion("mean h, layer 3 less layer 2", 0, 1,
+                  lambda r: mean_h(PLATEAU, r).sel(layer=3) - mean_h(PLATEAU, r).sel(layer=2), 0.12),
+        Criterion("mean h, layer 2 less layer 1", -0.01, 1,
+                  lambda r: mean_h(PLATEAU, r).sel(layer=2) - mean_h(PLATEAU, r).sel(layer=1), 0.03),
     )),
     Claim("GB-12", "While it is saturated the network knows no more than how frequent each class is.",
-          "figures 2, 11", grids=("plateau",), parts=(
-        Part("validation loss (nats)", PRIOR - 0.02, PRIOR + 0.1, PLATEAU.final("valid_loss"), PRIOR),
-        Part("validation error (%)", 82.6, 84.0, scaled(100, PLATEAU.final("valid_error")), 83.4),
+          "figures 2, 11", grids=("plateau",), criteria=(
+        Criterion("validation loss (nats)", PRIOR - 0.02, PRIOR + 0.1,
+                  lambda r: PLATEAU.steps(r, "valid_loss").isel(step=-1), PRIOR),
+        Criterion("validation error (%)", 82.6, 84.0,
+                  lambda r: 100 * PLATEAU.steps(r, "valid_error").isel(step=-1), 83.4),
     )),
     Claim("GB-13", "With four layers the top one leaves saturation by itself, and then the network learns "
           "(digits, 4 × 100; at width 1000 it takes 0.7 to 2 million updates).",
-          "figures 2, 11", grids=("escape",), parts=(
-        Part("mean h, layer 4, lowest", 0, 0.02, lowest_top_mean, 0.012),
-        Part("mean h, layer 4, at the end over the lowest", 5, np.inf, ratio(last_top_mean, lowest_top_mean), 5.8),
-        Part("updates to leave the plateau", 0, 60_000, escape_step),
-        Part("validation error at the end (%)", 0, 30, scaled(100, ESCAPE.final("valid_error"))),
+          "figures 2, 11", grids=("escape",), criteria=(
+        Criterion("mean h, layer 4, lowest", 0, 0.02, lowest_top_mean, 0.012),
+        Criterion("mean h, layer 4, at the end over the lowest", 5, np.inf,
+                  lambda r: mean_h(ESCAPE, r).sel(layer=4) / lowest_top_mean(r), 5.8),
+        Criterion("updates to leave the plateau", 0, 60_000,
+                  lambda r: first_step(ESCAPE.steps(r, "valid_loss") < ESCAPED)),
+        Criterion("validation error at the end (%)", 0, 30,
+                  lambda r: 100 * ESCAPE.steps(r, "valid_error").isel(step=-1)),
     )),
     Claim("GB-14", "With five layers it never leaves saturation.", "figure 11", (
-        Part("test error (%)", 82, 85, nothing, 83.4),
+        Criterion("test error (%)", 82, 85, nothing, 83.4),
     ), reason="consistent with: no run can show a never; ours stay at the classes' frequencies to their end"),
     Claim("GB-15", "As the top layer desaturates, layer 1 begins to saturate (digits, 4 × 100).",
-          "figure 2", grids=("escape",), parts=(
-        Part("std h, layer 1, at the end over the start", 2, np.inf,
-             ratio(each(ESCAPE.at("h_std", None), layer(1)), each(ESCAPE.at("h_std"), layer(1))), 3.9),
+          "figure 2", grids=("escape",), criteria=(
+        Criterion("std h, layer 1, at the end over the start", 2, np.inf,
+                  lambda r: (std_h(ESCAPE, r) / h(ESCAPE, r)).sel(layer=1), 3.9),
     )),
     Claim("GB-16", "Under standard initialisation tanh layers saturate one after the other, from the bottom.",
-          "figure 3, top", grids=("tanh",), scale="small", parts=(
-        Part("updates until p98 > 0.95, layer 1", 0, 80_000, step_of_saturation(1), 80_000),
-        Part("p98 at the end, layer 2 over 1", 0, 0.9, each(TANH.at("h_p98", None), step_up(1))),
-        Part("p98 at the end, largest step upwards", 0, 1,
-             each(TANH.at("h_p98", None), lambda x: (x[:, 1:] / x[:, :-1]).max(1))),
+          "figure 3, top", grids=("tanh",), scale="small", criteria=(
+        Criterion("updates until p98 > 0.95, layer 1", 0, 80_000, lambda r: step_of_saturation(1, r), 80_000),
+        Criterion("p98 at the end, layer 2 over 1", 0, 0.9, lambda r: over(p98(TANH, r), 2, 1)),
+        Criterion("p98 at the end, largest step upwards", 0, 1, lambda r: largest(rise(p98(TANH, r)))),
     )),
     Claim("GB-17", "Softsign saturates less, and its layers move together.",
-          "figure 3, bottom", grids=("tanh", "softsign"), scale="small", parts=(
-        Part("p98 of h, largest layer", 0, 0.95, each(SOFTSIGN.at("h_p98", None), lambda x: x.max(1)), 0.75),
-        Part("largest less smallest p98, softsign over tanh", 0, 0.9,
-             ratio(each(SOFTSIGN.at("h_p98", None), width), each(TANH.at("h_p98", None), width))),
-        Part("p98, layer 2 over 1", 0.8, 1.25, each(SOFTSIGN.at("h_p98", None), step_up(1)), 0.77),
+          "figure 3, bottom", grids=("tanh", "softsign"), scale="small", criteria=(
+        Criterion("p98 of h, largest layer", 0, 0.95, lambda r: largest(p98(SOFTSIGN, r)), 0.75),
+        Criterion("largest less smallest p98, softsign over tanh", 0, 0.9,
+                  lambda r: width(p98(SOFTSIGN, r)) / width(p98(TANH, r))),
+        Criterion("p98, layer 2 over 1", 0.8, 1.25, lambda r: over(p98(SOFTSIGN, r), 2, 1), 0.77),
     ), explanation="the lower three layers have reached their knees, the upper two are still on their way there"),
     Claim("GB-18", "After training tanh has mass at ±1, softsign at the knees, 0.5 to 0.8 (layer 1, the one that is "
-          "there by 100,000 updates).", "figure 4", grids=("tanh", "softsign"), scale="small", parts=(
-        Part("fraction |h| > 0.98, tanh", 0.01, 1, TANH.mass(0.98, 1, 1)),
-        Part("fraction |h| > 0.98, softsign", 0, 0.001, SOFTSIGN.mass(0.98, 1, 1), 0.0),
-        Part("fraction 0.5 < |h| < 0.8, softsign over tanh", 2, np.inf,
-             ratio(SOFTSIGN.mass(0.5, 0.8, 1), TANH.mass(0.5, 0.8, 1))),
+          "there by 100,000 updates).", "figure 4", grids=("tanh", "softsign"), scale="small", criteria=(
+        Criterion("fraction |h| > 0.98, tanh", 0.01, 1, lambda r: fraction(TANH, 0.98, 1, r)),
+        Criterion("fraction |h| > 0.98, softsign", 0, 0.001, lambda r: fraction(SOFTSIGN, 0.98, 1, r), 0.0),
+        Criterion("fraction 0.5 < |h| < 0.8, softsign over tanh", 2, np.inf,
+                  lambda r: fraction(SOFTSIGN, 0.5, 0.8, r) / fraction(TANH, 0.5, 0.8, r)),
     )),
     Claim("GB-19", "In training weight gradients come to differ between layers, the lower the larger, and more so "
-          "under standard initialisation.", "figure 9", grids=("tanh", "tanh_n"), scale="small", parts=(
-        Part("std dW, layer 1 over 5, standard", 2, 8, GROWTH["Tanh"], 3.3),
-        Part("std dW, layer 1 over 5, normalized", 1, 2.7, GROWTH["Tanh N"], 1.7),
-        Part("… standard over normalized", 1.5, np.inf, ratio(GROWTH["Tanh"], GROWTH["Tanh N"]), 1.9),
+          "under standard initialisation.", "figure 9", grids=("tanh", "tanh_n"), scale="small", criteria=(
+        Criterion("std dW, layer 1 over 5, standard", 2, 8, lambda r: growth(TANH, r), 3.3),
+        Criterion("std dW, layer 1 over 5, normalized", 1, 2.7, lambda r: growth(TANH_N, r), 1.7),
+        Criterion("… standard over normalized", 1.5, np.inf, lambda r: growth(TANH, r) / growth(TANH_N, r), 1.9),
     )),
     Claim("GB-20", "The fall of back-propagated gradients towards the input is soon undone by training.",
-          "section 4.3", grids=("tanh",), scale="small", parts=(
-        Part("std dz, layer 5 over 1, at the start", 7, 13, each(TANH.at("dz_rms"), top_over_bottom), 10.5),
-        Part("std dz, layer 5 over 1, last fifth of training", 0, 1, slope_reversal),
+          "section 4.3", grids=("tanh",), scale="small", criteria=(
+        Criterion("std dz, layer 5 over 1, at the start", 7, 13, lambda r: over(dz(TANH, r), 5, 1), 10.5),
+        Criterion("std dz, layer 5 over 1, last fifth of training", 0, 1, slope_reversal),
     ), explanation="undone but for a factor 1.4, where it stays from 28,000 updates on; under Tanh N it turns round"),
     Claim("GB-21", "Under normalized initialisation all tanh layers come to saturate, and at once.",
-          "figure 10", grids=("tanh_n",), scale="small", parts=(
-        Part("p98 of h, smallest layer", 0.95, 1, each(TANH_N.at("h_p98", None), lambda x: x.min(1)), 1.0),
+          "figure 10", grids=("tanh_n",), scale="small", criteria=(
+        Criterion("p98 of h, smallest layer", 0.95, 1, lambda r: smallest(p98(TANH_N, r)), 1.0),
     ), explanation="here too layers saturate from the bottom, and the top one is not there when our updates end; "
        "the paper's learning rate and pixel range are not given"),
     Claim("GB-22", "On Shapeset Tanh N and Softsign are far ahead of Tanh, and Tanh of Sigmoid.",
-          "figure 11, table 1", grids=SHAPESET, scale="small", parts=(
-        Part("test error, Tanh less Tanh N (points)", 5, np.inf, difference(percent(TANH), percent(TANH_N)), 13.0),
-        Part("test error, Tanh less Softsign (points)", 5, np.inf, difference(percent(TANH), percent(SOFTSIGN)), 22.0),
-        Part("test error, Sigmoid less Tanh (points)", 5, np.inf, difference(percent(SIGMOID_5), percent(TANH)), 15.4),
+          "figure 11, table 1", grids=SHAPESET, scale="small", criteria=(
+        Criterion("test error, Tanh less Tanh N (points)", 5, np.inf,
+                  lambda r: percent(TANH, r) - percent(TANH_N, r), 13.0),
+        Criterion("test error, Tanh less Softsign (points)", 5, np.inf,
+                  lambda r: percent(TANH, r) - percent(SOFTSIGN, r), 22.0),
+        Criterion("test error, Sigmoid less Tanh (points)", 5, np.inf,
+                  lambda r: percent(SIGMOID_5, r) - percent(TANH, r), 15.4),
     ), explanation="the order depends on the pixel range, which is not given: in [-1, 1], one seed, Softsign is 30 "
        "points ahead of Tanh, and Tanh no better than Sigmoid"),
-    Claim("GB-23", "Final test errors on Shapeset.", "table 1", grids=SHAPESET, scale="paper", parts=tuple(
-        Part(f"{name} (%)", paper - 1.5, paper + 1.5, percent(ROWS[name]), paper)
+    Claim("GB-23", "Final test errors on Shapeset.", "table 1", grids=SHAPESET, scale="paper", criteria=tuple(
+        Criterion(f"{name} (%)", paper - 1.5, paper + 1.5, lambda r, name=name: percent(ROWS[name], r), paper)
         for name, paper in (("Softsign", 16.27), ("Softsign N", 16.06), ("Tanh", 27.15), ("Tanh N", 15.6),
                             ("Sigmoid", 82.61))
     )),
     Claim("GB-24", "On MNIST only the sigmoid network is worse than the others.", "figure 12, table 1",
-          grids=tuple(f"mnist_{row}" for row in FINITE.values()), scale="paper", parts=tuple(
-        Part(f"{name} (%)", paper - 0.15, paper + 0.15, percent(finite("mnist", name)), paper)
+          grids=tuple(f"mnist_{row}" for row in FINITE.values()), scale="paper", criteria=tuple(
+        Criterion(f"{name} (%)", paper - 0.15, paper + 0.15,
+                  lambda r, name=name: percent(finite("mnist", name), r), paper)
         for name, paper in (("Softsign", 1.64), ("Softsign N", 1.72), ("Tanh", 1.76), ("Tanh N", 1.64),
                             ("Sigmoid", 2.21))
     )),
     Claim("GB-25", "On CIFAR-10 normalized initialisation is ahead of standard by two to three points.",
-          "figure 12, table 1", grids=tuple(f"cifar10_{row}" for row in FINITE.values()), scale="small", parts=tuple(
-        Part(f"test error, {name} less {name} N (points)", 0.5, 5,
-             difference(percent(finite("cifar10", name)), percent(finite("cifar10", f"{name} N"))), paper)
+          "figure 12, table 1", grids=tuple(f"cifar10_{row}" for row in FINITE.values()), scale="small", criteria=tuple(
+        Criterion(f"test error, {name} less {name} N (points)", 0.5, 5,
+                  lambda r, name=name: percent(finite("cifar10", name), r)
+                  - percent(finite("cifar10", f"{name} N"), r), paper)
         for name, paper in (("Tanh", 2.98), ("Softsign", 1.98))
     )),
     Claim("GB-26", "Pre-training with denoising autoencoders reaches about 11 % on Shapeset.", "figure 11", (
-        Part("test error (%)", 10, 12, nothing, 11.0),
+        Criterion("test error (%)", 10, 12, nothing, 11.0),
     ), scale="paper", reason="optional: there are no denoising autoencoders here"),
     Claim("GB-27", "On 100,000 examples an RBF SVM errs on 59.5 %, Tanh N on 50.5 %.", "section 4.1", (
-        Part("test error (%)", 57.5, 61.5, nothing, 59.47),
+        Criterion("test error (%)", 57.5, 61.5, nothing, 59.47),
     ), scale="paper", reason="optional: a kernel machine on 100,000 images is hours of work beside the subject"),
     Claim("GB-28", "The quadratic cost has larger plateaus than cross-entropy.", "figure 5", (
-        Part("share with |gradient| < 1 % of the largest, quadratic less cross-entropy", 0.001, 1,
-             difference(plateau_share("quadratic"), plateau_share("cross_entropy"))),
+        Criterion("share with |gradient| < 1 % of the largest, quadratic less cross-entropy", 0.001, 1,
+                  lambda _: plateau_share("quadratic") - plateau_share("cross_entropy")),
     )),
     Claim("GB-29", "Normalized initialisation does the same when widths shrink or grow with depth.",
-          "section 4.2.1", grids=("widths",), parts=tuple(
-        Part(f"std {of}, largest over smallest layer, widths {way}", 1, 2, each(rows.at(column), spread))
-        for way, rows in WIDTHS.items() for of, column in (("h", "h_std"), ("dz", "dz_rms"))
+          "section 4.2.1", grids=("widths",), criteria=tuple(
+        Criterion(f"std {name}, largest over smallest layer, widths {way}", 1, 2,
+                  lambda r, quantity=quantity, grid=grid: spread(quantity(grid, r)))
+        for way, grid in WIDTHS.items() for name, quantity in {"h": h, "dz": dz}.items()
     )),
     Claim("GB-30", "Step sizes from second derivatives help, but less than normalized initialisation.", "section 4.3", (
-        Part("test error (%)", 0, 100, nothing),
+        Criterion("test error (%)", 0, 100, nothing),
     ), scale="paper", reason="optional: there are no second-order step sizes here"),
 )
 # fmt: on

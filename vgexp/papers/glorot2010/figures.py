@@ -2,8 +2,6 @@
 
 One function a figure, with the paper's panels and axes; hollow marks are values read off its plots (about +-0.02 for
 activations, +-1 point for errors). An epoch is 20,000 updates of 10 examples.
-
-Legend: S seeds, T observations, L hidden layers.
 """
 
 import contextlib
@@ -12,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from vgexp.claims import Missing, Selection, first_step
+from vgexp.claims import Grid, Missing, first_step
 from vgexp.data import shapeset
 from vgexp.figures import AXES, COLORS, MARKERS, Picture, histories, label_panel, legend, panels
 from vgexp.figures import sweeps as draw
@@ -37,7 +35,7 @@ PAPER_DW = {
 """Figure 9: epoch -> standard deviation of the weight gradients of layers 1..5."""
 PAPER_ERRORS = {"Softsign": 46, "Softsign N": 66, "Tanh": 68, "Tanh N": 55, "Sigmoid": 83.4, "Sigmoid, 4 layers": 83.4}
 """Figure 11 at 1e6 examples: test error in per cent."""
-OTHER = {name: Selection(f"other_{row.grid}") for name, row in ROWS.items()}
+OTHER = {name: Grid(f"other_{row.name}") for name, row in ROWS.items()}
 """The rows of table 1 in the pixel range that was not chosen."""
 
 
@@ -81,16 +79,15 @@ def figure2(results: Results) -> Picture:
 def figure2_digits(results: Results) -> Picture:
     """Ours: the whole story of figure 2 on a small network, and five layers as the contrast."""
     with panels(1, 2, sharey=True, size=(6, 2.9)) as (figure, axes):
-        selections = {depth: Selection("escape", {"model.depth": depth}) for depth in (4, 5)}
-        for ax, (depth, selection) in zip(axes[0], selections.items(), strict=True):
-            histories.means(ax, selection, results, seed=1, shades=5)
-            steps_T, loss_ST = selection.curve("valid_loss", results)
-            escaped = np.isfinite(first_step(steps_T, loss_ST < np.log(10) - 0.15)).sum()
-            label_panel(ax, f"{depth} layers: {escaped} of {len(loss_ST)} seeds escape", above=0.3)
+        for ax, depth in zip(axes[0], (4, 5), strict=True):
+            grid = Grid("escape", {"model.depth": depth})
+            histories.means(ax, grid, results, seed=1, shades=5)
+            escapes = np.isfinite(first_step(grid.steps(results, "valid_loss") < claims.ESCAPED))
+            label_panel(ax, f"{depth} layers: {int(escapes.sum())} of {escapes.size} seeds escape", above=0.3)
             histories.epochs(ax, ax)
         axes[0, 1].set_ylabel("")
         legend(figure, axes[0, 1])
-        lr = selections[4].runs(results)["optim.lr"].iloc[0]
+        lr = float(claims.ESCAPE.runs(results, "optim.lr")[0])
     return Picture(
         figure,
         f"Beside figure 2, ours: digits, 100 units a layer, learning rate {lr:g}, mean activation with bars of one "
@@ -101,13 +98,13 @@ def figure2_digits(results: Results) -> Picture:
 
 
 def stacked(
-    rows: Mapping[str, Selection], draw_row: Callable[..., str], read: Mapping[str, Any], results: Results, caption: str
+    rows: Mapping[str, Grid], draw_row: Callable[..., str], read: Mapping[str, Any], results: Results, caption: str
 ) -> Picture:
     """Panels one above the other over training, one a network."""
     with panels(len(rows), 1, sharex=True, sharey=True, size=(4.4, 2.3 * len(rows) + 0.7)) as (figure, axes):
         seeds = ""
-        for ax, (name, selection) in zip(axes[:, 0], rows.items(), strict=True):
-            seeds = draw_row(ax, selection, results, read=read.get(name))
+        for ax, (name, grid) in zip(axes[:, 0], rows.items(), strict=True):
+            seeds = draw_row(ax, grid, results, read=read.get(name))
             label_panel(ax, name, above=0.02 if ax is not axes[0, 0] else 0.26)
         histories.epochs(axes[-1, 0], axes[0, 0])
         legend(figure, axes[0, 0])
@@ -130,8 +127,8 @@ def figure3(results: Results) -> Picture:
 def figure4(results: Results) -> Picture:
     """Densities of the activations at the end of training, standard initialisation."""
     with panels(2, 1, sharex=True, sharey=True, size=(4.4, 4.6)) as (figure, axes):
-        for ax, (name, selection) in zip(axes[:, 0], {"Tanh": TANH, "Softsign": SOFTSIGN}.items(), strict=True):
-            runs = selection.runs(results)
+        for ax, (name, grid) in zip(axes[:, 0], {"Tanh": TANH, "Softsign": SOFTSIGN}.items(), strict=True):
+            runs = grid.table(results)
             last = int(runs["steps"].max())
             draw.draw_densities(ax, results, runs.iloc[0], "h", last)
             label_panel(ax, f"{name}, after {last:,} updates")
@@ -180,7 +177,7 @@ def at_start(quantity: str, number: int, said: str) -> Callable[[Results], Pictu
         return Picture(
             drawn,
             f"Figure {number} of the paper: {AXES[quantity]} at initialisation, tanh, 300 test examples, 1 seed; "
-            f"standard above, normalized below. There {said}.",
+            f"standard above, normalized below. In the paper, {said}.",
         )
 
     return figure
@@ -248,12 +245,12 @@ def figure12(results: Results) -> Picture:
     return Picture(figure, "Figure 12 of the paper: test error on MNIST and CIFAR-10, mean and range over seeds.")
 
 
-def _pixels(rows: Mapping[str, Selection], results: Results) -> str:
+def _pixels(rows: Mapping[str, Grid], results: Results) -> str:
     """The pixel ranges of the rows that there are; empty where there are none."""
     found = set()
-    for selection in rows.values():
+    for grid in rows.values():
         with contextlib.suppress(Missing):
-            found.add(short(selection.runs(results)["data.range"].iloc[0]))
+            found.add(short(grid.table(results)["data.range"].iloc[0]))
     return ", ".join(sorted(found))
 
 

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import pandas as pd
 
-from vgexp.claims import Missing, Selection
+from vgexp.claims import Grid, Missing
 from vgexp.figures import Table, count
 from vgexp.papers.glorot2010 import claims as claims
 from vgexp.papers.glorot2010.claims import ROWS
@@ -29,7 +29,7 @@ def table1(results: Results) -> Table:
         title: {name: claims.finite(data, name) for name in ROWS}
         for title, data in (("MNIST", "mnist"), ("CIFAR-10", "cifar10"), ("digits", "digits"))
     }
-    if not any(row.grid in results.grids for rows in columns.values() for row in rows.values()):
+    if not any(row.name in results.grids for rows in columns.values() for row in rows.values()):
         raise Missing("none of its grids is part of what was run here")
     made = []
     for name, paper in PAPER_TABLE.items():
@@ -51,7 +51,7 @@ def rates(results: Results) -> Table:
     """Validation error by learning rate, and the rate that each row of table 1 was given."""
     made = []
     for row in ("rates", "rates_sigmoid"):
-        runs = Selection(row).runs(results) if row in results.grids else pd.DataFrame()
+        runs = Grid(row).table(results) if row in results.grids else pd.DataFrame()
         for key, group in (
             runs.groupby(["data.range", "model.activation", "model.depth", "init.name"]) if len(runs) else ()
         ):
@@ -68,18 +68,18 @@ def rates(results: Results) -> Table:
     return Table(
         pd.DataFrame(made),
         "Learning rates: validation error in per cent after 10,000 updates, mean of three evaluations (1 seed), ties "
-        "by loss. The best of each line is the rate of the runs above. 83.3 is the error of who knows the classes' "
-        "frequencies only: where all of a line lie there, its best is chance.",
+        "by loss. The best of each line is the rate of the runs above. The classes' frequencies alone give 83.3: where "
+        "all of a line lie there, its best is chance.",
     )
 
 
-def _cell(selection: Selection, results: Results) -> str:
+def _cell(grid: Grid, results: Results) -> str:
     try:
-        found = estimate(claims.percent(selection)(results))
-        runs = selection.runs(results)
+        found = estimate(claims.percent(grid, results).to_numpy())
+        updates = int(grid.runs(results, "steps")[0])
     except Missing as reason:
         return f"not measured: {reason}"
-    return f"{found:.2f} ({count(found.seeds)}, {int(runs['steps'].max()):,} updates)"
+    return f"{found:.2f} ({count(found.seeds)}, {updates:,} updates)"
 
 
 TABLES: dict[str, Callable[[Results], Table]] = {"table1": table1, "rates": rates}

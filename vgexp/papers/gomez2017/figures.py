@@ -1,12 +1,12 @@
-"""The figures of gomez2017."""
+"""The figures of Gomez et al. (2017): the error of rebuilt states, by depth and by layer."""
 
 from collections.abc import Callable
 
 import numpy as np
+from xarray.ufuncs import exp, log
 
-from vgexp.claims import Selection
 from vgexp.figures import COLORS, MARKERS, Picture, legend, panels
-from vgexp.papers.gomez2017.claims import DEPTHS, SCALES, error
+from vgexp.papers.gomez2017.claims import DEPTHS, SCALES, error, largest_error
 from vgexp.results import Results, estimate
 
 
@@ -17,7 +17,7 @@ def errors(results: Results) -> Picture:
         for number, (grid, label) in enumerate(SCALES.items()):
             blocks = [(depth - 1) // 2 for depth in DEPTHS]
             with np.errstate(divide="ignore", invalid="ignore"):
-                logs = [estimate(np.log10(error(grid, one)(results))) for one in blocks]
+                logs = [estimate(np.log10(largest_error(grid, one, results))) for one in blocks]
             points = np.array([10**one.point for one in logs])
             seen = np.isfinite(points)
             ax.plot(np.array(blocks)[seen], points[seen], f"{MARKERS[number]}-", color=COLORS[number], label=label)
@@ -40,9 +40,9 @@ def layers(results: Results) -> Picture:
     with panels(1, 1, size=(4.4, 3)) as (figure, axes):
         ax = axes[0, 0]
         for number, (grid, label) in enumerate(SCALES.items()):
-            values_SL = Selection(grid, {"model.depth": 101}).at("rebuild_error")(results)[:, 1:]
-            layer = np.arange(2, 2 + values_SL.shape[1])
-            ax.plot(layer, np.exp(np.log(values_SL).mean(0)), color=COLORS[number], label=label)
+            rebuilt = error(grid, 101, results).sel(layer=slice(2, None))
+            mean = exp(log(rebuilt).mean("seed", skipna=False))
+            ax.plot(mean["layer"], mean, color=COLORS[number], label=label)
         ax.set(yscale="log", xlabel="layer", ylabel="relative error of a rebuilt state")
         legend(figure, ax)
     return Picture(

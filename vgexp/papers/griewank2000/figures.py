@@ -1,4 +1,4 @@
-"""The figures of griewank2000."""
+"""The figures of Griewank & Walther (2000): steps run again against snapshots."""
 
 from collections.abc import Callable
 
@@ -16,7 +16,7 @@ def steps(results: Results) -> Picture:
         ax = axes[0, 0]
         many = np.arange(1, 33)
         for number, depth in enumerate(DEPTHS):
-            found = [float(np.mean(recomputed(depth, s)(results))) / depth for s in SNAPSHOTS]
+            found = [float(recomputed(depth, s, results).mean()) / depth for s in SNAPSHOTS]
             ax.plot(SNAPSHOTS, found, MARKERS[number], color=COLORS[number], label=f"{depth} layers")
             ax.plot(many, [extra_steps(depth, int(s)) / depth for s in many], color=COLORS[number], linewidth=0.8)
         ax.set(xscale="log", yscale="log", xlabel="snapshots s", ylabel="steps recomputed / layers")
