@@ -153,18 +153,65 @@ def test_status_of_a_sweep_that_is_not_over(monkeypatch, capsys):
     assert vgexp_command(monkeypatch, "report", "results/train") == 0
 
 
-def test_an_activation_from_outside(monkeypatch, tmp_path):
-    (tmp_path / "mine.py").write_text(
-        "import torch\nfrom vgexp.networks import ACTIVATIONS, Activation\n"
-        "ACTIVATIONS['sine'] = Activation(torch.sin, torch.cos)\n"
-    )
-    command = [sys.executable, "-m", "vgexp", "--import", "mine", "train", "-m", *QUICK, "model.activation=sine,tanh"]
-    launcher = ["hydra/launcher=joblib", "hydra.launcher.n_jobs=2", "threads=1"]
-    done = subprocess.run([*command, *launcher], capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
+MINE = """
+import torch
+from vgexp.data import DATASETS, finite
+from vgexp.networks import ACTIVATIONS, INITIALIZERS, LOSSES, OPTIMIZERS, Activation, Initializer, Sgd
+from vgexp.numerics import QUANTITIES, Quantity
+
+ACTIVATIONS["sine"] = Activation(phi=torch.sin, slope=torch.cos)
+INITIALIZERS["wide"] = Initializer(2.0, lambda fan_in, fan_out: 1 / fan_in)
+QUANTITIES["h_max"] = Quantity("h", lambda h_MBN: h_MBN.abs().amax((-2, -1)))
+LOSSES["twice"] = lambda z_MBC, y_MB: 2 * LOSSES["quadratic"](z_MBC, y_MB)
+
+class Halved(Sgd):
+    def __init__(self, numbers, *rest):
+        super().__init__({**numbers, "lr": numbers["lr"] / 2}, *rest)
+
+OPTIMIZERS["halved"] = Halved
+
+def noise():
+    draw = torch.Generator().manual_seed(0)
+    pixels, classes = torch.randint(256, (60, 9), generator=draw).byte(), torch.randint(3, (60,), generator=draw)
+    train, valid, test = zip(pixels.split(20), classes.split(20))
+    return finite(train, valid, test, classes=3, white=255)
+
+DATASETS["noise"] = noise
+"""
+SMALL = ["model.depth=3", "model.width=8", "steps=5", "probe.tier=full", "probe.every=1", "optim.lr=0.125"]
+
+
+@pytest.mark.slow
+def test_everything_that_can_be_added_from_outside(tmp_path):
+    """One new entry in each dict, two processes, and the commands that read the results."""
+    (tmp_path / "mine.py").write_text(MINE)
+
+    def command(*arguments):
+        line = [sys.executable, "-m", "vgexp", "--import", "mine", *arguments]
+        done = subprocess.run(line, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    mine = ["data.name=noise", "init.name=wide", "loss=twice", "dtype=float64"]
+    workers = ["hydra/launcher=joblib", "hydra.launcher.n_jobs=2", "threads=1"]
+    command("train", "-m", *SMALL, *mine, "model.activation=sine,tanh", "optim.name=halved", *workers)
+    command("train", *SMALL, *mine, "model.activation=sine", "optim.lr=0.0625")
     results = vgexp.read("results/train")
-    assert sorted(results.runs["model.activation"]) == ["sine", "tanh"]
     assert set(results.runs["status"]) == {"done"}
+    names = ["model.activation", "optim.name"]
+    layers = results.layers.merge(results.runs[["run", *names]], on="run").set_index(names).sort_index()
+    halved, sgd = layers.loc[("sine", "halved")], layers.loc[("sine", "sgd")]
+    assert halved["w_rms"].tolist() == sgd["w_rms"].tolist()  # half of twice the learning rate
+    assert halved.query("step == 0 and layer == 2")["w_rms"].item() == pytest.approx(2 / 8**0.5, rel=0.3)
+    highest = halved["h_max"].dropna()
+    assert len(highest) == 3 * 6 and highest.between(0.5, 1).all()
+    # What reads the results knows the new names too.
+    assert "3 done" in command("status", "results/train")
+    command("report", "results/train")
+    assert "sine" in Path("results/train/report.html").read_text()
+    assert "from layer 3 down to 1 the gradient" in command(
+        "predict", *SMALL, "data.name=noise", "data.batch_size=20", "model.activation=sine"
+    )
 
 
 def test_an_interruption_says_how_to_go_on(tmp_path):

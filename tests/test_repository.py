@@ -93,6 +93,22 @@ def test_public_names():
     assert all(callable(getattr(vgexp, name)) for name in vgexp.__all__)
 
 
+EXTENSIONS = {
+    "vgexp.networks": ["ACTIVATIONS", "INITIALIZERS", "LOSSES", "OPTIMIZERS"],
+    "vgexp.data": ["DATASETS"],
+    "vgexp.numerics": ["QUANTITIES"],
+}
+"""The dicts that users add entries to."""
+
+
+@pytest.mark.parametrize(("package", "names"), EXTENSIONS.items())
+def test_extension_points_are_dicts_that_the_readme_names(package, names):
+    readme = (CHECKOUT / "README.md").read_text()
+    for name in names:
+        assert isinstance(getattr(importlib.import_module(package), name), dict)
+        assert re.search(rf"`{package}`[^;.]*`{name}`", readme), f"{package} {name}"
+
+
 @pytest.mark.parametrize("old", MOVED)
 def test_old_paths_name_the_new_ones(old):
     with pytest.raises(ModuleNotFoundError, match=rf"vgexp\.{old} is now vgexp\.{MOVED[old]}$"):

@@ -115,9 +115,11 @@ def plot(folders: Folders, out: Annotated[Path | None, typer.Option(help="Where 
 
     vgexp plot results/depths
     """
+    from vgexp.experiments import load_imports
     from vgexp.figures import style
     from vgexp.figures import sweeps as figures
 
+    load_imports()
     results = read(folders)
     target = out or folders[0] / "figures"
     drawn = figures.draw_all(results)
@@ -133,8 +135,10 @@ def report(folder: Folder) -> None:
     vgexp report results/depths
     """
     from vgexp import papers
+    from vgexp.experiments import load_imports
     from vgexp.pages import report as reports
 
+    load_imports()
     read([folder])
     paper = papers.of_folder(folder)
     page = papers.report(paper, folder) if paper else reports.write(folder)

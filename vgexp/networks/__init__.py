@@ -2,7 +2,7 @@
 
 from vgexp.networks.activations import ACTIVATIONS, Activation, activation
 from vgexp.networks.checkpoint import extra_steps, moves, segment_length
-from vgexp.networks.initializers import INITIALIZERS, weight_variance
+from vgexp.networks.initializers import INITIALIZERS, Initializer, weight_variance
 from vgexp.networks.layers import Linear, Observer, Update, WeightGradient
 from vgexp.networks.losses import LOSSES
 from vgexp.networks.models import MODELS, Plain, build, bytes_per_member, skeleton, weight_bytes
@@ -15,6 +15,7 @@ __all__ = [
     "MODELS",
     "OPTIMIZERS",
     "Activation",
+    "Initializer",
     "Linear",
     "Observer",
     "Plain",
