@@ -8,7 +8,7 @@ from types import ModuleType
 MOVED = {
     "activations": "networks.activations",
     "analysis": "results.analysis",
-    "blas": "numerics.blas",
+    "blas": "numerics.norms",
     "callbacks": "watching.callbacks",
     "checkpoint": "networks.checkpoint",
     "checkup": "watching.checkup",

@@ -1,7 +1,13 @@
+import inspect
+import subprocess
+import sys
+
 import pytest
 import torch
+from torch import Tensor
+from torch.utils._pytree import tree_map_only
 
-from vgexp.numerics.norms import norm, total_norm
+from vgexp.numerics.norms import PIECE, norm, total_norm
 
 
 @pytest.mark.parametrize("exponent", [-40, -30, -23, 0, 20, 30])
@@ -58,3 +64,110 @@ def test_strided_members():
     x = torch.randn(2, 5, 8, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
     for half in x.chunk(2, dim=-1):
         torch.testing.assert_close(norm(half), half.flatten(1).norm(dim=1))
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize(
+    "shape", [(1, 1, PIECE), (1, 1, PIECE + 1), (3, 2, PIECE + 1), (1, 1, 1), (3, 5, 7), (1, 10**6)]
+)
+def test_sums_are_taken_in_pieces_that_lose_no_digits(shape, dtype):
+    x = torch.full(shape, 0.1, dtype=dtype)
+    rel = 1e-6 if dtype == torch.float32 else 1e-13
+    assert total_norm(x) == pytest.approx(x.double().square().sum().sqrt().item(), rel=rel)
+    if x.ndim == 3:
+        assert norm(x).tolist() == pytest.approx(x.double().square().sum((1, 2)).sqrt().tolist(), rel=rel)
+
+
+@pytest.mark.parametrize("members", [1, 2])
+def test_an_empty_batch_has_no_norm(members):
+    assert norm(torch.ones(members, 0, 3)).tolist() == [0.0] * members
+    assert total_norm(torch.ones(0, 3)) == 0.0
+
+
+class Wrapper(Tensor):
+    """A tensor without entries of its own, such as those of quantization or of distributed training."""
+
+    @staticmethod
+    def __new__(cls, inner):
+        return Tensor._make_wrapper_subclass(cls, inner.shape, dtype=inner.dtype)
+
+    def __init__(self, inner):
+        self.inner = inner
+
+    @classmethod
+    def __torch_dispatch__(cls, func, types, args=(), kwargs=None):
+        args, kwargs = tree_map_only(Wrapper, lambda wrapper: wrapper.inner, (args, kwargs or {}))
+        return tree_map_only(Tensor, Wrapper, func(*args, **kwargs))
+
+
+x_PQ = torch.randn(4, 6, generator=torch.Generator().manual_seed(0))
+KINDS = {
+    "zero": lambda: torch._efficientzerotensor((4, 6)),
+    "expanded": lambda: x_PQ[:1].expand(4, 6),
+    "transposed": lambda: x_PQ.T,
+    "negated": lambda: torch.complex(x_PQ, x_PQ).conj().imag,
+    "with gradient": lambda: x_PQ.clone().requires_grad_(),
+    "parameter": lambda: torch.nn.Parameter(x_PQ),
+    "bfloat16": lambda: x_PQ.bfloat16(),
+    "float16": lambda: 1e-3 * x_PQ.half(),
+    "complex": lambda: torch.complex(x_PQ, x_PQ),
+    "conjugated": lambda: torch.complex(x_PQ, x_PQ).conj(),
+    "sparse": lambda: x_PQ.relu().to_sparse(),
+    "sparse rows": lambda: x_PQ.relu().to_sparse_csr(),
+}
+
+
+@pytest.mark.filterwarnings("ignore:Sparse:UserWarning")
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_kind_of_tensor_has_a_norm(kind):
+    x = KINDS[kind]()
+    dense = (x.to_dense() if x.layout is not torch.strided else x).detach().clone().resolve_conj()
+    expected = dense.to(torch.complex128).abs().square().sum().sqrt().item()
+    assert total_norm(x) == pytest.approx(expected, rel=1e-6)
+    if x.layout is torch.strided and not x.is_complex():
+        for members in (1, 2):
+            assert norm(torch.stack([x] * members) if members > 1 else x[None]).tolist() == pytest.approx(
+                [expected] * members, rel=1e-6
+            )
+
+
+def test_a_subclass_that_wraps_a_tensor_has_the_norm_of_what_it_wraps():
+    assert total_norm(Wrapper(x_PQ)) == pytest.approx(x_PQ.double().norm().item())
+
+
+def test_a_norm_on_a_device_stays_there():
+    x = torch.empty(2, 4, 6, device="meta")
+    assert isinstance(total_norm(x), Tensor) and total_norm(x).device.type == "meta"
+    assert norm(x).device.type == "meta"
+
+
+GRADIENTS = """
+import torch, vgexp
+
+class Odd(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, x, odd):
+        ctx.odd = odd
+        return x.clone()
+
+    @staticmethod
+    def backward(ctx, dx):
+        return ctx.odd(dx), None
+
+def zero(dx):
+    return torch._efficientzerotensor(dx.shape)
+
+for odd in (Wrapper, zero):
+    first, last = torch.nn.Linear(4, 4), torch.nn.Linear(4, 2)
+    model = torch.nn.ModuleList([first, last])
+    with vgexp.watch(model, every=1) as monitor:
+        last(Odd.apply(first(torch.ones(3, 4)), odd)).sum().backward()
+        monitor.step()
+    print(odd.__name__, len(monitor.frame()), bool(monitor.frame()["dz_rms"][0] > 0))
+"""
+
+
+def test_a_process_survives_gradients_without_entries():
+    code = "from torch import Tensor\nfrom torch.utils._pytree import tree_map_only\n" + inspect.getsource(Wrapper)
+    done = subprocess.run([sys.executable, "-c", code + GRADIENTS], capture_output=True, text=True)
+    assert done.stdout.split("\n") == ["Wrapper 2 True", "zero 2 False", ""], done.stderr

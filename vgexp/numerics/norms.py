@@ -1,26 +1,28 @@
-"""Norms that do not vanish with what they measure.
+"""Norms that neither underflow nor overflow.
 
-A float32 norm is exactly 0 once the entries fall below about 1e-23, because their square underflows, although the
-gradient is alive, and inf above 1e19. A float64 one has to copy the tensor first, which costs many times the norm. On
-a host, looking at a result is free: float32 first, float64 where that cannot be trusted. On a device, where looking
-would wait, float64 at once. BLAS sums on one thread; where a step has several and a stack is large, torch shares its
-members out.
+A float32 sum of squares is exactly 0 once the entries fall below about 1e-23, although the gradient is alive, and inf
+once they rise above about 1e19. A float64 sum is right, but costs twice as much or more. On a host it costs nothing to
+look at a result: the sum is taken in float32, and once more in float64 where that was out of range. On a device one
+would have to wait for the result, so there float64 is used at once.
+
+A recorded step takes a hundred sums of a few thousand entries each, so that a call costs more than its arithmetic. For
+a single member numpy's dot product costs least; for a stack it is torch's norm, which shares members out among threads.
 
 Legend: M members, P and Q any.
 """
 
+import numpy as np
 import torch
 from torch import Tensor
-
-from vgexp.numerics.blas import DOTS, sums
 
 SAFE = (1e-12, 1e12)
 """The range in which a float32 norm of up to 1e12 entries is right."""
 SMALLEST, LARGEST = (bound**2 for bound in SAFE)
-SHARED, LONG = 2**16, 2**14
-"""Entries of a stack from which threads share the sum, and of a member from which torch would lose digits (1e-5)."""
+PIECE = 8192
+"""The most entries that are summed in float32 at once. More would lose digits, and the BLAS behind numpy would start
+threads of its own, which compete with torch's."""
 Numbers = list[float] | Tensor
-"""One number a member: on a host floats, on a device a float64 tensor there."""
+"""One number a member: floats on a host, a float64 tensor on a device."""
 
 
 def norm(x_MPQ: Tensor) -> Tensor:
@@ -30,16 +32,20 @@ def norm(x_MPQ: Tensor) -> Tensor:
 
 def square(x_MPQ: Tensor) -> Numbers:
     """Sum of squares over the last two axes, (M,)."""
+    if x_MPQ.requires_grad:
+        x_MPQ = x_MPQ.detach()
     if not x_MPQ.is_cpu:
-        return _exact(x_MPQ.detach())
-    members = x_MPQ.size(0)
-    if members > 1 and x_MPQ.numel() >= SHARED and torch.get_num_threads() > 1:
-        squares = _shared(x_MPQ.detach())
+        return _exact(x_MPQ)
+    if x_MPQ.size(0) == 1 and (array := _array(x_MPQ)) is not None:
+        squares = [_dot(array)]
+    elif x_MPQ.size(-1) <= PIECE and x_MPQ.dtype in (torch.float32, torch.float64):
+        norm_MP = torch.linalg.vector_norm(x_MPQ, dim=-1)
+        squares = _exact(norm_MP[..., None]).tolist()
     else:
-        squares = sums(x_MPQ, members, squared=True)
+        return _exact(x_MPQ).tolist()
     for value in squares:
         if not SMALLEST < value < LARGEST:
-            return squares if x_MPQ.dtype == torch.float64 else _exact(x_MPQ.detach()).tolist()
+            return _exact(x_MPQ).tolist()
     return squares
 
 
@@ -48,33 +54,49 @@ def numbers(x_M: Tensor) -> Numbers:
     return x_M.tolist() if x_M.is_cpu else x_M
 
 
-def _shared(x_MPQ: Tensor) -> list[float]:
-    if x_MPQ.numel() > LONG * len(x_MPQ):
-        x_MPQ = torch.linalg.vector_norm(x_MPQ, dim=-1, keepdim=True)
-    return [root * root for root in torch.linalg.vector_norm(x_MPQ, dim=(-2, -1)).tolist()]
+def total_norm(x: Tensor) -> float | Tensor:
+    """Euclidean norm over all entries of a tensor of any shape, layout and dtype: a float on a host, a tensor on a
+    device, where a float would have to be waited for."""
+    if x.requires_grad:
+        x = x.detach()
+    if x.layout is not torch.strided:
+        x = (x.coalesce() if x.layout is torch.sparse_coo else x).values()
+    if x.is_complex():
+        x = torch.view_as_real(x.resolve_conj())
+    if not x.is_cpu:
+        return torch.linalg.vector_norm(x, dtype=torch.float64)
+    array = _array(x)
+    total = _dot(array) if array is not None else torch.linalg.vector_norm(x, dtype=torch.float64).item() ** 2
+    return total**0.5 if SMALLEST < total < LARGEST else _scaled_norm(x)
+
+
+def _array(x: Tensor) -> np.ndarray | None:
+    """A tensor of float32 or float64 as numpy sees it. None for other dtypes, and where numpy sees no entries:
+    subclasses that wrap other tensors, zero tensors of autograd, views that are negated lazily."""
+    if x.dtype is not torch.float32 and x.dtype is not torch.float64:
+        return None
+    try:
+        return x.numpy()
+    except (RuntimeError, TypeError):
+        return None
+
+
+def _dot(array: np.ndarray) -> float:
+    """Sum of squares of all entries."""
+    flat, total = array.reshape(-1), 0.0
+    for start in range(0, len(flat), PIECE):
+        piece = flat[start : start + PIECE]
+        total += float(np.vdot(piece, piece))
+    return total
 
 
 def _exact(x_MPQ: Tensor) -> Tensor:
+    """Sum of squares over the last two axes in float64, (M,)."""
     return torch.linalg.vector_norm(x_MPQ, dim=(-2, -1), dtype=torch.float64).square()
-
-
-def total_norm(x: Tensor) -> float | Tensor:
-    """Euclidean norm over all entries of a tensor of any shape, layout and dtype; on a device, where one would have to
-    wait for a number, as a tensor."""
-    if x.dtype in DOTS and x.is_cpu and x.layout is torch.strided:
-        (square,) = sums(x, 1, squared=True)
-        return square**0.5 if SMALLEST < square < LARGEST else _scaled_norm(x.detach().double())
-    x = x.detach()
-    if x.layout is not torch.strided:
-        x = (x.coalesce() if x.layout == torch.sparse_coo else x).values()
-    if x.is_complex():
-        x = torch.view_as_real(x)
-    if x.is_cpu:
-        return total_norm(x if x.dtype in DOTS else x.float())
-    return torch.linalg.vector_norm(x, dtype=torch.float64)
 
 
 def _scaled_norm(x: Tensor) -> float:
     """Divided by the largest entry first: right for whatever float64 can hold."""
+    x = x.double()
     largest = x.abs().max().item() if x.numel() else 0.0
     return torch.linalg.vector_norm(x / largest).item() * largest if 0 < largest < torch.inf else largest

@@ -14,7 +14,6 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from vgexp.numerics.blas import sums
 from vgexp.numerics.norms import LARGEST, SMALLEST, Numbers, square
 
 SATURATED = 0.04
@@ -25,21 +24,23 @@ TIERS = ("light", "full", "cost")
 
 
 def moments(x_MPQ: Tensor) -> tuple[Numbers, Numbers]:
-    """Sum, and sum of squared deviations from the mean.
+    """Sum, and sum of squared deviations from the mean, over the last two axes, (M,) each.
 
-    On a host the latter as a difference of squares, which needs no copy of the tensor; where that difference cancels (a
-    saturated sigmoid has a mean a thousand times its deviation), and on a device, with the mean subtracted first.
+    On a host the latter is a difference, sum x^2 - (sum x)^2 / PQ, which needs no copy of the tensor. Where the
+    difference cancels (a saturated sigmoid has a mean a thousand times its deviation), and on a device, the mean is
+    subtracted first.
     """
-    if not x_MPQ.is_cpu:
+    if x_MPQ.requires_grad:
         x_MPQ = x_MPQ.detach()
+    if not x_MPQ.is_cpu:
         return x_MPQ.sum((-2, -1), dtype=torch.float64), square(_centred(x_MPQ))
-    members = x_MPQ.size(0)
-    entries = x_MPQ.numel() / members or math.nan
-    totals, squares = sums(x_MPQ, members, squared=False), sums(x_MPQ, members, squared=True)
+    totals, squares = x_MPQ.sum((-2, -1)).tolist(), square(x_MPQ)
+    assert isinstance(squares, list)
+    entries = x_MPQ.numel() / len(totals) or math.nan  # an empty batch has no mean
     for m, whole in enumerate(squares):
         deviation = whole - totals[m] * totals[m] / entries
         if not (SMALLEST < deviation < LARGEST and deviation > CANCELLED * whole):
-            return totals, square(_centred(x_MPQ.detach()))
+            return totals, square(_centred(x_MPQ))
         squares[m] = deviation
     return totals, squares
 

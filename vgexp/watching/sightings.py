@@ -156,10 +156,14 @@ def reduce(activity: Activity) -> None:
         return
     if x.dtype.itemsize < 4:
         x = x.float()
+    try:
+        seen: Any = x.numpy() if x.is_cpu else x
+    except (RuntimeError, TypeError):  # a subclass that wraps other tensors: its entries are not to be had
+        return
     h = kind.h(x)
     (total,), (deviation,) = moments(h.reshape(1, 1, -1))
     entries = h.numel() or math.nan  # an empty batch has no mean
-    off: Any = np.asarray(kind.off(x.numpy())) if x.is_cpu else kind.off(x)
+    off: Any = np.asarray(kind.off(seen)) if x.is_cpu else kind.off(seen)
     if kind.smooth:
         column, fraction = "saturation", share(off)
     else:
