@@ -70,8 +70,8 @@ def stacked(run: Run, members: int) -> Step:
     """The step that `vgexp train` takes, batches from memory as well."""
     runs = [replace(run, optim=replace(run.optim, lr=0.01 + 1e-4 * m)) for m in range(members)]
     training = Training(runs, Store(Path(TemporaryDirectory().name)))
-    batches = [training.stream.batch(step) for step in range(200)]
-    training.stream.batch = lambda step: batches[step % len(batches)]
+    batches = [training.stack.stream.batch(step) for step in range(200)]
+    training.stack.stream.batch = lambda step: batches[step % len(batches)]
     return training.observe_and_update
 
 

@@ -27,7 +27,7 @@ def assert_stack_equals_singles(train_all, runs):
     stacked = train_all(*runs)
     for m, run in enumerate(runs):
         single = train_all(run)
-        for ours, alone in zip(stacked.network.layers, single.network.layers, strict=True):
+        for ours, alone in zip(stacked.stack.network.matrices, single.stack.network.matrices, strict=True):
             torch.testing.assert_close(ours.weight_MIO[m], alone.weight_MIO[0], atol=1e-12, rtol=1e-12)
             torch.testing.assert_close(ours.bias_M1O[m], alone.bias_M1O[0], atol=1e-12, rtol=1e-12)
         table = stacked.records.tables()["layers"].query("run == @stacked.records.runs[@m]")
@@ -62,13 +62,13 @@ def test_recording_leaves_the_weights_bitwise_equal(tier, optimizer, batch_size,
     base = small(optim__name=optimizer, data__batch_size=batch_size, dtype="float32", steps=8)
     silent = train_all(replace(base, probe=replace(base.probe, every="never", histograms="never")))
     watched = train_all(replace(base, probe=replace(base.probe, every=1, tier=tier, on=on, histograms=2)))
-    for a, b in zip(silent.network.layers, watched.network.layers, strict=True):
+    for a, b in zip(silent.stack.network.matrices, watched.stack.network.matrices, strict=True):
         assert torch.equal(a.weight_MIO, b.weight_MIO)
         assert torch.equal(a.bias_M1O, b.bias_M1O)
 
 
 def test_members_of_one_seed_see_the_same_batches_and_other_seeds_others(train_all):
-    x, _ = train_all(*members()).stream.batch(3)
+    x, _ = train_all(*members()).stack.stream.batch(3)
     assert torch.equal(x[0], x[1])
     assert not torch.equal(x[0], x[2])
 
@@ -76,7 +76,7 @@ def test_members_of_one_seed_see_the_same_batches_and_other_seeds_others(train_a
 def test_a_diverging_member_leaves_its_neighbours_alone(train_all):
     good, bad = small(loss="quadratic"), small(loss="quadratic", optim__lr=1e200, seed=1)
     stacked, alone = train_all(good, bad), train_all(good)
-    assert stacked.diverged_at_M.tolist()[0] == -1
-    assert stacked.diverged_at_M.tolist()[1] > 0
-    for ours, single in zip(stacked.network.layers, alone.network.layers, strict=True):
+    assert stacked.stack.diverged_at_M.tolist()[0] == -1
+    assert stacked.stack.diverged_at_M.tolist()[1] > 0
+    for ours, single in zip(stacked.stack.network.matrices, alone.stack.network.matrices, strict=True):
         torch.testing.assert_close(ours.weight_MIO[0], single.weight_MIO[0], atol=1e-12, rtol=1e-12)

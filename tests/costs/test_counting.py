@@ -32,17 +32,17 @@ def run(family, memory, every, depth, **changes):
 
 
 def counted(training):
-    return ledger(training.network, *training.stream.batch(0), training._optimizer)
+    return ledger(training.stack.network, *training.stack.stream.batch(0), training.stack.new_optimizer)
 
 
 @pytest.mark.parametrize(("family", "memory", "every"), MODES)
 def test_live_bytes_are_those_of_a_step_that_runs(family, memory, every, train_all):
     training = train_all(run(family, memory, every, depth=9, steps=1))
-    layers = training.network.layers
-    batch = training.stream.batch(2)
+    layers = training.stack.network.matrices
+    batch = training.stack.stream.batch(2)
     known = [*batch, *layers[0].scratch.values(), *(p for layer in layers for p in (layer.weight_MIO, layer.bias_M1O))]
     with LiveBytes(known) as live:
-        training.backpropagate(*batch, None, training.optimizer)
+        training.stack.backpropagate(*batch, None, training.stack.optimizer)
     assert live.peak == counted(training).live_bytes
 
 
@@ -94,6 +94,6 @@ def test_the_timeline_rises_and_falls(train_all):
 
 def test_totals_are_in_the_table_of_runs(train_all):
     training = train_all(small(steps=0, probe__tier="cost"), small(steps=0, probe__tier="cost", seed=1))
-    rows = training._runs_rows(training.records.tables(), "done", "")
+    rows = training.saves.runs_rows(1, training.records.tables(), "done")
     assert list(rows["forward_flops"]) == [2 * 6 * (64 * 12 + 2 * 12 * 12 + 12 * 10)] * 2
     assert (rows[["live_bytes", "inference_bytes"]] > 0).all(axis=None)

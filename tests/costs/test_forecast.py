@@ -5,7 +5,7 @@ from samples import small
 
 from vgexp.costs.counting import ledger
 from vgexp.costs.forecast import forecast, largest_depth, live_bytes
-from vgexp.networks.models import weight_bytes
+from vgexp.networks.building import weight_bytes
 
 MODES = [
     ("plain", "store", "sqrt"),
@@ -28,7 +28,7 @@ def run(family, memory, every, depth, **changes):
 @pytest.mark.parametrize("depth", [30, 110])
 def test_flops_are_exact_and_bytes_within_two_per_cent(family, memory, every, depth, train_all):
     training = train_all(run(family, memory, every, depth))
-    measured = ledger(training.network, *training.stream.batch(0), training._optimizer)
+    measured = ledger(training.stack.network, *training.stack.stream.batch(0), training.stack.new_optimizer)
     row = forecast(training.run, 64, 10).set_index("memory").loc[memory]
     assert (row["forward_flops"], row["backward_flops"]) == (measured.forward_flops, measured.backward_flops)
     assert row["live_bytes"] == pytest.approx(measured.live_bytes, rel=0.02)
@@ -37,7 +37,7 @@ def test_flops_are_exact_and_bytes_within_two_per_cent(family, memory, every, de
 @pytest.mark.parametrize("memory", ["store", "checkpoint"])
 def test_layers_of_different_widths(memory, train_all):
     training = train_all(small(memory=memory, model__depth=5, model__width=[48, 8, 24, 8, 40], steps=0))
-    measured = ledger(training.network, *training.stream.batch(0), training._optimizer)
+    measured = ledger(training.stack.network, *training.stack.stream.batch(0), training.stack.new_optimizer)
     row = forecast(training.run, 64, 10).set_index("memory").loc[memory]
     assert (row["backward_flops"], row["live_bytes"]) == (measured.backward_flops, measured.live_bytes)
 
@@ -45,12 +45,12 @@ def test_layers_of_different_widths(memory, train_all):
 @pytest.mark.parametrize("optimizer", ["sgd", "adam"])
 def test_weights_are_counted_with_slots_and_scratch(optimizer, train_all):
     training = train_all(run("plain", "store", "sqrt", 5, optim__name=optimizer))
-    training.backpropagate(*training.stream.batch(0), None, training.optimizer)
-    layers = training.network.layers
+    training.stack.backpropagate(*training.stack.stream.batch(0), None, training.stack.optimizer)
+    layers = training.stack.network.matrices
     held = [tensor for layer in layers for tensor in (layer.weight_MIO, layer.bias_M1O)]
-    held += [tensor for index, slots in training.optimizer.state.items() if index for tensor in slots.values()]
+    held += [tensor for index, slots in training.stack.optimizer.state.items() if index[0] for tensor in slots.values()]
     held += layers[0].scratch.values()
-    assert weight_bytes(training.run, 64, 10, len(training.optimizer.slots)) == sum(
+    assert weight_bytes(training.run, 64, 10, len(training.stack.optimizer.slots)) == sum(
         tensor.numel() * 8 for tensor in held
     )
 

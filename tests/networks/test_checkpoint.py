@@ -23,7 +23,7 @@ def ran(every, **changes):
 def test_training_is_bitwise_that_of_storing(every, optimizer, train_all):
     runs = {"model__depth": 7, "optim__name": optimizer, "probe__tier": "full", "steps": 4}
     stored, other = train_all(small(**runs)), train_all(ran(every, **runs))
-    for a, b in zip(stored.network.layers, other.network.layers, strict=True):
+    for a, b in zip(stored.stack.network.matrices, other.stack.network.matrices, strict=True):
         assert torch.equal(a.weight_MIO, b.weight_MIO)
         assert torch.equal(a.bias_M1O, b.bias_M1O)
     for name, table in stored.records.tables().items():
@@ -35,7 +35,7 @@ def test_training_is_bitwise_that_of_storing(every, optimizer, train_all):
 def test_the_reversible_family_too(every, train_all):
     runs = {"model__family": "reversible", "model__depth": 6, "steps": 4}
     stored, other = train_all(small(**runs)), train_all(ran(every, **runs))
-    for a, b in zip(stored.network.layers, other.network.layers, strict=True):
+    for a, b in zip(stored.stack.network.matrices, other.stack.network.matrices, strict=True):
         assert torch.equal(a.weight_MIO, b.weight_MIO)
 
 

@@ -24,17 +24,17 @@ def test_training_is_torchs_at_one_member(name, batch_size, train_all):
     ).double()
     linears = [module for module in model if isinstance(module, nn.Linear)]
     with torch.no_grad():
-        for linear, layer in zip(linears, start.network.layers, strict=True):
+        for linear, layer in zip(linears, start.stack.network.matrices, strict=True):
             linear.weight.copy_(layer.weight_MIO[0].T)
             linear.bias.copy_(layer.bias_M1O[0, 0])
     training = train_all(run)
     optimizer = TORCH[name](model.parameters(), run.optim)
     for step in range(30):
-        x, y = training.stream.batch(step)
+        x, y = training.stack.stream.batch(step)
         optimizer.zero_grad()
         nn.functional.cross_entropy(model(x[0]), y[0]).backward()
         optimizer.step()
-    for linear, layer in zip(linears, training.network.layers, strict=True):
+    for linear, layer in zip(linears, training.stack.network.matrices, strict=True):
         torch.testing.assert_close(layer.weight_MIO[0].T, linear.weight, atol=1e-11, rtol=1e-9)
         torch.testing.assert_close(layer.bias_M1O[0, 0], linear.bias, atol=1e-11, rtol=1e-9)
 
@@ -45,8 +45,8 @@ def test_update_ratio_is_the_change_that_happened(name, train_all):
     before = train_all(run)
     after = train_all(small(optim__name=name, optim__lr=0.02, steps=6))
     layers = after.records.tables()["layers"]
-    for old, new in zip(before.network.layers, after.network.layers, strict=True):
+    for old, new in zip(before.stack.network.matrices, after.stack.network.matrices, strict=True):
         start, end = old.weight_MIO.detach(), new.weight_MIO.detach()
         change = (end - start).square().mean().sqrt() / start.square().mean().sqrt()
-        row = layers[(layers["step"] == 5) & (layers["layer"] == old.index)].iloc[0]
+        row = layers[(layers["step"] == 5) & (layers["layer"] == old.layer)].iloc[0]
         assert row["update_ratio"] == pytest.approx(float(change), rel=1e-9)

@@ -13,15 +13,15 @@ from torch import nn
 
 from vgexp.costs.counting import ledger
 from vgexp.networks.activations import activation
-from vgexp.networks.layers import WeightGradient
+from vgexp.networks.gradients import MatrixGradient
 
 
 def reference(training, run):
     """The same network by hand at M = 1: preactivations with their gradients at step 0, for the first batch."""
-    x, y = training.stream.batch(0)
+    x, y = training.stack.stream.batch(0)
     h, zs = x[0], []
     phi = activation(run.model.activation).phi
-    for layer in training.network.layers:
+    for layer in training.stack.network.matrices:
         z = h @ layer.weight_MIO[0].detach() + layer.bias_M1O[0]
         z.requires_grad_(True) if not zs else z.retain_grad()
         zs.append(z)
@@ -43,15 +43,15 @@ def test_every_quantity_against_autograd(name, batch_size, train_all):
     x, zs = reference(training, run)
     phi = activation(name)
     h = x
-    for layer, z in zip(training.network.layers, zs, strict=True):
-        row = table.loc[layer.index]
+    for layer, z in zip(training.stack.network.matrices, zs, strict=True):
+        row = table.loc[layer.layer]
         assert row["z_rms"] == pytest.approx(rms(z))
         assert row["dz_rms"] == pytest.approx(rms(z.grad))
         assert row["dw_rms"] == pytest.approx(rms(h.T @ z.grad / batch_size))
         assert row["w_rms"] == pytest.approx(rms(layer.weight_MIO))
         assert row["w_max"] == pytest.approx(float(layer.weight_MIO.detach().abs().max()))
         assert row["update_ratio"] == pytest.approx(run.optim.lr * row["dw_rms"] / row["w_rms"])
-        if layer.index > run.model.depth:
+        if layer.layer > run.model.depth:
             assert np.isnan(row["h_std"])
             continue
         h = phi.phi(z.detach())
@@ -72,7 +72,7 @@ def test_gradients_are_the_explicit_product_of_jacobians(name, train_all):
     run = small(steps=0, model__activation=name, data__batch_size=1)
     training = train_all(run)
     _, zs = reference(training, run)
-    phi, weights = activation(name), [layer.weight_MIO[0].detach() for layer in training.network.layers]
+    phi, weights = activation(name), [layer.weight_MIO[0].detach() for layer in training.stack.network.matrices]
     delta = zs[-1].grad[0]
     table = training.records.tables()["layers"].set_index("layer")
     for layer in range(run.model.depth, 0, -1):
@@ -89,8 +89,8 @@ def test_spectra_are_the_singular_values_of_autograds_jacobian(train_all):
     for layer in (2, 3):
         h = torch.tanh(zs[layer - 2].detach()[0])
         weight, bias = (
-            training.network.layers[layer - 1].weight_MIO[0].detach(),
-            training.network.layers[layer - 1].bias_M1O[0, 0],
+            training.stack.network.matrices[layer - 1].weight_MIO[0].detach(),
+            training.stack.network.matrices[layer - 1].bias_M1O[0, 0],
         )
         jacobian = torch.autograd.functional.jacobian(lambda u, w=weight, b=bias: torch.tanh(u @ w + b), h)
         expected = torch.linalg.svdvals(jacobian).numpy()
@@ -129,8 +129,8 @@ def test_monitor_reads_signals_from_the_fixed_examples_and_updates_from_the_batc
     assert monitor["update_ratio"].to_numpy() == pytest.approx(batch["update_ratio"].to_numpy())
     assert (monitor["z_rms"] != batch["z_rms"]).all()
     training = train_all(small(steps=0, probe__on="monitor"))
-    x, _ = training.stream.monitor()
-    expected = rms(training.network(x)[0])
+    x, _ = training.stack.stream.monitor()
+    expected = rms(training.stack.network(x)[0])
     assert monitor["z_rms"].iloc[-1] == pytest.approx(expected)
 
 
@@ -160,24 +160,24 @@ def test_flops_are_exact_and_saved_bytes_those_of_the_graph(train_all):
 @pytest.mark.parametrize("optimizer", ["sgd", "momentum", "adam"])
 def test_the_ledger_counts_the_update_inside_the_backward(batch_size, optimizer, train_all):
     training = train_all(small(steps=0, data__batch_size=batch_size, optim__name=optimizer))
-    books = ledger(training.network, *training.stream.batch(0), training._optimizer)
-    assert books.layers[2]["flops"] == 3 * 2 * batch_size * 12 * 12
+    books = ledger(training.stack.network, *training.stack.stream.batch(0), training.stack.new_optimizer)
+    assert books.parts[2, ""]["flops"] == 3 * 2 * batch_size * 12 * 12
 
 
 @pytest.mark.parametrize(("batch_size", "thin"), [(1, True), (6, False)])
 def test_forming_the_weight_gradient_is_timed_with_the_backward_pass(batch_size, thin, train_all, monkeypatch):
     """A clock that runs while dW is formed: that time is the layer's, not the observer's."""
     now = [0.0]
-    monkeypatch.setattr("vgexp.training.probes.time.perf_counter", lambda: now[0])
-    product = WeightGradient._sum_MIO.func
+    monkeypatch.setattr("vgexp.training.clock.time.perf_counter", lambda: now[0])
+    product = MatrixGradient._sum_MIO.func
 
     def slow(gradient):
         now[0] += 1.0
         return product(gradient)
 
     timed = cached_property(slow)
-    timed.__set_name__(WeightGradient, "_sum_MIO")
-    monkeypatch.setattr(WeightGradient, "_sum_MIO", timed)
+    timed.__set_name__(MatrixGradient, "_sum_MIO")
+    monkeypatch.setattr(MatrixGradient, "_sum_MIO", timed)
     run = small(steps=1, probe__tier="cost", data__batch_size=batch_size, probe__every="start")
     layers = train_all(run).records.tables()["layers"].query("step == 0 and 1 < layer < 4")
     assert list(layers["backward_ms"]) == [0.0 if thin else 1000.0] * 2
@@ -185,18 +185,18 @@ def test_forming_the_weight_gradient_is_timed_with_the_backward_pass(batch_size,
 
 @pytest.mark.parametrize("on", ["batch", "monitor"])
 def test_only_the_training_step_is_timed(on, train_all, monkeypatch):
-    """A clock that ticks once a mark: each layer gets one interval forward and two backward, in either mode."""
+    """A clock that ticks once a mark: each event of a layer gets one interval, in either mode."""
     ticks = iter(range(10**6))
-    monkeypatch.setattr("vgexp.training.probes.time.perf_counter", lambda: next(ticks) / 1000)
+    monkeypatch.setattr("vgexp.training.clock.time.perf_counter", lambda: next(ticks) / 1000)
     table = train_all(small(steps=0, probe__tier="cost", probe__on=on)).records.tables()["layers"]
-    assert table["forward_ms"].to_numpy() == pytest.approx(1.0)
-    assert table["backward_ms"].to_numpy() == pytest.approx(2.0)
+    assert list(table["forward_ms"]) == pytest.approx([3.0] * 3 + [1.0])  # z, h, the block; z alone
+    assert list(table["backward_ms"]) == pytest.approx([3.0] * 3 + [2.0])  # dx, dz and dW, the update; no dx
 
 
 def test_grad_rms_is_over_all_weights(train_all):
     training = train_all(small(steps=0))
     tables = training.records.tables()
-    counts = np.array([layer.weight_MIO[0].numel() for layer in training.network.layers])
+    counts = np.array([layer.weight_MIO[0].numel() for layer in training.stack.network.matrices])
     dw = tables["layers"]["dw_rms"].to_numpy()
     expected = np.sqrt((dw**2 * counts).sum() / counts.sum())
     assert tables["steps"]["grad_rms"].iloc[0] == pytest.approx(expected)
@@ -207,8 +207,8 @@ def test_an_evaluation_is_that_of_the_network_before_the_step(step, train_all):
     everything = train_all(small(eval__every=[0, 4, 10])).records.tables()["steps"]
     row = everything.set_index("step").loc[step]
     training = train_all(small(steps=step))
-    x, y = training.stream.test()
-    z = training.network(x)[0].detach()
+    x, y = training.stack.stream.test()
+    z = training.stack.network(x)[0].detach()
     assert row["test_loss"] == pytest.approx(float(nn.functional.cross_entropy(z, y[0])))
     assert row["test_error"] == pytest.approx(float((z.argmax(-1) != y[0]).double().mean()))
 
@@ -218,21 +218,21 @@ def test_nothing_of_a_recorded_pass_outlives_it(train_all, monkeypatch):
     training = train_all(small(steps=2, probe__every=1, probe__tier="full", probe__histograms="never"))
     observation = training.probe.observe(1)
     seen = []
-    up, down = observation.forward, observation.backward
+    see = {name: getattr(observation, name) for name in ("output", "activation", "state_gradient", "backward")}
 
-    def forward(layer, *signals):
-        seen.extend(weakref.ref(x) for x in signals if x is not None)
-        up(layer, *signals)
+    def noted(name):
+        def event(place, *tensors):
+            gradients = [tensor for tensor in tensors if not isinstance(tensor, torch.Tensor)]
+            seen.extend(weakref.ref(x) for x in [*tensors, *(gradient.dz_MBO for gradient in gradients)])
+            see[name](place, *tensors)
 
-    def backward(layer, gradient):
-        seen.extend([weakref.ref(gradient), weakref.ref(gradient.dz_MBO)])
-        down(layer, gradient)
+        return event
 
-    monkeypatch.setattr(observation, "forward", forward)
-    monkeypatch.setattr(observation, "backward", backward)
-    training.backpropagate(*training.stream.batch(1), observation, None)
+    for name in see:
+        monkeypatch.setattr(observation, name, noted(name))
+    training.stack.backpropagate(*training.stack.stream.batch(1), observation, None)
     gc.collect()
-    assert len(seen) == 4 + 3 + 4 + 4
+    assert len(seen) == 4 + 2 * 3 + 3 + 2 * 4  # z; z and h; dx; a gradient and its dz
     assert all(reference() is None for reference in seen)
     numbers = [*observation.sums, *observation.columns.values()]
     assert all(isinstance(number, float) for column in numbers for number in column)
@@ -246,7 +246,7 @@ def test_thin_layers_and_a_fat_readout_are_measured_alike(train_all):
     for name in both["run"].unique():
         alone = train_all(runs[list(both["run"].unique()).index(name)])
         x, zs = reference(alone, alone.run)
-        for layer, z in zip(alone.network.layers, zs, strict=True):
-            row = both[(both["run"] == name) & (both["layer"] == layer.index)].iloc[0]
+        for layer, z in zip(alone.stack.network.matrices, zs, strict=True):
+            row = both[(both["run"] == name) & (both["layer"] == layer.layer)].iloc[0]
             assert row["dw_rms"] == pytest.approx(rms(x.T @ z.grad / 6))
             x = torch.tanh(z.detach())

@@ -58,7 +58,9 @@ class ModelConfig:
     negative_slope: float = 0.01
     """Of leaky ReLU."""
     branch: float = 1.0
-    """What a branch is multiplied with before it is added (reversible)."""
+    """What a branch is multiplied with before it is added (residual, reversible)."""
+    branch_layers: int = 1
+    """Matrices in a branch: 1 or 2 (residual)."""
 
 
 @dataclass
@@ -200,26 +202,6 @@ def structure(run: Run) -> dict[str, Any]:
     return {key: value for key, value in flat(run).items() if key not in MEMBER_FIELDS}
 
 
-def widths(run: Run) -> list[int]:
-    """Units of each hidden layer."""
-    width = run.model.width
-    return [width] * run.model.depth if isinstance(width, int) else list(width)
-
-
-def fans(run: Run, inputs: int, classes: int) -> list[tuple[int, int]]:
-    """Fan-in and fan-out of layers 1..depth + 1.
-
-    >>> fans(Run(), 1024, 9)[-1]
-    (1000, 9)
-    """
-    units = widths(run)
-    if run.model.family == "reversible":
-        half = units[0] // 2
-        return [(inputs, units[0]), *[(half, half)] * (run.model.depth - 1), (units[0], classes)]
-    sizes = [inputs, *units, classes]
-    return list(zip(sizes[:-1], sizes[1:], strict=True))
-
-
 def revolve_snapshots(every: Any) -> int | None:
     """The s of `revolve(s)`; None for another value of `checkpoint.every`.
 
@@ -228,13 +210,6 @@ def revolve_snapshots(every: Any) -> int | None:
     """
     found = re.fullmatch(r"revolve\(([1-9]\d*)\)", every) if isinstance(every, str) else None
     return int(found[1]) if found else None
-
-
-def law(run: Run, layer: int) -> InitConfig:
-    """The law of a layer's weights: `init.scope=hidden` leaves the first and the last matrix standard."""
-    if run.init.scope == "hidden" and layer in (1, run.model.depth + 1):
-        return InitConfig(name="standard", sigma_b=run.init.sigma_b)
-    return run.init
 
 
 def check(run: Run, choices: Mapping[str, Collection[str]]) -> None:
@@ -256,10 +231,6 @@ def check(run: Run, choices: Mapping[str, Collection[str]]) -> None:
         if isinstance(values[key], list) and any(step > run.steps for step in values[key]):
             raise ConfigError(key, values[key], f"steps up to {run.steps} (steps)")
     width = run.model.width
-    if run.model.family == "reversible" and (not isinstance(width, int) or width % 2):
-        raise ConfigError("model.width", width, "an even integer: reversible layers split it into halves")
-    if run.memory == "invert" and run.model.family != "reversible":
-        raise ConfigError("memory", run.memory, "store or checkpoint; only model.family=reversible can invert")
     if isinstance(width, list) and len(width) != run.model.depth:
         raise ConfigError("model.width", width, f"one integer for each of the {run.model.depth} layers (model.depth)")
 
@@ -297,6 +268,7 @@ RULES: tuple[tuple[str, Callable[[Any], bool], str], ...] = (
     ),
     ("model.negative_slope", math.isfinite, "a finite number"),
     ("model.branch", math.isfinite, "a finite number"),
+    ("model.branch_layers", lambda x: x in (1, 2), "1 or 2"),
     (
         "checkpoint.every",
         lambda x: positive(x) or x == "sqrt" or revolve_snapshots(x) is not None,

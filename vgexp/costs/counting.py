@@ -1,4 +1,4 @@
-"""What a training step costs, layer by layer, counted exactly and without running it.
+"""What a training step costs, part by part, counted exactly and without running it.
 
 The network is copied to the `meta` device, where tensors have shapes and no values, and steps are taken there under
 torch's FLOP counter, saved-tensor hooks, and the count of live bytes.
@@ -6,6 +6,7 @@ torch's FLOP counter, saved-tensor hooks, and the count of live bytes.
 Legend: M members, B batch, I inputs.
 """
 
+from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -15,7 +16,7 @@ from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
 from vgexp.costs.live import LiveBytes
-from vgexp.networks import LOSSES, Linear, Plain, Update, WeightGradient
+from vgexp.networks import LOSSES, Gradient, Key, Matrix, Network, Part, State, Update
 
 
 def _baddbmm_flops(target: Any, left: Any, right: Any, *_: Any, **__: Any) -> int:
@@ -28,14 +29,14 @@ FORMULAS = {torch.ops.aten.baddbmm_: _baddbmm_flops}
 
 
 class _Ledger:
-    """An Observer that books FLOPs and saved bytes to the layer at work."""
+    """An Observer that books FLOPs and saved bytes to the part at work."""
 
     keeps = False
 
     def __init__(self, parameters: list[Tensor]) -> None:
-        self.forward_flops: dict[int, int] = {}
-        self.backward_flops: dict[int, int] = {}
-        self.saved_bytes: dict[int, int] = {}
+        self.forward_flops: dict[Key, int] = defaultdict(int)
+        self.backward_flops: dict[Key, int] = defaultdict(int)
+        self.saved_bytes: dict[Key, int] = defaultdict(int)
         self.counter = FlopCounterMode(display=False, custom_mapping=FORMULAS)
         self._counted = 0
         self._pending_bytes = 0
@@ -44,39 +45,50 @@ class _Ledger:
 
     def save(self, tensor: Tensor) -> Tensor:
         """Counts a storage the first time it is saved, parameters excepted."""
-        storage = tensor.untyped_storage()
-        if id(storage) not in self._seen:
-            self._seen.add(id(storage))
-            self._alive.append(tensor)  # so that no other storage gets its id
-            self._pending_bytes += storage.nbytes()
+        if id(tensor.untyped_storage()) not in self._seen:
+            self._seen.add(id(tensor.untyped_storage()))
+            self._alive.append(tensor)  # keeps the storage's object from being given up for another
+            self._pending_bytes += tensor.untyped_storage().nbytes()
         return tensor
 
-    def forward(self, layer: Linear, z_MBO: Tensor, h_MBO: Tensor | None) -> None:
-        self._book(layer, self.forward_flops)
-        self.saved_bytes[layer.index] = self._pending_bytes
+    def output(self, part: Matrix, z_MBO: Tensor) -> None:
+        self._book_forward(part.key)
+
+    def activation(self, part: Matrix, z_MBN: Tensor, h_MBN: Tensor) -> None:
+        self._book_forward(part.key)
+
+    def block(self, layer: int, before: State, after: State) -> None:
+        self._book_forward((layer, ""))
+
+    def state_gradient(self, layer: int, dx_MBN: Tensor) -> None:
+        pass
+
+    def backward(self, part: Part, gradient: Gradient) -> None:
+        pass
+
+    def rebuilt(self, layer: int, rebuilt_MBH: Tensor, true_MBH: Tensor) -> None:
+        pass
+
+    def updated(self, part: Part) -> None:
+        self.backward_flops[part.key] += self._flops_since()
+
+    def _book_forward(self, key: Key) -> None:
+        self.forward_flops[key] += self._flops_since()
+        self.saved_bytes[key] += self._pending_bytes
         self._pending_bytes = 0
 
-    def backward(self, layer: Linear, gradient: WeightGradient) -> None:
-        pass
-
-    def rebuilt(self, layer: Linear, rebuilt_MBH: Tensor, true_MBH: Tensor) -> None:
-        pass
-
-    def updated(self, layer: Linear) -> None:
-        self._book(layer, self.backward_flops)
-
-    def _book(self, layer: Linear, to: dict[int, int]) -> None:
+    def _flops_since(self) -> int:
         total = self.counter.get_total_flops()
-        to[layer.index] = total - self._counted
-        self._counted = total
+        since, self._counted = total - self._counted, total
+        return since
 
 
 @dataclass(frozen=True)
 class Costs:
     """What one training step and one inference cost, a member's share."""
 
-    layers: dict[int, dict[str, float]]
-    """Layer -> `flops`, forward and backward, and `saved_bytes` where everything is stored."""
+    parts: dict[Key, dict[str, float]]
+    """Part -> `flops`, forward and backward, and `saved_bytes` where everything is stored."""
     forward_flops: float
     backward_flops: float
     """Update and recomputation included."""
@@ -93,22 +105,24 @@ class Costs:
         return {name: getattr(self, name) for name in names}
 
 
-def ledger(network: Plain, x_MBI: Tensor, target_MB: Tensor, optimizer: Callable[[list[Linear]], Update]) -> Costs:
-    """Counts a step of a network without running it. `optimizer` makes one for the copied layers.
+def ledger(network: Network, x_MBI: Tensor, target_MB: Tensor, optimizer: Callable[[list[Part]], Update]) -> Costs:
+    """Counts a step of a network without running it. `optimizer` makes one for the copied parts.
 
     The batch is saved by the first layer, hence counted among its saved bytes; live bytes leave it out. What a layer
-    recomputes is booked to the layer whose backward pass asked for it.
+    recomputes is booked to the part whose backward pass asked for it.
     """
     shadow = network.to("meta")
-    update = optimizer(shadow.layers)
+    parts = list(shadow.parts.values())
+    update = optimizer(parts)
     x_meta, target = x_MBI.to("meta"), target_MB.to("meta")
 
     def loss(z_MBC: Tensor) -> Tensor:
         return LOSSES[network.run.loss](z_MBC, z_MBC.detach() if network.run.loss == "cotangent" else target)
 
     loss(shadow(x_meta, None, update)).sum().backward()  # makes the buffers that are kept from step to step
-    parameters = [tensor for layer in shadow.layers for tensor in (layer.weight_MIO, layer.bias_M1O)]
-    known = [*parameters, *shadow.layers[0].scratch.values(), x_meta, target]
+    parameters = [tensor for part in parts for tensor in part.tensors.values()]
+    scratch = [tensor for part in shadow.matrices[:1] for tensor in part.scratch.values()]
+    known = [*parameters, *scratch, x_meta, target]
     with LiveBytes(known) as live, torch.no_grad():
         shadow(x_meta)
     inference = live.peak
@@ -126,19 +140,19 @@ def ledger(network: Plain, x_MBI: Tensor, target_MB: Tensor, optimizer: Callable
         forward_flops = books.counter.get_total_flops()
         loss(z_MBC).sum().backward()
     members = x_MBI.shape[0]
-    layers = {
-        index: {
-            "flops": (forward + books.backward_flops[index]) / members,
-            "forward_flops": forward / members,
-            "backward_flops": books.backward_flops[index] / members,
+    booked = {
+        part.key: {
+            "flops": (books.forward_flops[part.key] + books.backward_flops[part.key]) / members,
+            "forward_flops": books.forward_flops[part.key] / members,
+            "backward_flops": books.backward_flops[part.key] / members,
         }
-        for index, forward in books.forward_flops.items()
+        for part in parts
     }
     if network.run.memory == "store":
-        for index, saved in books.saved_bytes.items():
-            layers[index]["saved_bytes"] = saved / members
+        for key, saved in books.saved_bytes.items():
+            booked[key]["saved_bytes"] = saved / members
     return Costs(
-        layers=layers,
+        parts=booked,
         forward_flops=forward_flops / members,
         backward_flops=(books.counter.get_total_flops() - forward_flops) / members,
         live_bytes=live.peak / members,

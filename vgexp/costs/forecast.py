@@ -6,14 +6,15 @@ the modes differ in how many layers' activations they hold at once.
 
 import dataclasses
 import math
+from collections import Counter
 from collections.abc import Callable
 
 import pandas as pd
 import torch
 
-from vgexp.config import Run, fans, revolve_snapshots
+from vgexp.config import Run, revolve_snapshots
 from vgexp.costs.counting import Costs, ledger
-from vgexp.networks import MODELS, OPTIMIZERS, moves, segment_length, skeleton, weight_bytes
+from vgexp.networks import FAMILIES, OPTIMIZERS, blueprints, moves, segment_length, skeleton, weight_bytes
 
 SHALLOW = (17, 65)
 """Depths that the closed form of live bytes is fitted to; 16 and 64 couplings."""
@@ -24,7 +25,7 @@ def forecast(run: Run, inputs: int, classes: int, budget: float | None = None) -
     """One row a memory mode that the family has: `memory forward_flops backward_flops live_bytes weight_bytes`, and
     with a budget in bytes `largest_depth` (of the largest width, where widths differ). Weights include the optimiser's
     slots and the scratch gradient."""
-    modes = ("store", "checkpoint", "invert") if MODELS[run.model.family].inverts else ("store", "checkpoint")
+    modes = ("store", "checkpoint", "invert") if FAMILIES[run.model.family].invert else ("store", "checkpoint")
     rows, equal = [], isinstance(run.model.width, int)
     for mode in modes:
         moded = dataclasses.replace(run, memory=mode)
@@ -47,12 +48,15 @@ def forecast(run: Run, inputs: int, classes: int, budget: float | None = None) -
 def flops(run: Run, inputs: int, classes: int) -> tuple[int, int]:
     """Of one step forward, and backward with update and recomputation: 2 B I O for each product.
 
-    Backward two products a layer (the first sends nothing down), and one more for each that is run again.
+    Backward two products a matrix (the first layer sends nothing down), and one more for each that is run again.
     """
-    products = [2 * run.data.batch_size * fan_in * fan_out for fan_in, fan_out in fans(run, inputs, classes)]
-    forward = sum(products)
-    again = sum(product * count for product, count in zip(products[:-1], _repeats(run), strict=True))
-    return forward, 2 * forward - products[0] + again
+    products: Counter[int] = Counter()
+    for part in blueprints(run, inputs, classes):
+        if part.is_matrix:
+            products[part.layer] += 2 * run.data.batch_size * part.fan_in * part.fan_out
+    forward = products.total()
+    again = sum(products[layer] * count for layer, count in enumerate(_repeats(run), start=1))
+    return forward, 2 * forward - products[1] + again
 
 
 def live_bytes(run: Run, inputs: int, classes: int) -> Callable[[int], float]:
@@ -83,10 +87,9 @@ def _slots(run: Run) -> int:
 
 
 def _repeats(run: Run) -> list[int]:
-    """How often each hidden layer is run besides once forward: the first layer of a reversible network is always
-    stored."""
-    first = 1 if run.model.family == "reversible" else 0
-    n = run.model.depth - first
+    """How often each layer below the readout is run besides once forward."""
+    stored = FAMILIES[run.model.family].stored
+    n = run.model.depth - stored
     snapshots = revolve_snapshots(run.checkpoint.every)
     if run.memory == "store":
         again = [0] * n
@@ -97,7 +100,7 @@ def _repeats(run: Run) -> list[int]:
         for source, target, keep in moves(n, snapshots):
             for step in range(source, target if keep else target + 1):
                 again[step] += 1
-    return [0] * first + again
+    return [0] * stored + again
 
 
 def _units(run: Run) -> float:
@@ -107,7 +110,7 @@ def _units(run: Run) -> float:
     snapshots = revolve_snapshots(run.checkpoint.every)
     if run.memory == "invert" or snapshots is not None:
         return 0
-    n = run.model.depth - (run.model.family == "reversible")
+    n = run.model.depth - FAMILIES[run.model.family].stored
     every = segment_length(n) if run.checkpoint.every == "sqrt" else run.checkpoint.every
     segments = math.ceil(n / every)
     last = n - every * (segments - 1)
@@ -126,7 +129,7 @@ def counted(run: Run, inputs: int, classes: int) -> Costs:
     }
     optimizer = OPTIMIZERS[run.optim.name]
     network = skeleton(run, inputs, classes)
-    return ledger(network, x_1BI, target, lambda layers: optimizer(numbers, layers, run.data.batch_size))
+    return ledger(network, x_1BI, target, lambda parts: optimizer(numbers, parts, run.data.batch_size))
 
 
 def _at_depth(run: Run, depth: int) -> Run:

@@ -4,7 +4,7 @@ import torch
 
 from vgexp.config import ConfigError, Run, check
 from vgexp.data import DATASETS, dataset
-from vgexp.networks import ACTIVATIONS, INITIALIZERS, LOSSES, MODELS, OPTIMIZERS
+from vgexp.networks import ACTIVATIONS, FAMILIES, INITIALIZERS, LOSSES, OPTIMIZERS, require_buildable
 from vgexp.numerics import TIERS
 from vgexp.results import tensorboard
 
@@ -14,7 +14,7 @@ def check_run(run: Run) -> None:
     choices = {
         "loss": LOSSES,
         "data.name": DATASETS,
-        "model.family": MODELS,
+        "model.family": FAMILIES,
         "model.activation": ACTIVATIONS,
         "init.name": INITIALIZERS,
         "init.scope": ("all", "hidden"),
@@ -27,6 +27,7 @@ def check_run(run: Run) -> None:
         "dtype": ("float32", "float64"),
     }
     check(run, {key: tuple(names) for key, names in choices.items()})
+    require_buildable(run)
     if run.logger == "tensorboard" and not tensorboard.installed():
         raise ConfigError("logger", run.logger, "none; tensorboard needs `pip install vgexp[tensorboard]`")
     accepted = INITIALIZERS[run.init.name].distributions

@@ -11,6 +11,7 @@ from vgexp.config import ConfigError, Run
 from vgexp.costs import forecast
 from vgexp.data import dataset
 from vgexp.experiments.plan import single_run
+from vgexp.networks import FAMILIES
 from vgexp.results import Fit, analysis
 from vgexp.theory import covers
 from vgexp.theory.expected import expected
@@ -22,7 +23,8 @@ class Prediction:
 
     run: Run
     profile: pd.DataFrame
-    """`layer z_rms h_mean h_std dz_rms factor`, the readout last; empty for a family without a theory."""
+    """`layer part z_rms h_mean h_std dz_rms dx_rms factor`, the readout last; empty for a family without a theory. The
+    factor is that of the family's signal: dz, or dx where there are skips."""
     fit: Fit | None
     costs: pd.DataFrame
     """`memory forward_flops backward_flops live_bytes weight_bytes`, a row a memory mode."""
@@ -37,7 +39,9 @@ class Prediction:
         )
         if self.profile.empty:
             return f"{self.summary}\n\n{costs}"
-        columns = ["layer", "z_rms", "h_mean", "h_std", "dz_rms", "factor"]
+        columns = ["layer", "part", "z_rms", "h_mean", "h_std", "dz_rms", "dx_rms", "factor"]
+        if not self.profile["part"].any():
+            columns.remove("part")
         profile = self.profile.to_string(columns=columns, index=False, float_format="{:.4g}".format, na_rep="")
         return f"{profile}\n\n{self.summary}\n\n{costs}"
 
@@ -70,9 +74,9 @@ def predict(*overrides: str, budget: str | float | None = None) -> Prediction:
     if not covers(run):
         return Prediction(run, pd.DataFrame(), None, costs)
     profile = expected(run)
-    dz = profile["dz_rms"].to_numpy()
-    profile["factor"] = [*(dz[:-1] / dz[1:]), math.nan]
-    return Prediction(run, profile, analysis.fit(dz[None, : run.model.depth]), costs)
+    signal = profile.loc[profile["part"] == "", FAMILIES[run.model.family].signal + "_rms"]
+    profile["factor"] = signal / signal.shift(-1)
+    return Prediction(run, profile, analysis.fit(signal.to_numpy()[None, : run.model.depth]), costs)
 
 
 def size(text: str | float) -> float:

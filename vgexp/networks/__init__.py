@@ -1,34 +1,46 @@
 """Families of deep MLPs with a leading member axis, and everything they are made of."""
 
 from vgexp.networks.activations import ACTIVATIONS, Activation, activation
-from vgexp.networks.checkpoint import extra_steps, moves, segment_length
-from vgexp.networks.initializers import INITIALIZERS, Initializer, weight_variance
-from vgexp.networks.layers import Linear, Observer, Update, WeightGradient
+from vgexp.networks.blueprints import Blueprint
+from vgexp.networks.building import blueprints, build, bytes_per_member, require_buildable, skeleton, weight_bytes
+from vgexp.networks.checkpoint import State, extra_steps, moves, segment_length
+from vgexp.networks.families import FAMILIES
+from vgexp.networks.family import Family, Pass
+from vgexp.networks.gradients import Gradient
+from vgexp.networks.initializers import INITIALIZERS, Initializer
 from vgexp.networks.losses import LOSSES
-from vgexp.networks.models import MODELS, Plain, build, bytes_per_member, skeleton, weight_bytes
+from vgexp.networks.network import Network
 from vgexp.networks.optimizers import OPTIMIZERS, Sgd
+from vgexp.networks.parts import Key, Matrix, Observer, Part, Update
 
 __all__ = [
     "ACTIVATIONS",
+    "FAMILIES",
     "INITIALIZERS",
     "LOSSES",
-    "MODELS",
     "OPTIMIZERS",
     "Activation",
+    "Blueprint",
+    "Family",
+    "Gradient",
     "Initializer",
-    "Linear",
+    "Key",
+    "Matrix",
+    "Network",
     "Observer",
-    "Plain",
+    "Part",
+    "Pass",
     "Sgd",
+    "State",
     "Update",
-    "WeightGradient",
     "activation",
+    "blueprints",
     "build",
     "bytes_per_member",
     "extra_steps",
     "moves",
+    "require_buildable",
     "segment_length",
     "skeleton",
     "weight_bytes",
-    "weight_variance",
 ]

@@ -1,50 +1,56 @@
-"""Optimisers that update one layer during its backward pass, with one set of numbers a member.
+"""Optimisers that update one part during its backward pass, with one set of numbers a member.
 
 torch.optim refuses a vector of learning rates and needs all gradients to live at once. Each optimiser here is
-called as `update(layer, gradient)`; `direction_norm` says how large the coming update will be.
+called as `update(part, gradient)`; `direction_norm` says how large the coming update will be.
 
-Legend: M members, I fan-in, O fan-out.
+Legend: M members.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor, zeros_like
 
-from vgexp.networks.layers import Linear, WeightGradient
+from vgexp.networks.gradients import Gradient
+from vgexp.networks.parts import Key, Part
 from vgexp.numerics import norm
 
-State = dict[str, Tensor]
+COUNTER: Key = (0, "")
+"""Where an optimiser keeps what belongs to no part."""
 
 
 class Sgd:
     """W <- W - lr dW."""
 
+    reads = frozenset({"optim.lr"})
+    version = 1
     slots: tuple[str, ...] = ()
     """Tensors of the size of the weights that are kept from step to step."""
 
-    def __init__(self, numbers: Mapping[str, Tensor], layers: list[Linear], batch_size: int) -> None:
+    def __init__(self, numbers: Mapping[str, Tensor], parts: Sequence[Part], batch_size: int) -> None:
         """`numbers` maps the fields of `optim.*` to float64 tensors (M, 1, 1)."""
+        dtype = parts[0].tensors["weight"].dtype
         self.exact = dict(numbers)
-        self.numbers = {name: number.to(layers[0].weight_MIO.dtype) for name, number in numbers.items()}
+        self.numbers = {name: number.to(dtype) for name, number in numbers.items()}
         self.per_batch = torch.full_like(self.numbers["lr"], 1 / batch_size)
-        self.descent = -self.numbers["lr"]
-        self.descent_per_batch = self.descent * self.per_batch
-        self.state: dict[int, State] = {
-            layer.index: {
-                f"{slot}_{name}": zeros_like(parameter, requires_grad=False)
+        self.descent = {part.key: -(numbers["lr"] * part.rate_M11).to(dtype) for part in parts}
+        """- lr, times what the learning rate of each part is multiplied with."""
+        self.descent_per_batch = {key: descent_M11 * self.per_batch for key, descent_M11 in self.descent.items()}
+        self.state: dict[Key, dict[str, Tensor]] = {
+            part.key: {
+                f"{slot}_{name}": zeros_like(tensor, requires_grad=False)
                 for slot in self.slots
-                for name, parameter in (("weight", layer.weight_MIO), ("bias", layer.bias_M1O))
+                for name, tensor in part.tensors.items()
             }
-            for layer in layers
+            for part in parts
         }
 
-    def __call__(self, layer: Linear, gradient: WeightGradient) -> None:
-        """Updates the layer's weights and biases in place."""
-        gradient.add_to_(layer.weight_MIO, self.descent_per_batch)
-        layer.bias_M1O.addcmul_(gradient.bias_sum_M1O, self.descent_per_batch)
+    def __call__(self, part: Part, gradient: Gradient) -> None:
+        """Updates the tensors of a part in place."""
+        for name, tensor in part.tensors.items():
+            gradient.add_to_(name, tensor, self.descent_per_batch[part.key])
 
-    def direction_norm(self, layer: Linear, gradient: WeightGradient) -> Tensor | None:
+    def direction_norm(self, part: Part, gradient: Gradient) -> Tensor | None:
         """Norm of what the coming update will be lr times of, (M,); None where that is dW itself."""
         return None
 
@@ -55,46 +61,43 @@ class Sgd:
 class Momentum(Sgd):
     """v <- momentum v + dW, W <- W - lr v, as torch.optim.SGD has it."""
 
+    reads = frozenset({"optim.lr", "optim.momentum"})
     slots = ("v",)
 
-    def __call__(self, layer: Linear, gradient: WeightGradient) -> None:
-        state, momentum = self.state[layer.index], self.numbers["momentum"]
-        gradient.add_to_(state["v_weight"].mul_(momentum), self.per_batch)
-        layer.weight_MIO.addcmul_(state["v_weight"], self.descent)
-        state["v_bias"].mul_(momentum).addcmul_(gradient.bias_sum_M1O, self.per_batch)
-        layer.bias_M1O.addcmul_(state["v_bias"], self.descent)
+    def __call__(self, part: Part, gradient: Gradient) -> None:
+        for name, tensor in part.tensors.items():
+            v = self.state[part.key][f"v_{name}"].mul_(self.numbers["momentum"])
+            gradient.add_to_(name, v, self.per_batch)
+            tensor.addcmul_(v, self.descent[part.key])
 
-    def direction_norm(self, layer: Linear, gradient: WeightGradient) -> Tensor:
-        v = self.state[layer.index]["v_weight"] * self.numbers["momentum"] + gradient.weight_MIO
-        return norm(v)
+    def direction_norm(self, part: Part, gradient: Gradient) -> Tensor:
+        return norm(self.state[part.key]["v_weight"] * self.numbers["momentum"] + gradient.mean("weight"))
 
 
 class Adam(Sgd):
     """Kingma & Ba (2015), algorithm 1, as torch.optim.Adam has it."""
 
+    reads = frozenset({"optim.lr", "optim.beta1", "optim.beta2", "optim.eps"})
     slots = ("m", "v")
 
-    def __init__(self, numbers: Mapping[str, Tensor], layers: list[Linear], batch_size: int) -> None:
-        super().__init__(numbers, layers, batch_size)
+    def __init__(self, numbers: Mapping[str, Tensor], parts: Sequence[Part], batch_size: int) -> None:
+        super().__init__(numbers, parts, batch_size)
         self.step = zeros_like(self.exact["lr"])
-        self.state[0] = {"step": self.step}
+        self.state[COUNTER] = {"step": self.step}
 
     def advance(self) -> None:
         self.step += 1
 
-    def __call__(self, layer: Linear, gradient: WeightGradient) -> None:
-        state = self.state[layer.index]
-        for name, parameter, dw in (
-            ("weight", layer.weight_MIO, gradient.weight_MIO),
-            ("bias", layer.bias_M1O, gradient.bias_sum_M1O * self.per_batch),
-        ):
-            m, v = state[f"m_{name}"], state[f"v_{name}"]
+    def __call__(self, part: Part, gradient: Gradient) -> None:
+        for name, tensor in part.tensors.items():
+            m, v = (self.state[part.key][f"{slot}_{name}"] for slot in self.slots)
+            dw = gradient.mean(name)
             m.lerp_(dw, 1 - self.numbers["beta1"])
             v.mul_(self.numbers["beta2"]).add_((1 - self.numbers["beta2"]) * dw * dw)
-            parameter.addcmul_(self._direction(m, v), self.descent)
+            tensor.addcmul_(self._direction(m, v), self.descent[part.key])
 
-    def direction_norm(self, layer: Linear, gradient: WeightGradient) -> Tensor:
-        state, dw = self.state[layer.index], gradient.weight_MIO
+    def direction_norm(self, part: Part, gradient: Gradient) -> Tensor:
+        state, dw = self.state[part.key], gradient.mean("weight")
         m = state["m_weight"].lerp(dw, 1 - self.numbers["beta1"])
         v = state["v_weight"] * self.numbers["beta2"] + (1 - self.numbers["beta2"]) * dw * dw
         return norm(self._direction(m, v))

@@ -124,8 +124,11 @@ def verdict(fall: Estimate) -> str:
 
 
 def profile(layers: pd.DataFrame, runs: Sequence[str], column: str, step: int = 0) -> np.ndarray:
-    """One quantity at one step as an array (S runs, L layers), in the order of `runs`; NaN where missing."""
+    """One quantity at one step as an array (S runs, L layers), in the order of `runs`; NaN where missing. Of a layer
+    with several parts it is that of the last matrix."""
     at_step = layers[layers["step"] == step]
+    if "part" in at_step:
+        at_step = at_step[at_step["part"] == ""]
     return at_step.pivot(index="run", columns="layer", values=column).reindex(list(runs)).to_numpy(dtype=float)
 
 

@@ -30,8 +30,8 @@ TABLES = ("runs", "steps", "layers", "histograms", "spectra")
 KEYS = {
     "runs": ["run"],
     "steps": ["run", "step"],
-    "layers": ["run", "step", "layer"],
-    "histograms": ["run", "step", "layer", "quantity"],
+    "layers": ["run", "step", "layer", "part"],
+    "histograms": ["run", "step", "layer", "part", "quantity"],
     "spectra": ["run", "step", "layer"],
 }
 TIMES = ("seconds", "started", "updated", "forward_ms", "backward_ms", "peak_bytes")
@@ -296,6 +296,8 @@ def _read_table(folder: Path, table: str, runs: pd.DataFrame, damaged: list[str]
 
 def _concat(frames: list[pd.DataFrame], keys: list[str]) -> pd.DataFrame:
     frames = [frame for frame in frames if not frame.empty]
+    if "part" in keys:  # a table written before layers had parts
+        frames = [frame if "part" in frame else frame.assign(part="") for frame in frames]
     if not frames:
         return pd.DataFrame(columns=list(dict.fromkeys(["run", *keys, "stack", "status"])))
     return pd.concat(frames, ignore_index=True).sort_values(keys, ignore_index=True, kind="stable")

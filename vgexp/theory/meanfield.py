@@ -1,16 +1,12 @@
 """Mean-field theory of a network at initialisation: the profile that measurements are held against.
 
-With many units a layer's preactivations are Gaussian with variance q, and forward and backward signals follow
-
-    q^1 = fan_in Var W^1 <x^2> + sigma_b^2,    q^{l+1} = fan_in Var W^{l+1} E[phi(sqrt(q^l) u)^2] + sigma_b^2,
-    <dz^l^2> = fan_out Var W^{l+1} E[phi'(sqrt(q^l) u)^2] <dz^{l+1}^2>,    u ~ N(0, 1)
-
-(Poole et al. (2016), eq. 3; Schoenholz et al. (2017), eq. 15). q differs from example to example, since
-inputs have different lengths: the recursion runs for each and is averaged at the end.
+With many units a layer's preactivations are Gaussian, and the mean squares of forward and backward signals follow a
+recursion over the layers, which every family writes for itself (vgexp.networks.families). They differ from example to
+example, since inputs have different lengths: the recursion runs for each and is averaged at the end.
 
 It holds for many inputs a unit: with the 15 of the `sparse` law and a bent phi, dz is off by some ten percent a layer.
 
-Legend: K examples, N quadrature nodes, I inputs, C outputs.
+Legend: K examples, I inputs, N points, C outputs.
 """
 
 import math
@@ -21,48 +17,38 @@ from scipy.optimize import brentq
 from scipy.stats import norm, qmc
 from torch import Tensor
 
-from vgexp.config import Run, fans, law
-from vgexp.networks import Activation, activation, weight_variance
+from vgexp.config import Run
+from vgexp.networks import FAMILIES, Activation, activation, blueprints
 from vgexp.numerics import gaussian_mean
 
 
 def profile(run: Run, x_KI: Tensor, classes: int) -> pd.DataFrame:
-    """The predicted `z_rms h_mean h_std dz_rms` of layers 1..depth + 1, for inputs x_KI.
+    """The predicted `layer part z_rms h_mean h_std dz_rms dx_rms` of every matrix, for inputs x_KI.
 
-    `dz` is that of one example, as everywhere, for the run's loss. Raises nothing for laws whose signal
-    overflows: the profile then says inf.
+    `dz` and `dx` are those of one example, as everywhere, for the run's loss. Where a signal overflows, the profile
+    says inf. To be called for families with a theory: see `covers`.
     """
+    recursion = FAMILIES[run.model.family].recursion
+    assert recursion is not None
+    parts = {part.key: part for part in blueprints(run, x_KI.shape[1], classes)}
     phi = activation(run.model.activation, run.model.negative_slope)
-    gains = []
-    for layer, (fan_in, fan_out) in enumerate(fans(run, x_KI.shape[1], classes), start=1):
-        init = law(run, layer)
-        variance = weight_variance(init.name, init.sigma_w, fan_in, fan_out)
-        gains.append((fan_in * variance, fan_out * variance))
-
-    second_K = x_KI.double().square().mean(1)
-    q_of_layer, rows = [], []
-    for layer, (forward, _) in enumerate(gains, start=1):
-        q_K = forward * second_K + run.init.sigma_b**2
-        q_of_layer.append(q_K)
-        row = {"layer": layer, "z_rms": _root_mean(q_K)}
-        if layer < len(gains):
-            mean_K = gaussian_mean(phi.phi, q_K, phi.kinks)
-            second_K = gaussian_mean(lambda z: phi.phi(z) ** 2, q_K, phi.kinks)
+    signals, backward = recursion(parts, run, phi, x_KI.double().square().mean(1))
+    readout = (run.model.depth + 1, "")
+    gradients = backward(readout_gradient(run.loss, signals[readout]["z"], classes))
+    rows = []
+    for (layer, part), of in signals.items():
+        row = {"layer": layer, "part": part, "z_rms": _root_mean(of["z"])}
+        if "h" in of:
             # The spread pools units and examples, and examples share the mean of phi but not its variance.
-            row |= {"h_mean": float(mean_K.mean()), "h_std": _spread(mean_K, second_K)}
+            row |= {"h_mean": float(of["h_mean"].mean()), "h_std": _spread(of["h_mean"], of["h"])}
+        row |= {f"{name}_rms": _root_mean(square_K) for name, square_K in gradients[layer, part].items()}
         rows.append(row)
-
-    dz2_K = readout_gradient(run.loss, q_of_layer[-1], classes)
-    rows[-1]["dz_rms"] = _root_mean(dz2_K)
-    for layer in range(len(gains) - 1, 0, -1):
-        dz2_K = dz2_K * gains[layer][1] * mean_square_slope(phi, q_of_layer[layer - 1])
-        rows[layer - 1]["dz_rms"] = _root_mean(dz2_K)
-    return pd.DataFrame(rows)
+    return pd.DataFrame(rows, columns=["layer", "part", "z_rms", "h_mean", "h_std", "dz_rms", "dx_rms"])
 
 
 def covers(run: Run) -> bool:
     """Whether there is a theory for the run's family."""
-    return run.model.family == "plain"
+    return FAMILIES[run.model.family].recursion is not None
 
 
 def mean_square_slope(phi: Activation, q_K: Tensor) -> Tensor:

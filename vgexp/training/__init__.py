@@ -1,5 +1,6 @@
 """The training loop and what it records."""
 
-from vgexp.training.loop import Interrupted, train
+from vgexp.training.interruption import Interrupted
+from vgexp.training.loop import train
 
 __all__ = ["Interrupted", "train"]

@@ -1,6 +1,6 @@
 """Records: from observations on the device to tidy tables on the host.
 
-Legend: T steps, K means, L layers, M members.
+Legend: T steps, R rows (parts), M members.
 """
 
 from collections.abc import Mapping, Sequence
@@ -11,9 +11,10 @@ import pandas as pd
 import torch
 from torch import Tensor
 
+from vgexp.networks import Key
 from vgexp.numerics import QUANTITIES, Numbers, numbers
 from vgexp.results import KEYS, TABLES
-from vgexp.training.probes import MEANS, Observation
+from vgexp.training.observations import MEANS, Observation
 
 # fmt: off
 COLUMNS = {
@@ -22,16 +23,14 @@ COLUMNS = {
         "grad_rms"
     ],
     "layers": [
-        "z_rms", "h_mean", "h_std", "h_rms", "h_p02", "h_p98", "saturation", "dead", "dz_rms", "dw_rms",
+        "z_rms", "h_mean", "h_std", "h_rms", "h_p02", "h_p98", "saturation", "dead", "dz_rms", "dx_rms", "dw_rms",
         "w_rms", "w_max", "update_ratio", "rebuild_error", "forward_ms", "backward_ms", "flops",
         "forward_flops", "backward_flops", "saved_bytes"
     ],
-    "histograms": ["quantity", "edges", "density"],
-    "spectra": ["singular_values"],
 }
 # fmt: on
 """The columns of each table after its key."""
-MANY = 2**16
+GATHERED = 2**16
 """Numbers that are kept before they are made into tables: in lists they take ten times their room."""
 
 
@@ -41,16 +40,17 @@ class Records:
     def __init__(
         self,
         runs: Sequence[str],
-        parameters: Mapping[int, int],
-        lr: Sequence[float],
+        weights: Mapping[Key, int],
+        lr_RM: np.ndarray,
         batch_size: int,
-        costs: Mapping[int, Mapping[str, float]],
+        costs: Mapping[Key, Mapping[str, float]],
         tables: Mapping[str, pd.DataFrame] | None = None,
     ) -> None:
-        """`parameters` counts each layer's weights; `tables` is what an interrupted training left behind."""
-        self.runs, self._layers, self._costs = list(runs), list(parameters), costs
-        self._lr, self._batch_size = np.asarray(lr), batch_size
-        self._parameters_L1 = np.array([[count] for count in parameters.values()])
+        """`weights` counts each part's, `lr_RM` is its members' learning rate; `tables` is what an interrupted training
+        left behind."""
+        self.runs, self._rows, self._costs = list(runs), list(weights), costs
+        self._lr_RM, self._batch_size = lr_RM, batch_size
+        self._weights_R1 = np.array([[count] for count in weights.values()])
         self._frames = {name: [frame] for name, frame in (tables or {}).items()}
         self._observed: list[Observation] = []
         self._steps: list[tuple[int, dict[str, Numbers]]] = []
@@ -63,7 +63,7 @@ class Records:
         """Keeps one row of the `steps` table a member, its observation being kept already; each column is (M,)."""
         # On a host as numbers: small tensors that stay would break up the room that a step's large ones come back to.
         self._steps.append((step, {name: numbers(column_M) for name, column_M in columns.items()}))
-        if len(self._observed) * len(MEANS) * len(self._layers) * len(self.runs) > MANY:
+        if len(self._observed) * len(MEANS) * len(self._rows) * len(self.runs) > GATHERED:
             self._flush()
 
     def tables(self) -> dict[str, pd.DataFrame]:
@@ -86,7 +86,7 @@ class Records:
             self._keep("layers", self._layers_frame(steps, columns))
             self._keep("histograms", self._histograms_frame())
             self._keep("spectra", self._spectra_frame())
-            squares_TM = (columns["dw_rms"] ** 2 * self._parameters_L1).sum(1) / self._parameters_L1.sum()
+            squares_TM = (columns["dw_rms"] ** 2 * self._weights_R1).sum(1) / self._weights_R1.sum()
             grad_rms = dict(zip(steps, np.sqrt(squares_TM), strict=True))
         if self._steps:
             self._keep("steps", self._steps_frame(grad_rms))
@@ -96,45 +96,45 @@ class Records:
         if len(frame):
             self._frames.setdefault(table, []).append(frame)
 
+    @np.errstate(invalid="ignore", divide="ignore")  # 0 / 0 was not seen; a diverged member has inf / inf
     def _columns(self) -> dict[str, np.ndarray]:
-        """The columns of the layers that were observed since, (T, L, M)."""
-        first = self._observed[0]
-        sums = zip(*(observation.sums for observation in self._observed), strict=True)
+        """The columns of the parts that were observed since, (T, R, M)."""
         columns = {}
-        for name, sums_T, entries_L1 in zip(MEANS, sums, first.entries(), strict=True):
-            means_TLM = self._table(sums_T) / entries_L1
-            columns[name] = means_TLM if name == "h_mean" else np.sqrt(means_TLM)
+        for i, name in enumerate(MEANS):
+            counts_TR1 = np.array([observation.counts[i] for observation in self._observed])[..., None]
+            means_TRM = self._gathered([observation.sums[i] for observation in self._observed]) / counts_TR1
+            columns[name] = means_TRM if name == "h_mean" else np.sqrt(means_TRM)
         columns["h_rms"] = np.hypot(columns["h_mean"], columns["h_std"])
-        for name in first.columns:
-            columns[name] = self._table([observation.columns[name] for observation in self._observed])
+        for name in self._observed[0].columns:
+            columns[name] = self._gathered([observation.columns[name] for observation in self._observed])
         direction = columns["dw_rms"]
         if "direction_norm" in columns:
-            direction = columns.pop("direction_norm") / np.sqrt(self._parameters_L1)
-        with np.errstate(invalid="ignore", divide="ignore"):  # a diverged member: inf / inf
-            columns["update_ratio"] = self._lr * direction / columns["w_rms"]
+            direction = columns.pop("direction_norm") / np.sqrt(self._weights_R1)
+        columns["update_ratio"] = self._lr_RM * direction / columns["w_rms"]
+        row = {key: i for i, key in enumerate(self._rows)}
         for t, observation in enumerate(self._observed):
-            for (name, layer), milliseconds in observation.milliseconds().items():
-                columns.setdefault(name, np.full(direction.shape, np.nan))[t, layer - 1] = milliseconds
-        for i, layer in enumerate(self._layers):
-            for name, value in self._costs.get(layer, {}).items():
-                columns.setdefault(name, np.full(direction.shape, np.nan))[:, i] = value
+            for (name, key), milliseconds in observation.milliseconds().items():
+                columns.setdefault(name, np.full(direction.shape, np.nan))[t, row[key]] = milliseconds
+        for key, costs in self._costs.items():
+            for name, value in costs.items():
+                columns.setdefault(name, np.full(direction.shape, np.nan))[:, row[key]] = value
         return columns
 
-    def _table(self, columns: Sequence[Any]) -> np.ndarray:
-        """A column of several steps, (T, L, M)."""
-        return _gathered(columns).reshape(len(columns), len(self._layers), len(self.runs))
+    def _gathered(self, columns: Sequence[Any]) -> np.ndarray:
+        """A column of several steps, (T, R, M)."""
+        return _host(columns).reshape(len(columns), len(self._rows), len(self.runs))
 
     def _layers_frame(self, steps: list[int], columns: dict[str, np.ndarray]) -> pd.DataFrame:
-        keys = np.meshgrid(steps, self._layers, self.runs, indexing="ij")
-        step, layer, member = (part.ravel() for part in keys)
-        frame = pd.DataFrame({"run": member, "step": step, "layer": layer})
+        step, row, run = (axis.ravel() for axis in np.meshgrid(steps, range(len(self._rows)), self.runs, indexing="ij"))
+        layers, parts = (np.array(column) for column in zip(*self._rows, strict=True))
+        frame = pd.DataFrame({"run": run, "step": step, "layer": layers[row], "part": parts[row]})
         for name in dict.fromkeys([*COLUMNS["layers"], *QUANTITIES]):  # users add quantities of their own
             if name in columns:
                 frame[name] = columns[name].ravel()
         return frame
 
     def _steps_frame(self, grad_rms: Mapping[int, np.ndarray]) -> pd.DataFrame:
-        """`grad_rms` of the steps that were observed: the batch's gradient over the weights of all layers."""
+        """`grad_rms` of the steps that were observed: the batch's gradient over the weights of all parts."""
         steps = np.array([step for step, _ in self._steps])
         columns: dict[str, np.ndarray] = {"examples": np.repeat(steps * self._batch_size, len(self.runs))}
         for name in COLUMNS["steps"][1:]:
@@ -143,7 +143,7 @@ class Records:
                 found = {i: grad_rms[step] for i, step in enumerate(steps) if step in grad_rms}
             values_TM = np.full((len(steps), len(self.runs)), np.nan)
             if found:
-                values_TM[list(found)] = _gathered(list(found.values()))
+                values_TM[list(found)] = _host(list(found.values()))
             columns[name] = values_TM.ravel()
         return pd.DataFrame({"run": np.tile(self.runs, len(steps)), "step": np.repeat(steps, len(self.runs))} | columns)
 
@@ -153,12 +153,13 @@ class Records:
                 "run": run,
                 "step": observation.step,
                 "layer": layer,
+                "part": part,
                 "quantity": quantity,
                 "edges": edges_MK[m].tolist(),
                 "density": density_MK[m].tolist(),
             }
             for observation in self._observed
-            for (quantity, layer), (edges_MK, density_MK) in observation.histograms.items()
+            for (quantity, (layer, part)), (edges_MK, density_MK) in observation.histograms.items()
             for m, run in enumerate(self.runs)
         )
 
@@ -171,7 +172,7 @@ class Records:
         )
 
 
-def _gathered(columns: Sequence[Any]) -> np.ndarray:
+def _host(columns: Sequence[Any]) -> np.ndarray:
     """Numbers of several steps, tensors or lists, as one array on the host, a row a step."""
     if isinstance(columns[0], Tensor):
         return torch.stack(list(columns)).cpu().numpy()

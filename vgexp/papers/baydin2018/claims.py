@@ -6,7 +6,8 @@ import numpy as np
 import xarray as xr
 
 from vgexp.claims import Claim, Criterion, Grid
-from vgexp.config import Run, fans
+from vgexp.config import Run
+from vgexp.networks import blueprints
 from vgexp.papers.baydin2018 import differentiation as diff
 from vgexp.papers.budget import flops, milliseconds, step_milliseconds
 from vgexp.results import Results
@@ -27,7 +28,7 @@ def first_share(depth: int) -> float:
     """Share of the forward pass that the first layer takes, whose input needs no gradient: the ratio is 3 less this."""
     run = Run()
     run.model.depth, run.model.width = depth, 64
-    products = [fan_in * fan_out for fan_in, fan_out in fans(run, 64, 10)]
+    products = [part.fan_in * part.fan_out for part in blueprints(run, 64, 10)]
     return products[0] / sum(products)
 
 

@@ -3,14 +3,17 @@ import pytest
 import torch
 from torch import nn
 
-from vgexp.networks.layers import Linear, WeightGradient
+from vgexp.networks.gradients import MatrixGradient
 from vgexp.networks.optimizers import Sgd
+from vgexp.networks.parts import Matrix
+
+ONE = torch.ones(1, 1, 1, dtype=torch.float64)
 
 
 def stack(members=3, fan_in=7, fan_out=5, batch=4):
     g = torch.Generator().manual_seed(0)
     new = lambda *shape: torch.randn(*shape, generator=g, dtype=torch.float64)
-    layer = Linear(1, new(members, fan_in, fan_out), new(members, 1, fan_out))
+    layer = Matrix(1, "", new(members, fan_in, fan_out), new(members, 1, fan_out), ONE)
     return layer, new(members, batch, fan_in), new(members, batch, fan_out)
 
 
@@ -50,11 +53,11 @@ def norm_M(gradient):
 @pytest.mark.parametrize(("batch", "thin"), [(1, True), (2, True), (3, False), (40, False)])
 def test_norm_of_the_weight_gradient_thin_and_fat(batch, thin):
     _, h, dz = stack(fan_in=20, fan_out=16, batch=batch)
-    gradient = WeightGradient(h, dz, {})
+    gradient = MatrixGradient(h, dz, {})
     formed = h.transpose(1, 2) @ dz / batch
     assert gradient.thin is thin
     torch.testing.assert_close(norm_M(gradient), formed.square().sum((1, 2)).sqrt())
-    torch.testing.assert_close(gradient.weight_MIO, formed)
+    torch.testing.assert_close(gradient.mean("weight"), formed)
 
 
 @np.errstate(over="ignore")
@@ -62,7 +65,7 @@ def test_norm_of_the_weight_gradient_thin_and_fat(batch, thin):
 @pytest.mark.parametrize("scale", [1e-25, 1e25])
 def test_norm_neither_underflows_nor_overflows_in_float32(batch, scale):
     _, h, dz = stack(fan_in=20, fan_out=16, batch=batch)
-    gradient = WeightGradient(h.float(), (dz * scale).float(), {})
+    gradient = MatrixGradient(h.float(), (dz * scale).float(), {})
     expected = (h.transpose(1, 2) @ (dz * scale) / batch).square().sum((1, 2)).sqrt()
     torch.testing.assert_close(norm_M(gradient), expected, rtol=1e-5, atol=0)
 

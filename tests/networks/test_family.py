@@ -1,0 +1,240 @@
+"""What holds for every family: stacks, recording, memory modes, gradients, costs, resuming."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from walk import GATED, MEMORY, WAYS, assert_equal, remembered, tensors
+
+from vgexp.costs.counting import ledger
+from vgexp.costs.forecast import flops, live_bytes
+from vgexp.networks.families import FAMILIES
+from vgexp.networks.losses import LOSSES
+from vgexp.networks.optimizers import OPTIMIZERS
+from vgexp.networks.parts import Vector
+from vgexp.results.store import Store, read
+from vgexp.training.loop import Training, train
+
+
+@pytest.fixture(autouse=True)
+def _gated(monkeypatch):
+    monkeypatch.setitem(FAMILIES, "gated", GATED)
+
+
+def members(run):
+    """Seeds, scales and learning rates that differ."""
+    return [
+        replace(run, seed=seed, init=replace(run.init, sigma_w=scale, sigma_b=0.1), optim=replace(run.optim, lr=lr))
+        for seed, scale, lr in ((0, 1.0, 0.05), (0, 1.3, 0.02), (1, 1.0, 0.05))
+    ]
+
+
+def optimized(run, name):
+    return replace(run, optim=replace(run.optim, name=name))
+
+
+def test_every_family_is_walked():
+    assert {run.model.family for run in WAYS.values()} >= set(FAMILIES)
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("memory", MEMORY)
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+def test_a_stack_is_its_members_and_records_what_they_record(way, memory, optimizer, train_all):
+    run = remembered(optimized(WAYS[way], optimizer), memory)
+    if run is None:
+        return
+    runs = members(run)
+    stacked = train_all(*runs)
+    table = stacked.records.tables()["layers"]
+    for m, one in enumerate(runs):
+        alone = train_all(one)
+        for place, tensor in tensors(alone).items():
+            torch.testing.assert_close(tensors(stacked)[place][m], tensor[0], rtol=1e-12, atol=1e-12)
+        expected = alone.records.tables()["layers"]
+        rows = table[table["run"] == stacked.records.runs[m]]
+        for column in ("z_rms", "h_mean", "h_std", "dz_rms", "dx_rms", "dw_rms", "w_rms", "update_ratio"):
+            np.testing.assert_allclose(rows[column], expected[column], rtol=1e-10, atol=1e-12)
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("memory", MEMORY)
+@pytest.mark.parametrize("tier", ["light", "full", "cost"])
+@pytest.mark.parametrize("on", ["batch", "monitor"])
+def test_recording_leaves_the_weights_bitwise_equal(way, memory, tier, on, train_all):
+    run = remembered(replace(WAYS[way], dtype="float32", steps=4), memory)
+    if run is None:
+        return
+    silent = train_all(replace(run, probe=replace(run.probe, every="never", histograms="never")))
+    watched = train_all(replace(run, probe=replace(run.probe, every=1, tier=tier, on=on, histograms=2)))
+    assert_equal(tensors(silent), tensors(watched))
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("every", ["1", "2", "sqrt", "revolve(1)", "revolve(3)"])
+@pytest.mark.parametrize("optimizer", ["sgd", "adam"])
+def test_recomputing_is_bitwise_storing(way, every, optimizer, train_all):
+    run = optimized(replace(WAYS[way], steps=4), optimizer)
+    run = replace(run, model=replace(run.model, depth=6), probe=replace(run.probe, tier="full"))
+    stored, again = train_all(run), train_all(remembered(run, f"checkpoint {every}"))
+    assert_equal(tensors(stored), tensors(again))
+    for name, table in stored.records.tables().items():
+        found = again.records.tables()[name].drop(columns="run")
+        pd.testing.assert_frame_equal(found.map(repr), table.drop(columns="run").map(repr))  # NaN within lists too
+
+
+def written_out(network, x):
+    """The network by torch's operations alone, at M = 1: outputs, z by part, states by layer, h by part."""
+    run, phi = network.run, network.activation.phi
+    value = {key: [t[0].detach() for t in part.tensors.values()] for key, part in network.parts.items()}
+    z, h, states = {}, {}, {}
+
+    def linear(key, signal):
+        weight, bias = value[key]
+        z[key] = signal @ weight + bias
+        return z[key]
+
+    def activate(key, signal):
+        h[key] = phi(signal)
+        return h[key]
+
+    depth, family = run.model.depth, run.model.family
+    x = linear((1, ""), x)
+    if family in ("plain", "reversible"):
+        x = activate((1, ""), x)
+    states[1] = x
+    for layer in range(2, depth + 1):
+        key = (layer, "")
+        if family == "plain":
+            x = activate(key, linear(key, x))
+        elif family == "reversible":
+            a, b = x.chunk(2, -1)
+            x = torch.cat([b, a + run.model.branch * activate(key, linear(key, b))], -1)
+        elif family == "gated":
+            branch = linear(key, activate((layer - 1, ""), x) * value[layer, "gain"][0])
+            x = x + value[layer, "alpha"][0] * branch
+        else:
+            branch = activate((layer - 1, ""), x)
+            if run.model.branch_layers == 2:
+                branch = activate((layer, "inner"), linear((layer, "inner"), branch))
+            x = x + run.model.branch * linear(key, branch)
+        states[layer] = x
+    if family in ("residual", "gated"):
+        x = activate((depth, ""), x)
+    return linear((depth + 1, ""), x), z, states, h
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("memory", MEMORY)
+def test_every_signal_against_autograd(way, memory, train_all):
+    run = remembered(replace(WAYS[way], steps=0), memory)
+    if run is None:
+        return
+    run = replace(run, init=replace(run.init, sigma_b=0.2))
+    training = train_all(run)
+    stack = training.stack
+    x_MBI, y_MB = stack.stream.batch(0)
+    out, z, states, h = written_out(stack.network, x_MBI[0].clone().requires_grad_())
+    torch.testing.assert_close(stack.network(x_MBI)[0].detach(), out.detach(), rtol=1e-12, atol=1e-12)
+    loss = LOSSES["cross_entropy"](out[None], y_MB[:1]).sum()
+    signals = {("dz", key): signal for key, signal in z.items()} | {("dx", (l, "")): s for l, s in states.items()}
+    gradients = dict(zip(signals, torch.autograd.grad(loss, list(signals.values())), strict=True))
+    table = training.records.tables()["layers"].set_index(["layer", "part"])
+    assert list(table.index) == sorted(stack.network.parts)
+    rms = lambda signal: float(signal.square().mean().sqrt())
+    for key in stack.network.parts:
+        row = table.loc[key]
+        for column, signal in (
+            ("z_rms", z.get(key)),
+            ("h_rms", h.get(key)),
+            ("dz_rms", gradients.get(("dz", key))),
+            ("dx_rms", gradients.get(("dx", key))),
+        ):
+            expected = np.nan if signal is None else rms(signal.detach())
+            assert row[column] == pytest.approx(expected, rel=1e-9, nan_ok=True), (key, column)
+
+
+@pytest.mark.parametrize("way", [way for way in WAYS if way != "gated"])
+def test_spectra_are_those_of_autograds_jacobian(way, train_all):
+    run = WAYS[way]
+    run = replace(run, steps=0, probe=replace(run.probe, tier="full"), init=replace(run.init, sigma_b=0.2))
+    training = train_all(run)
+    network = training.stack.network
+    x_MBI, _ = training.stack.stream.batch(0)
+    first = x_MBI[0, :1].clone().requires_grad_()
+    _, _, states, _ = written_out(network, first)
+    spectra = training.records.tables()["spectra"].set_index("layer")["singular_values"]
+    assert list(spectra.index) == [2, 3]
+    for layer in (2, 3):
+        rows = [torch.autograd.grad(states[layer][0, i], states[layer - 1], retain_graph=True)[0][0] for i in range(12)]
+        expected = torch.linalg.svdvals(torch.stack(rows))
+        np.testing.assert_allclose(spectra[layer], expected, rtol=1e-9, atol=1e-12)
+
+
+def test_vectors_train_as_autograd_and_their_rate_say(train_all):
+    """One step of SGD against the gradient of the network written out."""
+    run = replace(WAYS["gated"], steps=1)
+    before, after = train_all(replace(run, steps=0)), train_all(run)
+    x_MBI, y_MB = before.stack.stream.batch(0)
+    parts = {key: part for key, part in before.stack.network.parts.items() if isinstance(part, Vector)}
+    leaves = {key: part.weight_M1N.detach().clone().requires_grad_() for key, part in parts.items()}
+    network = before.stack.network
+    for key, leaf in leaves.items():
+        network.parts[key].tensors["weight"] = leaf
+    out, *_ = written_out_with(network, leaves, x_MBI[0])
+    LOSSES["cross_entropy"](out[None], y_MB[:1]).mean().backward()
+    rows = after.records.tables()["layers"].query("step == 0").set_index(["layer", "part"])
+    for key, leaf in leaves.items():
+        rate = 0.1 if key[1] == "gain" else 1.0
+        moved = after.stack.network.parts[key].tensors["weight"].detach()
+        torch.testing.assert_close(moved, leaf.detach() - run.optim.lr * rate * leaf.grad, rtol=1e-11, atol=1e-13)
+        rms = lambda tensor: float(tensor.square().mean().sqrt())
+        assert rows.loc[key, "dw_rms"] == pytest.approx(rms(leaf.grad))
+        assert rows.loc[key, "update_ratio"] == pytest.approx(rms(moved - leaf.detach()) / rms(leaf.detach()))
+        assert np.isnan(rows.loc[key, "dz_rms"])
+
+
+def written_out_with(network, leaves, x):
+    """As `written_out`, with the vectors as leaves that want a gradient."""
+    phi, value = network.activation.phi, {key: list(part.tensors.values()) for key, part in network.parts.items()}
+    linear = lambda key, signal: signal @ value[key][0][0].detach() + value[key][1][0].detach()
+    x = linear((1, ""), x)
+    for layer in range(2, network.run.model.depth + 1):
+        x = x + leaves[layer, "alpha"][0] * linear((layer, ""), phi(x) * leaves[layer, "gain"][0])
+    return linear((network.run.model.depth + 1, ""), phi(x)), x
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("memory", MEMORY)
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+def test_interrupting_and_resuming_changes_nothing(way, memory, optimizer):
+    run = remembered(optimized(WAYS[way], optimizer), memory)
+    if run is None:
+        return
+    whole, parts = Path("whole"), Path("parts")
+    train([run], Store(whole))
+    for _ in range(4):
+        training = Training([run], Store(parts))
+        for _ in range(3):
+            if not training.done:
+                training.observe_and_update()
+        training.save("done" if training.done else "running")
+    for name, table in read(whole).comparable().items():
+        found = read(parts).comparable()[name]
+        pd.testing.assert_frame_equal(found.assign(folder=""), table.assign(folder=""), check_exact=True)
+
+
+@pytest.mark.parametrize("way", [way for way in WAYS if way != "gated"])
+@pytest.mark.parametrize("memory", MEMORY)
+def test_costs_in_closed_form_are_those_counted(way, memory, train_all):
+    run = remembered(replace(WAYS[way], steps=0, model=replace(WAYS[way].model, depth=23)), memory)
+    if run is None:
+        return
+    stack = train_all(run).stack
+    counted = ledger(stack.network, *stack.stream.batch(0), stack.new_optimizer)
+    assert flops(run, 64, 10) == (counted.forward_flops, counted.backward_flops)
+    assert live_bytes(run, 64, 10)(23) == counted.live_bytes
+    assert sum(costs["flops"] for costs in counted.parts.values()) == counted.forward_flops + counted.backward_flops

@@ -1,0 +1,105 @@
+"""Blueprints: the parts of a network before they have numbers, and the draw that gives them theirs.
+
+Legend: M members, I fan-in, O fan-out, N entries of a vector.
+"""
+
+import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from vgexp.config import InitConfig, Run
+from vgexp.networks.initializers import weight_variance, weights
+from vgexp.networks.parts import Key, Matrix, Part, Vector
+from vgexp.numerics import generator
+
+
+@dataclass(frozen=True)
+class Blueprint:
+    """One part of one run's network: its place, its shape, the law of its first weights."""
+
+    layer: int
+    name: str
+    fan_in: int
+    """Rows; 1 for a vector."""
+    fan_out: int
+    """Columns: the entries of a vector."""
+    law: InitConfig | float
+    """Of a matrix the law of its weights and biases; of a vector the number that all its entries start as."""
+    rate: float = 1.0
+    """What the learning rate is multiplied with."""
+
+    @property
+    def key(self) -> Key:
+        return (self.layer, self.name)
+
+    @property
+    def is_matrix(self) -> bool:
+        return isinstance(self.law, InitConfig)
+
+    @property
+    def entries(self) -> int:
+        """Numbers that are trained: weights, and a bias for each unit of a matrix."""
+        return (self.fan_in + self.is_matrix) * self.fan_out
+
+    @property
+    def gains(self) -> tuple[float, float]:
+        """What a matrix multiplies mean squares with, forward and backward: fan_in Var W and fan_out Var W."""
+        assert isinstance(self.law, InitConfig)
+        variance = weight_variance(self.law.name, self.law.sigma_w, self.fan_in, self.fan_out)
+        return self.fan_in * variance, self.fan_out * variance
+
+    def draw(self, seed: int) -> tuple[Tensor, Tensor | None]:
+        """The first weights in float64, and biases of a matrix: a function of the seed and of the part's place."""
+        if not isinstance(self.law, InitConfig):
+            return torch.full((1, self.fan_out), self.law, dtype=torch.float64), None
+        place = (zlib.crc32(self.name.encode()),) if self.name else ()
+        generated = generator("weights", seed, self.layer, *place)
+        law = self.law
+        weight_IO = weights(law.name, self.fan_in, self.fan_out, generated, law.sigma_w, law.distribution)
+        return weight_IO, law.sigma_b * torch.randn(self.fan_out, generator=generated, dtype=torch.float64)
+
+
+def widths(run: Run) -> list[int]:
+    """Units of each hidden layer."""
+    width = run.model.width
+    return [width] * run.model.depth if isinstance(width, int) else list(width)
+
+
+def law(run: Run, layer: int) -> InitConfig:
+    """The law of a layer's matrices: `init.scope=hidden` leaves the first and the last matrix standard."""
+    if run.init.scope == "hidden" and layer in (1, run.model.depth + 1):
+        return InitConfig(name="standard", sigma_b=run.init.sigma_b)
+    return run.init
+
+
+def assemble(
+    members: Sequence[Sequence[Blueprint]], seeds: Sequence[int] | None, dtype: torch.dtype, device: torch.device | str
+) -> list[Part]:
+    """The parts of a stack from the blueprints of its members, which differ in laws and rates alone.
+
+    Every member's weights come from its seed, drawn on the CPU. Without seeds nothing is drawn: the tensors have
+    shapes, and on the `meta` device nothing else.
+    """
+    scratch: dict[Any, Tensor] = {}
+    parts: list[Part] = []
+    for same_place in zip(*members, strict=True):
+        one = same_place[0]
+        where = "cpu" if seeds is not None else device
+        weight_MIO = torch.empty(len(members), one.fan_in, one.fan_out, dtype=dtype, device=where)
+        bias_M1O = torch.empty(len(members), 1, one.fan_out, dtype=dtype, device=where)
+        for m, seed in enumerate(seeds or ()):
+            weight_MIO[m], bias_1O = same_place[m].draw(seed)
+            if bias_1O is not None:
+                bias_M1O[m] = bias_1O
+        weight_MIO, bias_M1O = weight_MIO.to(device), bias_M1O.to(device)
+        rates = [blueprint.rate for blueprint in same_place]
+        rate_M11 = torch.tensor(rates, dtype=torch.float64, device=device).view(-1, 1, 1)
+        if one.is_matrix:
+            parts.append(Matrix(one.layer, one.name, weight_MIO, bias_M1O, rate_M11, scratch))
+        else:
+            parts.append(Vector(one.layer, one.name, weight_MIO, rate_M11))
+    return parts

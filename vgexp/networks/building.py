@@ -1,0 +1,59 @@
+"""Networks from runs: drawn, or shapes alone; and the memory that they will take.
+
+Legend: M members.
+"""
+
+import math
+from collections.abc import Sequence
+
+import torch
+
+from vgexp.config import ConfigError, Run
+from vgexp.networks.blueprints import Blueprint, assemble
+from vgexp.networks.families import FAMILIES
+from vgexp.networks.network import Network
+
+
+def blueprints(run: Run, inputs: int, classes: int) -> list[Blueprint]:
+    """The parts of a run's network, layer by layer.
+
+    >>> [(part.layer, part.fan_in, part.fan_out) for part in blueprints(Run(), 1024, 9)][-1]
+    (6, 1000, 9)
+    """
+    return list(FAMILIES[run.model.family].blueprints(run, inputs, classes))
+
+
+def require_buildable(run: Run) -> None:
+    """Raises ConfigError for a run whose family cannot build it."""
+    family = FAMILIES[run.model.family]
+    family.require(run)
+    if run.memory == "invert" and family.invert is None:
+        can = ", ".join(name for name, other in FAMILIES.items() if other.invert is not None)
+        raise ConfigError("memory", run.memory, f"store or checkpoint; only model.family={can} can invert")
+
+
+def build(members: Sequence[Run], inputs: int, classes: int, device: torch.device) -> Network:
+    """A stack of the runs' family; member m's weights come from its seed alone, drawn on the CPU in float64."""
+    run, seeds = members[0], [member.seed for member in members]
+    drawn = [blueprints(member, inputs, classes) for member in members]
+    return Network(FAMILIES[run.model.family], run, assemble(drawn, seeds, getattr(torch, run.dtype), device))
+
+
+def skeleton(run: Run, inputs: int, classes: int) -> Network:
+    """A network of shapes alone, on the meta device: nothing is drawn, nothing takes memory."""
+    parts = assemble([blueprints(run, inputs, classes)], None, getattr(torch, run.dtype), "meta")
+    return Network(FAMILIES[run.model.family], run, parts)
+
+
+def weight_bytes(run: Run, inputs: int, classes: int, slots: int) -> int:
+    """Weights of one member, the optimiser's slots for each, and one gradient of each shape of a matrix."""
+    parts = blueprints(run, inputs, classes)
+    scratch = sum(math.prod(shape) for shape in {(part.fan_in, part.fan_out) for part in parts if part.is_matrix})
+    return getattr(torch, run.dtype).itemsize * (sum(part.entries for part in parts) * (1 + slots) + scratch)
+
+
+def bytes_per_member(run: Run, inputs: int, classes: int, slots: int) -> int:
+    """Memory of one member, activations (stored, and generously) included."""
+    units = inputs + sum(part.fan_out for part in blueprints(run, inputs, classes))
+    activations = getattr(torch, run.dtype).itemsize * 4 * run.data.batch_size * units
+    return weight_bytes(run, inputs, classes, slots) + activations

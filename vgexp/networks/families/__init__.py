@@ -1,0 +1,10 @@
+"""The families of networks, one file each. To add one, write a file and one entry of `FAMILIES`."""
+
+from vgexp.networks.families import plain, residual, reversible
+from vgexp.networks.family import Family
+
+FAMILIES: dict[str, Family] = {
+    "plain": plain.FAMILY,
+    "residual": residual.FAMILY,
+    "reversible": reversible.FAMILY,
+}
