@@ -68,7 +68,7 @@ def test_ellipse_area_is_that_of_its_axes():
 
 
 def test_second_object_hides_at_most_half_of_the_first():
-    """By pixels: the facts' maximum is .505, their mean .10, over the images whose first object is drawn alone too."""
+    """By pixels, over the images whose first object is drawn alone too: at most .505 are hidden, .10 on average."""
     g = generator("batches", 2, 0)
     kinds = torch.randint(3, (5000, 2), generator=g)
     maps, centres, fits = shapeset._place(kinds, g)

@@ -39,7 +39,7 @@ def test_quadrature_against_closed_forms(name):
     torch.testing.assert_close(gaussian_mean(f, Q, kinks), closed(Q), rtol=1e-9, atol=0)
 
 
-# claims.md, section 0: E phi^2 and E phi'^2 at q = 1, to five digits.
+# E phi^2 and E phi'^2 of a standard Gaussian, to the digits shown.
 MOMENTS = {
     "tanh": (0.39429, 0.4644),
     "lecun_tanh": (0.75043, 0.8040),
@@ -130,7 +130,7 @@ def test_linear_network_falls_by_the_closed_form():
 
 
 def test_defaults_of_the_paper_give_the_paper_s_profile():
-    """Facts: tanh, standard, dz at layer 5 over layer 1 is 9.9 by simulation."""
+    """tanh, standard initialisation: dz at layer 5 over layer 1 is 9.9 by simulation."""
     run = Run(probe=small().probe)
     run.init.name, run.data.range, run.probe.on = "standard", [-1.0, 1.0], "monitor"
     dz = expected(run)["dz_rms"].to_numpy()

@@ -1,5 +1,4 @@
-"""Baydin et al. (2018): a gradient costs a small multiple of the function, by reverse mode, whatever the number of "
-"inputs."""
+"""Baydin et al. (2018): by reverse mode a gradient costs a small multiple of the function, however many inputs."""
 
 from vgexp.papers.baydin2018.claims import CLAIMS
 from vgexp.papers.baydin2018.figures import FIGURES, TABLES
