@@ -1,8 +1,6 @@
 import pytest
 import torch
-from torch.autograd import gradcheck, gradgradcheck
 
-from vgexp.networks.activations import ACTIVATIONS
 from vgexp.numerics import products
 
 ONEDNN = torch.backends.mkldnn.is_available()
@@ -60,36 +58,3 @@ def test_oneDNN_is_used_for_large_matrices_of_float32_alone(onednn, monkeypatch)
     products.times_transposed(normal(2, 3, 512, dtype=torch.float64), normal(2, 512, 512, dtype=torch.float64))
     products.times_transposed(normal(2, 3, 256), normal(2, 256, 256))
     assert len(calls) == 2 * onednn
-
-
-@pytest.mark.parametrize("entries", [1000, 2**15])
-@pytest.mark.parametrize("scale", [1e-30, 1e-4, 1.0, 100.0])
-def test_tanh_is_right_to_the_last_digit_and_so_is_its_gradient(entries, scale):
-    z = (scale * normal(entries)).requires_grad_()
-    exact = torch.tanh(z.detach().double())
-    h = products.tanh(z)
-    torch.testing.assert_close(h.double(), exact, rtol=3e-7, atol=0)
-    (dz,) = torch.autograd.grad(h.sum(), z)
-    torch.testing.assert_close(dz.double(), 1 - exact**2, rtol=1e-5, atol=3e-7)
-
-
-def test_tanh_of_what_is_not_finite():
-    z = torch.full((products.MANY,), torch.nan)
-    z[0], z[1] = torch.inf, -torch.inf
-    h = products.tanh(z)
-    assert h[:2].tolist() == [1, -1]
-    assert h[2:].isnan().all()
-
-
-def test_the_second_derivative(monkeypatch):
-    monkeypatch.setattr(products, "_host", lambda x: True)
-    monkeypatch.setattr(products, "MANY", 1)
-    z = normal(5, dtype=torch.float64).requires_grad_()
-    assert gradcheck(products.tanh, z)
-    assert gradgradcheck(products.tanh, z)
-
-
-def test_lecun_tanh_takes_the_same_way():
-    z = normal(products.MANY)
-    exact = 1.7159 * torch.tanh(2 / 3 * z.double())
-    torch.testing.assert_close(ACTIVATIONS["lecun_tanh"].phi(z).double(), exact, rtol=1e-6, atol=0)

@@ -44,7 +44,7 @@ class Pass:
 
     def phi(self, layer: int, z_MBN: Tensor, name: str = "") -> Tensor:
         """h = phi(z), where the matrix `name` of `layer` completed z."""
-        h_MBN = self.network.phi(z_MBN)
+        h_MBN = self.network.activation(z_MBN)
         if self.first and self.observer is not None:
             matrix = self.network.parts[layer, name]
             assert isinstance(matrix, Matrix)

@@ -28,7 +28,6 @@ class Network:
         self.family, self.run = family, run
         self.parts: dict[Key, Part] = {part.key: part for part in parts}
         self.activation = activation(run.model.activation, run.model.negative_slope)
-        self.phi = self.activation.phi
 
     @property
     def matrices(self) -> list[Matrix]:

@@ -3,7 +3,7 @@
 from vgexp.numerics import torch_private
 from vgexp.numerics.gaussian import gaussian_mean
 from vgexp.numerics.norms import Numbers, norm, numbers, square, total_norm
-from vgexp.numerics.products import affine, tanh, times_transposed
+from vgexp.numerics.products import affine, times_transposed
 from vgexp.numerics.quantities import QUANTITIES, SATURATED, TIERS, Quantity, histogram, moments
 from vgexp.numerics.seeds import generator
 
@@ -21,7 +21,6 @@ __all__ = [
     "norm",
     "numbers",
     "square",
-    "tanh",
     "times_transposed",
     "torch_private",
     "total_norm",

@@ -1,4 +1,4 @@
-"""What a host does quicker than torch's first choice: products with large matrices, and tanh.
+"""Products with large matrices, by the library that does them quickest.
 
 A batch of ten rows meets a matrix of a million entries: which library reads it quickest depends on who made the
 processor. On Intel's it is MKL, which `torch.bmm` calls, as long as the matrix comes first: W dz^T takes half the time
@@ -13,9 +13,7 @@ Legend: M members, B batch, I fan-in, O fan-out, P and Q any.
 
 import platform
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -23,8 +21,6 @@ from vgexp.numerics.torch_private import onednn_linear
 
 LARGE = 2**18
 """Entries of a matrix from which it matters how few rows meet it."""
-MANY = 2**15
-"""Entries from which numpy's tanh is quicker."""
 DESCRIBED = Path("/proc/cpuinfo")
 
 
@@ -55,26 +51,6 @@ def times_transposed(dz_MBO: Tensor, weight_MIO: Tensor) -> Tensor:
     if not ONEDNN:
         return torch.bmm(weight_MIO, dz_MBO.transpose(1, 2)).transpose(1, 2)
     return _stack([onednn_linear(dz_BO, weight_IO, None) for dz_BO, weight_IO in zip(dz_MBO, weight_MIO, strict=True)])
-
-
-def tanh(z: Tensor) -> Tensor:
-    """tanh(z), of any shape."""
-    if _host(z) and z.numel() >= MANY:
-        return _Tanh.apply(z)  # pyright: ignore[reportReturnType]
-    return torch.tanh(z)
-
-
-class _Tanh(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx: Any, z: Tensor) -> Tensor:
-        h = torch.from_numpy(np.tanh(z.numpy()))
-        ctx.save_for_backward(h)
-        return h
-
-    @staticmethod
-    def backward(ctx: Any, *grad_outputs: Tensor) -> Tensor:
-        (h,) = ctx.saved_tensors
-        return torch.ops.aten.tanh_backward(grad_outputs[0], h)
 
 
 def _host(x: Tensor) -> bool:
