@@ -129,23 +129,8 @@ ELSEWHERE = {
 """Modules without a test module of their own place, and where they are tested."""
 UNWRITTEN = {
     "figures/style",
-    "networks/blueprints",
-    "networks/building",
-    "networks/families/plain",
-    "networks/families/residual",
-    "networks/gradients",
-    "networks/network",
     "numerics/gaussian",
     "numerics/seeds",
-    "training/clock",
-    "training/evaluation",
-    "training/interruption",
-    "training/loop",
-    "training/memory",
-    "training/observations",
-    "training/records",
-    "training/saves",
-    "training/stack",
     "watching/listener",
     "watching/sightings",
 }

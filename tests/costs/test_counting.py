@@ -97,3 +97,27 @@ def test_totals_are_in_the_table_of_runs(train_all):
     rows = training.saves.runs_rows(1, training.records.tables(), "done")
     assert list(rows["forward_flops"]) == [2 * 6 * (64 * 12 + 2 * 12 * 12 + 12 * 10)] * 2
     assert (rows[["live_bytes", "inference_bytes"]] > 0).all(axis=None)
+
+
+def test_flops_are_exact_and_saved_bytes_those_of_the_graph(train_all):
+    """Square layers: forward 2BNN, two products of that size backward; the first layer sends nothing down."""
+    run = small(steps=0, probe__tier="cost", dtype="float32")
+    table = train_all(run, small(steps=0, probe__tier="cost", dtype="float32", seed=1)).records.tables()["layers"]
+    table = table[table["run"] == table["run"].iloc[0]].set_index("layer")
+    batch, shapes = 6, [(64, 12), (12, 12), (12, 12), (12, 10)]
+    for layer, (fan_in, fan_out) in enumerate(shapes, start=1):
+        products = 2 if layer == 1 else 3
+        assert table.loc[layer, "flops"] == products * 2 * batch * fan_in * fan_out
+    # tanh saves its output, which the next linear layer saves too: counted once; the input batch is layer 1's.
+    assert table.loc[1, "saved_bytes"] == 4 * batch * (64 + 12)
+    assert table.loc[2, "saved_bytes"] == table.loc[3, "saved_bytes"] == 4 * batch * 12
+    assert table.loc[4, "saved_bytes"] == 0
+    assert (table[["forward_ms", "backward_ms"]] > 0).all(axis=None)
+
+
+@pytest.mark.parametrize("batch_size", [1, 6])
+@pytest.mark.parametrize("optimizer", ["sgd", "momentum", "adam"])
+def test_the_ledger_counts_the_update_inside_the_backward(batch_size, optimizer, train_all):
+    training = train_all(small(steps=0, data__batch_size=batch_size, optim__name=optimizer))
+    books = ledger(training.stack.network, *training.stack.stream.batch(0), training.stack.new_optimizer)
+    assert books.parts[2, ""]["flops"] == 3 * 2 * batch_size * 12 * 12

@@ -1,9 +1,7 @@
-import numpy as np
 import pytest
 import torch
 from torch import nn
 
-from vgexp.networks.gradients import MatrixGradient
 from vgexp.networks.optimizers import Sgd
 from vgexp.networks.parts import Matrix
 
@@ -44,30 +42,6 @@ def test_forward_backward_and_update_are_those_of_nn_linear(batch):
         torch.testing.assert_close(h.grad[m], x.grad)
         torch.testing.assert_close(layer.weight_MIO[m], oracle.weight.T - 0.1 * oracle.weight.grad.T / batch)
         torch.testing.assert_close(layer.bias_M1O[m, 0], oracle.bias - 0.1 * oracle.bias.grad / batch)
-
-
-def norm_M(gradient):
-    return torch.as_tensor(gradient.square(), dtype=torch.float64).sqrt() / gradient.batch_size
-
-
-@pytest.mark.parametrize(("batch", "thin"), [(1, True), (2, True), (3, False), (40, False)])
-def test_norm_of_the_weight_gradient_thin_and_fat(batch, thin):
-    _, h, dz = stack(fan_in=20, fan_out=16, batch=batch)
-    gradient = MatrixGradient(h, dz, {})
-    formed = h.transpose(1, 2) @ dz / batch
-    assert gradient.thin is thin
-    torch.testing.assert_close(norm_M(gradient), formed.square().sum((1, 2)).sqrt())
-    torch.testing.assert_close(gradient.mean("weight"), formed)
-
-
-@np.errstate(over="ignore")
-@pytest.mark.parametrize("batch", [2, 40])
-@pytest.mark.parametrize("scale", [1e-25, 1e25])
-def test_norm_neither_underflows_nor_overflows_in_float32(batch, scale):
-    _, h, dz = stack(fan_in=20, fan_out=16, batch=batch)
-    gradient = MatrixGradient(h.float(), (dz * scale).float(), {})
-    expected = (h.transpose(1, 2) @ (dz * scale) / batch).square().sum((1, 2)).sqrt()
-    torch.testing.assert_close(norm_M(gradient), expected, rtol=1e-5, atol=0)
 
 
 def test_a_second_backward_raises():

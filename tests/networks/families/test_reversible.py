@@ -5,9 +5,6 @@ import pytest
 import torch
 from samples import small
 
-from vgexp.config.fields import ConfigError
-from vgexp.experiments.checks import check_run
-
 
 def reversible(**changes):
     return small(model__family="reversible", **{"model__depth": 7, **changes})
@@ -57,18 +54,3 @@ def test_recording_changes_nothing(train_all):
     bare, watched = (train_all(reversible(probe__every=every, **runs)) for every in ("never", 1))
     for a, b in zip(bare.stack.network.matrices, watched.stack.network.matrices, strict=True):
         assert torch.equal(a.weight_MIO, b.weight_MIO)
-
-
-@pytest.mark.parametrize(
-    ("run", "message"),
-    [
-        (small(memory="invert"), "memory: got 'invert', accepts store or checkpoint"),
-        (reversible(model__width=11), "model.width: got 11, accepts an even integer"),
-        (reversible(model__width=[4] * 7), "model.width: got .*, accepts an even integer"),
-        (small(checkpoint__every="revolve(0)"), "checkpoint.every: got 'revolve\\(0\\)', accepts an integer"),
-        (small(checkpoint__every=0), "checkpoint.every: got 0, accepts an integer of at least 1, sqrt, or revolve"),
-    ],
-)
-def test_what_cannot_be(run, message):
-    with pytest.raises(ConfigError, match=message):
-        check_run(run)

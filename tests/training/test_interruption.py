@@ -1,0 +1,36 @@
+import os
+import signal
+import threading
+
+import pytest
+
+from vgexp.training.interruption import stop_requests
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_request_is_noted_and_the_handlers_come_back(number):
+    before = signal.getsignal(number)
+    with stop_requests() as stopped:
+        assert not stopped()
+        os.kill(os.getpid(), number)
+        assert stopped()
+    assert signal.getsignal(number) is before
+
+
+def test_a_second_ctrl_c_is_immediate():
+    with pytest.raises(KeyboardInterrupt), stop_requests():
+        os.kill(os.getpid(), signal.SIGINT)
+        os.kill(os.getpid(), signal.SIGINT)
+
+
+def test_outside_the_main_thread_nobody_can_ask():
+    answers = []
+
+    def work():
+        with stop_requests() as stopped:
+            answers.append(stopped())
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join()
+    assert answers == [False]

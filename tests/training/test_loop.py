@@ -1,0 +1,71 @@
+"""The loop: observe, then update."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import torch
+from samples import small
+
+from vgexp.results.store import Store, read
+from vgexp.training import loop
+from vgexp.training.loop import Training, describe, prepare, train
+
+
+def test_the_last_step_is_observed_and_not_updated(train_all):
+    """T steps are T updates: the weights after T = 3 are those that T = 4 observes at its step 3."""
+    three, four = train_all(small(steps=3)), train_all(small(steps=4))
+    rows = four.records.tables()["layers"].query("step == 3")["w_rms"]
+    weights = [part.tensors["weight"].detach() for part in three.stack.network.parts.values()]
+    assert list(rows) == pytest.approx([float(w.square().mean().sqrt()) for w in weights], rel=1e-12)
+    assert four.done and four.step == 5
+
+
+def test_an_observed_step_takes_the_update_that_an_unobserved_one_takes(train_all):
+    often, never = train_all(small()), train_all(small(probe__every="never"))
+    assert list(never.records.tables()) == []
+    for key, part in often.stack.network.parts.items():
+        assert torch.equal(part.tensors["weight"], never.stack.network.parts[key].tensors["weight"])
+
+
+def test_what_is_on_disk_is_what_was_recorded(train_all):
+    run = small(probe__tier="full", eval__every="end")
+    train([run], Store(Path("here")))
+    recorded = train_all(run).records.tables()
+    found = read("here").comparable()
+    for name in ("steps", "layers"):
+        pd.testing.assert_frame_equal(found[name], recorded[name][found[name].columns], check_dtype=False)
+    assert len(found["histograms"]) == len(recorded["histograms"])
+
+
+def test_a_failure_leaves_no_stop_handler(monkeypatch):
+    import signal
+
+    before = signal.getsignal(signal.SIGTERM)
+    monkeypatch.setattr(Training, "observe_and_update", lambda self: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        train([small()], Store(Path("here")))
+    assert signal.getsignal(signal.SIGTERM) is before
+
+
+def test_threads_are_the_runs():
+    prepare([small(threads=2)])
+    assert torch.get_num_threads() == 2
+
+
+@pytest.mark.parametrize(("memory", "strict"), [("store", False), ("checkpoint", True)])
+def test_only_low_memory_modes_are_strict_about_memory(memory, strict, monkeypatch):
+    asked = []
+    monkeypatch.setattr(loop, "return_freed_memory", lambda: asked.append(True))
+    prepare([small(memory=memory)])
+    assert not asked  # a small network
+    monkeypatch.setattr(loop, "STRICT_BYTES", 1)
+    prepare([small(memory=memory)])
+    assert bool(asked) == strict
+
+
+def test_a_stack_in_a_few_words():
+    run = small()
+    assert describe([run]) == "tanh 3 x 12, 1 run"
+    assert describe([run, replace(run, seed=1)]) == "tanh 3 x 12, 2 runs"

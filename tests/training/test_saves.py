@@ -1,0 +1,77 @@
+"""What a training leaves on disk."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import torch
+from samples import small
+
+from vgexp.results.store import Store
+from vgexp.training import saves
+from vgexp.training.loop import Training
+
+
+def begun(*runs, steps=3):
+    training = Training(runs, Store(Path("here")))
+    for _ in range(steps):
+        training.observe_and_update()
+    training.save()
+    return training
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "momentum", "adam"])
+def test_everything_that_changes_comes_back(optimizer):
+    run = small(optim__name=optimizer)
+    before = begun(run, replace(run, seed=1))
+    after = Training(before.stack.runs, Store(Path("here")))
+    assert (after.step, int(after.stack.taken)) == (3, 3)
+    for key, part in before.stack.network.parts.items():
+        for name, tensor in part.tensors.items():
+            assert torch.equal(tensor, after.stack.network.parts[key].tensors[name])
+    for key, slots in before.stack.optimizer.state.items():
+        for name, tensor in slots.items():
+            assert torch.equal(tensor, after.stack.optimizer.state[key][name])
+    pd.testing.assert_frame_equal(after.records.tables()["layers"], before.records.tables()["layers"])
+
+
+def test_a_state_of_another_version_is_left_aside(monkeypatch):
+    run = small()
+    begun(run)
+    monkeypatch.setattr(saves, "STATE_VERSION", saves.STATE_VERSION + 1)
+    assert Training([run], Store(Path("here"))).step == 0
+
+
+def test_rows_of_steps_that_the_state_does_not_know_are_dropped():
+    """Killed between tables and state: the tables are ahead."""
+    run = small()
+    training = begun(run)
+    state = Store(Path("here")).load_state(training.saves.name)
+    training.observe_and_update()
+    training.save()
+    Store(Path("here")).save_state(training.saves.name, state)
+    assert Training([run], Store(Path("here"))).records.tables()["layers"]["step"].max() == 2
+
+
+def test_final_columns_are_those_of_the_last_step(train_all):
+    training = train_all(small(eval__every=5), small(eval__every=5, seed=1))
+    tables = training.records.tables()
+    rows = training.saves.runs_rows(training.step, tables, "done").set_index("run")
+    last = tables["steps"].query("step == 10").set_index("run")
+    for column in ("train_loss", "valid_error", "test_loss"):
+        assert rows[f"final_{column}"].to_dict() == last[column].to_dict()
+    assert (rows["status"] == "done").all() and rows["diverged_at"].isna().all()
+
+
+def test_a_run_that_diverged_says_when(train_all):
+    training = train_all(small(loss="quadratic", optim__lr=1e200), small(loss="quadratic"))
+    rows = training.saves.runs_rows(training.step, training.records.tables(), "done")
+    assert rows["diverged_at"].isna().tolist() == [False, True]
+
+
+def test_a_save_is_due_after_a_while(monkeypatch):
+    training = begun(small())
+    assert not training.saves.due()
+    monkeypatch.setattr(saves, "CHECKPOINT_SECONDS", -1.0)
+    assert training.saves.due()
