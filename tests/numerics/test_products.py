@@ -1,38 +1,45 @@
 import pytest
 import torch
 
-from vgexp.numerics import products
+from vgexp.config import ConfigError
+from vgexp.numerics import processor, products
 
-ONEDNN = torch.backends.mkldnn.is_available()
+WITHOUT_ONEDNN = pytest.mark.skipif(not torch.backends.mkldnn.is_available(), reason="torch was built without oneDNN")
 
 
 def normal(*shape, dtype=torch.float32):
     return torch.randn(*shape, generator=torch.Generator().manual_seed(0), dtype=dtype)
 
 
-@pytest.fixture(params=[False, pytest.param(True, marks=pytest.mark.skipif(not ONEDNN, reason="torch lacks oneDNN"))])
-def onednn(request, monkeypatch):
-    """Both libraries, whatever this processor would get."""
-    monkeypatch.setattr(products, "ONEDNN", request.param)
+@pytest.fixture(
+    params=[pytest.param(name, marks=WITHOUT_ONEDNN if name == "onednn" else ()) for name in products.KERNELS]
+)
+def kernel(request, monkeypatch):
+    """Every kernel that this build of torch has, whatever this processor would get."""
+    monkeypatch.setattr(products, "chosen", lambda: products.KERNELS[request.param])
     return request.param
 
 
-@pytest.mark.parametrize(("vendor", "intel"), [("GenuineIntel", True), ("AuthenticAMD", False), (None, False)])
-def test_who_made_the_processor(vendor, intel, tmp_path, monkeypatch):
-    described = tmp_path / "cpuinfo"
-    if vendor:
-        described.write_text(f"processor\t: 0\nvendor_id\t: {vendor}\ncpu family\t: 6\n\nprocessor\t: 1\n")
-    monkeypatch.setattr(products, "DESCRIBED", described)
-    monkeypatch.setattr(products.platform, "processor", lambda: "arm")
-    assert products.made_by_intel() == intel
+@pytest.fixture
+def choose(monkeypatch):
+    """Chooses by the environment variable."""
+    products.chosen.cache_clear()
+
+    def chosen(name):
+        monkeypatch.setenv("VGEXP_PRODUCTS", name)
+        products.chosen.cache_clear()
+        return products.chosen()
+
+    yield chosen
+    products.chosen.cache_clear()
 
 
 @pytest.mark.parametrize("members", [1, 3])
 @pytest.mark.parametrize("units", [64, 512])
-def test_products_are_those_in_float64(members, units, onednn):
+def test_products_are_those_in_float64(members, units, kernel):
     """Small matrices go one way, large ones the other."""
     h, weight = normal(members, 10, units), normal(members, units, units + 8)
-    assert (weight[0].numel() >= products.LARGE) == (units == 512)
+    assert (weight[0].numel() >= products.LARGE_MATRIX) == (units == 512)
     dz = normal(members, 10, units + 8)
     bias = normal(members, 1, units + 8)
     exact = torch.bmm(h.double(), weight.double()) + bias
@@ -41,7 +48,7 @@ def test_products_are_those_in_float64(members, units, onednn):
     torch.testing.assert_close(products.times_transposed(dz, weight).double(), exact, rtol=1e-5, atol=1e-4)
 
 
-def test_a_batch_shared_by_all_members(onednn):
+def test_a_batch_shared_by_all_members(kernel):
     h, weight = normal(1, 5, 512).expand(2, -1, -1), normal(2, 512, 512)
     bias = torch.zeros(2, 1, 512)
     torch.testing.assert_close(
@@ -49,12 +56,49 @@ def test_a_batch_shared_by_all_members(onednn):
     )
 
 
-def test_oneDNN_is_used_for_large_matrices_of_float32_alone(onednn, monkeypatch):
+def test_a_kernel_is_chosen_for_large_matrices_of_float32_on_a_host_alone(monkeypatch):
     calls = []
-    rows = products.onednn_linear
-    monkeypatch.setattr(products, "onednn_linear", lambda *a: calls.append(1) or rows(*a))
-    products.times_transposed(normal(2, 3, 512), normal(2, 512, 512))
-    assert len(calls) == 2 * onednn
-    products.times_transposed(normal(2, 3, 512, dtype=torch.float64), normal(2, 512, 512, dtype=torch.float64))
-    products.times_transposed(normal(2, 3, 256), normal(2, 256, 256))
-    assert len(calls) == 2 * onednn
+    monkeypatch.setattr(products, "chosen", lambda: calls.append(1) or products.PLAIN)
+    large, small = (2, 512, 512), (2, 256, 256)
+    for shape, dtype, device in (
+        (small, torch.float32, "cpu"),
+        (large, torch.float64, "cpu"),
+        (large, torch.float32, "meta"),
+    ):
+        weight = torch.zeros(shape, dtype=dtype, device=device)
+        products.affine(weight[:, :3], weight, weight[:, :1])
+        products.times_transposed(weight[:, :3], weight)
+    assert not calls
+    weight = torch.zeros(large)
+    products.affine(weight[:, :3], weight, weight[:, :1])
+    products.times_transposed(weight[:, :3], weight)
+    assert len(calls) == 2
+
+
+@pytest.mark.parametrize(
+    ("intel", "mkl", "onednn", "expected"),
+    [
+        (True, True, True, "mkl"),
+        (True, False, True, "onednn"),
+        (False, True, True, "onednn"),
+        (False, True, False, "torch"),
+        (True, False, False, "torch"),
+    ],
+)
+def test_the_kernel_of_a_processor_and_a_build(intel, mkl, onednn, expected, choose, monkeypatch):
+    monkeypatch.setattr(processor, "is_intel", lambda: intel)
+    monkeypatch.setattr(torch.backends.mkl, "is_available", lambda: mkl)
+    monkeypatch.setattr(torch.backends.mkldnn, "is_available", lambda: onednn)
+    assert choose("auto") is products.KERNELS[expected]
+
+
+@pytest.mark.parametrize("name", ["torch", "mkl"])
+def test_the_environment_chooses(name, choose):
+    assert choose(name) is products.KERNELS[name]
+
+
+@pytest.mark.parametrize("name", ["onednn", "cublas"])
+def test_a_kernel_that_is_not_there_is_refused(name, choose, monkeypatch):
+    monkeypatch.setattr(torch.backends.mkldnn, "is_available", lambda: False)
+    with pytest.raises(ConfigError, match=rf"^VGEXP_PRODUCTS: got '{name}', accepts auto, torch, mkl$"):
+        choose(name)

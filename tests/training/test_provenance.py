@@ -5,6 +5,7 @@ from importlib.metadata import PackageNotFoundError
 import pytest
 import torch
 
+from vgexp.numerics.processor import model_name
 from vgexp.results.store import PROVENANCE
 from vgexp.training import provenance as provenances
 from vgexp.training.provenance import git_state, package_version, provenance
@@ -41,6 +42,7 @@ def test_columns():
     assert set(PROVENANCE) - set(found) == {"stack"}
     assert found["torch"] == torch.__version__
     assert found["python"] == platform.python_version()
+    assert found["processor"] == model_name()
     assert (found["device"], found["threads"]) == ("cpu", torch.get_num_threads())
 
 

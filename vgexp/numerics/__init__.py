@@ -3,6 +3,7 @@
 from vgexp.numerics import torch_private
 from vgexp.numerics.gaussian import gaussian_mean
 from vgexp.numerics.norms import Numbers, norm, numbers, square, total_norm
+from vgexp.numerics.processor import model_name
 from vgexp.numerics.products import affine, times_transposed
 from vgexp.numerics.quantities import QUANTITIES, SATURATED, TIERS, Quantity, histogram, moments
 from vgexp.numerics.seeds import generator
@@ -17,6 +18,7 @@ __all__ = [
     "gaussian_mean",
     "generator",
     "histogram",
+    "model_name",
     "moments",
     "norm",
     "numbers",

@@ -35,7 +35,7 @@ KEYS = {
     "spectra": ["run", "step", "layer"],
 }
 TIMES = ("seconds", "started", "updated", "forward_ms", "backward_ms", "peak_bytes")
-PROVENANCE = ("stack", "git_sha", "git_dirty", "vgexp", "torch", "python", "device", "threads")
+PROVENANCE = ("stack", "git_sha", "git_dirty", "vgexp", "torch", "python", "processor", "device", "threads")
 """Columns that may differ between two computations of the same run."""
 
 

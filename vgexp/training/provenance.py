@@ -8,6 +8,8 @@ from pathlib import Path
 
 import torch
 
+from vgexp.numerics import model_name
+
 
 def provenance(device: torch.device) -> dict[str, str | bool | int]:
     """The provenance columns of the `runs` table."""
@@ -18,6 +20,7 @@ def provenance(device: torch.device) -> dict[str, str | bool | int]:
         "vgexp": package_version(),
         "torch": torch.__version__,
         "python": platform.python_version(),
+        "processor": model_name(),
         "device": torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu",
         "threads": torch.get_num_threads(),
     }
