@@ -129,8 +129,6 @@ ELSEWHERE = {
 """Modules without a test module of their own place, and where they are tested."""
 UNWRITTEN = {
     "figures/style",
-    "numerics/gaussian",
-    "numerics/seeds",
     "watching/listener",
     "watching/sightings",
 }

@@ -1,4 +1,4 @@
-"""Gaussian integrals: means over a normal variable, the bricks of mean-field theory.
+"""Gaussian integrals: means over a normal variable, of which mean-field theory is made.
 
 Legend: K variances, N quadrature nodes.
 """
@@ -11,17 +11,19 @@ import torch
 from torch import Tensor
 
 EDGE = 12.0
-"""The Gaussian weight beyond 12 standard deviations is below 1e-32."""
+"""Standard deviations at which the integral ends; the Gaussian weight beyond is below 1e-32."""
 HALVINGS = 40
-"""Panels are halved this often towards 0, where phi(sqrt(q) u) of a large q has its step."""
+"""How often panels are halved towards 0, where phi(sqrt(q) u) of a large q has its step."""
 NODES = 16
+"""Gauss-Legendre nodes of a panel."""
 
 
 def gaussian_mean(f: Callable[[Tensor], Tensor], q_K: Tensor, kinks: tuple[float, ...] = ()) -> Tensor:
-    """E[f(sqrt(q) u)] for u ~ N(0, 1) and each q, in float64.
+    """E[f(sqrt(q) u)] for u ~ N(0, 1) and each q, (K,), in float64.
 
-    Composite Gauss-Legendre on panels that end at 0, at the kinks, and halve towards 0. Gauss-Hermite is
-    wrong in the third digit for kinked f.
+    `kinks` are the points other than 0 where f is not smooth. The integral is composite Gauss-Legendre on panels that
+    end at 0 and at the kinks, and that are halved towards 0. Gauss-Hermite would be wrong in the third digit for an f
+    with kinks.
 
     >>> float(gaussian_mean(torch.relu, torch.tensor([2 * math.pi], dtype=torch.float64)))  # sqrt(q / 2 pi)
     1.0

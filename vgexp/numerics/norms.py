@@ -15,9 +15,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-SAFE = (1e-12, 1e12)
-"""The range in which a float32 norm of up to 1e12 entries is right."""
-SMALLEST, LARGEST = (bound**2 for bound in SAFE)
+SAFE_FROM, SAFE_TO = 1e-24, 1e24
+"""The range in which a float32 sum of squares of up to 1e12 entries is right."""
 PIECE = 8192
 """The most entries that are summed in float32 at once. More would lose digits, and the BLAS behind numpy would start
 threads of its own, which compete with torch's."""
@@ -44,7 +43,7 @@ def square(x_MPQ: Tensor) -> Numbers:
     else:
         return _exact(x_MPQ).tolist()
     for value in squares:
-        if not SMALLEST < value < LARGEST:
+        if not SAFE_FROM < value < SAFE_TO:
             return _exact(x_MPQ).tolist()
     return squares
 
@@ -67,7 +66,7 @@ def total_norm(x: Tensor) -> float | Tensor:
         return torch.linalg.vector_norm(x, dtype=torch.float64)
     array = _array(x)
     total = _dot(array) if array is not None else torch.linalg.vector_norm(x, dtype=torch.float64).item() ** 2
-    return total**0.5 if SMALLEST < total < LARGEST else _scaled_norm(x)
+    return total**0.5 if SAFE_FROM < total < SAFE_TO else _scaled_norm(x)
 
 
 def _array(x: Tensor) -> np.ndarray | None:

@@ -1,8 +1,8 @@
 """Quantities: what is measured of a tensor, one number a member.
 
-The sums that every tier records are free of under- and overflow (see norms). Each is taken where the tensor is made,
-while it is in the cache, with as few calls as that needs; what they are the sums for is worked out for all layers at
-once (see probes).
+Every tier records sums: of squares, and of deviations from a mean. They neither underflow nor overflow (see norms) and
+are taken as soon as the tensor is made, while it is in the processor's cache. Probes make means of the sums, for all
+layers at once.
 
 Legend: M members, B batch, N units, P and Q any.
 """
@@ -14,13 +14,14 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from vgexp.numerics.norms import LARGEST, SMALLEST, Numbers, square
+from vgexp.numerics.norms import SAFE_FROM, SAFE_TO, Numbers, square
 
 SATURATED = 0.04
 """A unit is saturated on an example where |phi'| is below this fraction of its maximum."""
 CANCELLED = 1e-2
-"""A variance below this fraction of the mean square has lost two digits or more to the difference."""
+"""A variance that is a smaller fraction of the mean square has lost two digits or more, taken as a difference."""
 TIERS = ("light", "full", "cost")
+"""How much is recorded: the sums alone; QUANTITIES as well; the time of each layer."""
 
 
 def moments(x_MPQ: Tensor) -> tuple[Numbers, Numbers]:
@@ -33,24 +34,24 @@ def moments(x_MPQ: Tensor) -> tuple[Numbers, Numbers]:
     if x_MPQ.requires_grad:
         x_MPQ = x_MPQ.detach()
     if not x_MPQ.is_cpu:
-        return x_MPQ.sum((-2, -1), dtype=torch.float64), square(_centred(x_MPQ))
+        return x_MPQ.sum((-2, -1), dtype=torch.float64), square(_centered(x_MPQ))
     totals, squares = x_MPQ.sum((-2, -1)).tolist(), square(x_MPQ)
     assert isinstance(squares, list)
     entries = x_MPQ.numel() / len(totals) or math.nan  # an empty batch has no mean
     for m, whole in enumerate(squares):
         deviation = whole - totals[m] * totals[m] / entries
-        if not (SMALLEST < deviation < LARGEST and deviation > CANCELLED * whole):
-            return totals, square(_centred(x_MPQ))
+        if not (SAFE_FROM < deviation < SAFE_TO and deviation > CANCELLED * whole):
+            return totals, square(_centered(x_MPQ))
         squares[m] = deviation
     return totals, squares
 
 
-def _centred(x_MPQ: Tensor) -> Tensor:
+def _centered(x_MPQ: Tensor) -> Tensor:
     return x_MPQ - x_MPQ.mean((-2, -1), keepdim=True)
 
 
 def percentile(p: float) -> Callable[[Tensor], Tensor]:
-    """The p-th percentile of the signed values, the nearest one that occurs."""
+    """The quantity that is the p-th percentile of the signed values, the nearest one that occurs."""
 
     def quantity(x_MPQ: Tensor) -> Tensor:
         k = 1 + round(p / 100 * (x_MPQ.shape[-2] * x_MPQ.shape[-1] - 1))
@@ -60,28 +61,28 @@ def percentile(p: float) -> Callable[[Tensor], Tensor]:
 
 
 def saturation(slope_MBN: Tensor) -> Tensor:
-    """Fraction of entries with |phi'| below 4 % of its maximum; `slope` is phi' / max |phi'|."""
+    """Fraction of entries with |phi'| below 4 % of its maximum, (M,); `slope` is phi' / max |phi'|."""
     return (slope_MBN.abs() < SATURATED).double().mean((-2, -1))
 
 
 def dead(slope_MBN: Tensor) -> Tensor:
-    """Fraction of units with phi' = 0 on every example."""
+    """Fraction of units with phi' = 0 on every example, (M,)."""
     return (slope_MBN == 0).all(-2).double().mean(-1)
 
 
 def largest(x_MPQ: Tensor) -> Tensor:
-    """The largest absolute value."""
+    """The largest absolute value of each member, (M,)."""
     return torch.linalg.vector_norm(x_MPQ, ord=torch.inf, dim=(-2, -1))
 
 
 @dataclass(frozen=True)
 class Quantity:
-    """What the full tier measures beside the sums, tensor by tensor."""
+    """What the full tier measures of a tensor besides the sums."""
 
     of: str
     """The tensor: `h`, `slope` (phi' over its maximum) or `w`."""
     measure: Callable[[Tensor], Tensor]
-    """(M, P, Q) to (M,)."""
+    """From the tensor, (M, P, Q), to one number a member, (M,)."""
 
 
 QUANTITIES: dict[str, Quantity] = {

@@ -1,18 +1,20 @@
-"""Random numbers by name: every draw is a function of who asks, never of who asked before.
+"""Random numbers by name: every draw depends on what it is for, never on what was drawn before.
 
-There is no global generator. A generator is made from a stream name and integers such as `(seed, block)`,
-always on the CPU, so that numbers are equal on every device and an interrupted run needs no generator state
-to resume.
+There is no global generator. A generator is made from the name of a stream and integers such as `(seed, block)`, always
+on the CPU, so that numbers are equal on every device and an interrupted run needs no generator state to resume.
 """
 
 from numpy.random import SeedSequence
 from torch import Generator
 
 STREAMS = {"weights": 0, "batches": 1, "cotangent": 2, "valid": 3, "test": 4, "split": 5}
+"""What random numbers are drawn for. A new stream takes a new number; stored results depend on the old ones."""
 
 
 def generator(stream: str, *key: int) -> Generator:
-    """A fresh CPU generator for one stream and one key of non-negative integers.
+    """A fresh CPU generator for one of STREAMS and one key: up to three non-negative integers below 2^32.
+
+    Zeros at the end of a key do not count: (3,) and (3, 0) are one key.
 
     >>> import torch
     >>> a = torch.rand(2, generator=generator("weights", 0, 1))

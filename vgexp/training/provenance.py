@@ -12,7 +12,7 @@ from vgexp.numerics import model_name
 
 
 def provenance(device: torch.device) -> dict[str, str | bool | int]:
-    """The provenance columns of the `runs` table."""
+    """The provenance columns of the `runs` table, for a run on `device`."""
     sha, dirty = git_state()
     return {
         "git_sha": sha,
@@ -27,6 +27,7 @@ def provenance(device: torch.device) -> dict[str, str | bool | int]:
 
 
 def package_version() -> str:
+    """The version of vgexp that is installed; `unknown` where it runs without being installed."""
     try:
         return version("vgexp")
     except PackageNotFoundError:
