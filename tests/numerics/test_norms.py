@@ -131,6 +131,14 @@ def test_every_kind_of_tensor_has_a_norm(kind):
             )
 
 
+@pytest.mark.parametrize("scale", [1e-200, 1e200])
+def test_a_float64_norm_lives_where_the_sum_of_squares_does_not(scale):
+    x = scale * x_PQ.double()
+    expected = scale * x_PQ.double().norm().item()
+    for same in (x, Wrapper(x), torch.complex(x, x).conj().imag):
+        assert total_norm(same) == pytest.approx(expected, rel=1e-12)
+
+
 def test_a_subclass_that_wraps_a_tensor_has_the_norm_of_what_it_wraps():
     assert total_norm(Wrapper(x_PQ)) == pytest.approx(x_PQ.double().norm().item())
 

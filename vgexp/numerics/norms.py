@@ -65,7 +65,7 @@ def total_norm(x: Tensor) -> float | Tensor:
     if not x.is_cpu:
         return torch.linalg.vector_norm(x, dtype=torch.float64)
     array = _array(x)
-    total = _dot(array) if array is not None else torch.linalg.vector_norm(x, dtype=torch.float64).item() ** 2
+    total = _dot(array) if array is not None else torch.linalg.vector_norm(x, dtype=torch.float64).square().item()
     return total**0.5 if SAFE_FROM < total < SAFE_TO else _scaled_norm(x)
 
 
