@@ -44,6 +44,10 @@ def agree(frame, expected, columns=("z_rms", "dz_rms", "dw_rms", "w_rms"), rel=1
         assert frame[column].tolist() == pytest.approx(expected[column], rel=rel), column
 
 
+def backpropagate(model, x, y):
+    F.cross_entropy(model(x), y).backward()
+
+
 def linears(model):
     return [module for module in model.modules() if isinstance(module, nn.Linear)]
 
@@ -53,7 +57,7 @@ def train(model, watched, steps=12, every=1, **options):
     monitor = watch(model, every=every, **options) if watched else None
     for step in range(steps):
         x, y = batch(seed=step)
-        F.cross_entropy(model(x), y).backward()
+        backpropagate(model, x, y)
         if monitor:
             monitor.step()
         optimizer.step()
@@ -61,3 +65,7 @@ def train(model, watched, steps=12, every=1, **options):
     if monitor:
         monitor.close()
     return monitor
+
+
+def hooks(model):
+    return sum(len(m._forward_hooks) + len(m._forward_pre_hooks) + len(m._backward_hooks) for m in model.modules())

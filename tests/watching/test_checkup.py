@@ -1,3 +1,6 @@
+import subprocess
+import sys
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -41,3 +44,65 @@ def test_the_mode_is_kept():
     model, batch = problem()
     assert not diagnose(model.eval(), batch, F.cross_entropy).findings or not model.training
     assert not any(module.training for module in model.modules())
+
+
+ODD = """
+import sys
+import torch
+from torch import Tensor, nn
+from torch.utils._pytree import tree_map_only
+import vgexp
+
+
+class Wrapper(Tensor):  # has no entries of its own, as tensors of quantization and of distributed training
+    @staticmethod
+    def __new__(cls, inner):
+        return Tensor._make_wrapper_subclass(cls, inner.shape, dtype=inner.dtype)
+
+    def __init__(self, inner):
+        self.inner = inner
+
+    @classmethod
+    def __torch_dispatch__(cls, func, types, args=(), kwargs=None):
+        args, kwargs = tree_map_only(Wrapper, lambda wrapper: wrapper.inner, (args, kwargs or {}))
+        return tree_map_only(Tensor, Wrapper, func(*args, **kwargs))
+
+
+class Odd(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, x, forward, backward):
+        ctx.backward = backward
+        return forward(x)
+
+    @staticmethod
+    def backward(ctx, dx):
+        return ctx.backward(dx), None, None
+
+
+def zero(dx):
+    return torch._efficientzerotensor(dx.shape)
+
+
+class Model(nn.Module):
+    def __init__(self, forward, backward):
+        super().__init__()
+        self.below = nn.Sequential(nn.Linear(4, 4), nn.ReLU(), nn.Linear(4, 4), nn.Tanh())
+        self.above, self.odd = nn.Linear(4, 2), (forward, backward)
+
+    def forward(self, x):
+        return self.above(Odd.apply(self.below(x), *self.odd))
+
+
+torch.manual_seed(0)
+for odd in ((Tensor.clone, Wrapper), (Tensor.clone, zero)):
+    print(vgexp.diagnose(Model(*odd), (torch.ones(3, 4), None), lambda output, target: output.sum()).verdict)
+wrapped = Wrapper(torch.ones(3, 4))
+plain = Model(Tensor.clone, Tensor.clone)
+print(vgexp.diagnose(plain.below, (wrapped, None), lambda output, target: output.sum()).verdict)
+"""
+
+
+def test_tensors_without_entries_of_their_own_get_a_verdict():
+    """In a process of its own: to read memory that they do not have would end it."""
+    done = subprocess.run([sys.executable, "-c", ODD], capture_output=True, text=True)
+    assert (done.returncode, done.stdout.split()) == (0, ["healthy", "dead", "healthy"]), done.stderr[-2000:]

@@ -5,7 +5,7 @@ from torch import nn
 from torch.utils.checkpoint import checkpoint
 
 from vgexp.networks.activations import ACTIVATIONS
-from vgexp.watching.graph import activations, kind, mark
+from vgexp.watching.graph import activations, mark, recognized
 
 Z = torch.linspace(-8.03, 7.97, 33).view(3, 11)
 
@@ -71,7 +71,7 @@ def test_a_node_of_python_may_be_called_anything():
         def backward(ctx, dx):
             return dx
 
-    assert kind(Relu.apply(Z.clone().requires_grad_()).grad_fn) is None
+    assert recognized(Relu.apply(Z.clone().requires_grad_()).grad_fn) is None
 
 
 def test_what_is_checkpointed_is_not_computed_again():

@@ -5,7 +5,7 @@ from vgexp.numerics.gaussian import gaussian_mean
 from vgexp.numerics.norms import Numbers, norm, numbers, square, total_norm
 from vgexp.numerics.processor import model_name
 from vgexp.numerics.products import affine, times_transposed
-from vgexp.numerics.quantities import QUANTITIES, SATURATED, TIERS, Quantity, histogram, moments
+from vgexp.numerics.quantities import QUANTITIES, SATURATED, TIERS, Quantity, fraction, histogram, moments
 from vgexp.numerics.seeds import generator
 
 __all__ = [
@@ -15,6 +15,7 @@ __all__ = [
     "Numbers",
     "Quantity",
     "affine",
+    "fraction",
     "gaussian_mean",
     "generator",
     "histogram",

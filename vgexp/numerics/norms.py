@@ -48,9 +48,9 @@ def square(x_MPQ: Tensor) -> Numbers:
     return squares
 
 
-def numbers(x_M: Tensor) -> Numbers:
-    """A tensor of one number a member, as Numbers."""
-    return x_M.tolist() if x_M.is_cpu else x_M
+def numbers(x_M: Tensor | Numbers) -> Numbers:
+    """One number a member, as Numbers."""
+    return x_M.tolist() if isinstance(x_M, Tensor) and x_M.is_cpu else x_M
 
 
 def total_norm(x: Tensor) -> float | Tensor:

@@ -11,6 +11,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -60,14 +61,24 @@ def percentile(p: float) -> Callable[[Tensor], Tensor]:
     return quantity
 
 
-def saturation(slope_MBN: Tensor) -> Tensor:
+def fraction(true_MPQ: Tensor | np.ndarray) -> Numbers:
+    """Fraction of entries that are true over the last two axes, (M,); NaN where there are none."""
+    if isinstance(true_MPQ, Tensor):
+        if not true_MPQ.is_cpu:
+            return true_MPQ.double().mean((-2, -1))
+        true_MPQ = true_MPQ.numpy()
+    entries = true_MPQ.shape[-2] * true_MPQ.shape[-1] or math.nan
+    return [np.count_nonzero(true_PQ) / entries for true_PQ in true_MPQ]
+
+
+def saturation(slope_MBN: Tensor) -> Numbers:
     """Fraction of entries with |phi'| below 4 % of its maximum, (M,); `slope` is phi' / max |phi'|."""
-    return (slope_MBN.abs() < SATURATED).double().mean((-2, -1))
+    return fraction(slope_MBN.abs() < SATURATED)
 
 
-def dead(slope_MBN: Tensor) -> Tensor:
+def dead(slope_MBN: Tensor) -> Numbers:
     """Fraction of units with phi' = 0 on every example, (M,)."""
-    return (slope_MBN == 0).all(-2).double().mean(-1)
+    return fraction((slope_MBN == 0).all(-2, keepdim=True))
 
 
 def largest(x_MPQ: Tensor) -> Tensor:
@@ -81,7 +92,7 @@ class Quantity:
 
     of: str
     """The tensor: `h`, `slope` (phi' over its maximum) or `w`."""
-    measure: Callable[[Tensor], Tensor]
+    measure: Callable[[Tensor], Tensor | Numbers]
     """From the tensor, (M, P, Q), to one number a member, (M,)."""
 
 

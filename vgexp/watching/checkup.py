@@ -22,8 +22,8 @@ from torch import Tensor, nn
 
 from vgexp.config import ConfigError
 from vgexp.watching.diagnosis import Diagnosis
+from vgexp.watching.layers import tensors
 from vgexp.watching.monitor import Monitor
-from vgexp.watching.sightings import tensors
 
 Problem: TypeAlias = tuple[nn.Module, tuple[Any, Any], Callable[[Any, Any], Tensor]]
 """A model, a batch of inputs and targets, and the loss of outputs and targets."""

@@ -1,14 +1,14 @@
 """The graph of autograd, read for activations: what ran between the layers of any model.
 
-Module or function, in place or not: an activation leaves a node in the graph, and the node holds its input or its
-result. So they are found after the forward pass, and nothing has to be hooked for them. Layers leave a mark in the
-nodes of their outputs, which says whose output an activation took.
+An activation, be it a module or a function, in place or not, leaves a node in the graph, and the node saves its input
+or its result. So activations are found after the forward pass, without a hook. A layer's output is marked in the graph:
+the mark says whose output an activation took.
 """
 
 import math
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -19,50 +19,52 @@ from vgexp.numerics import SATURATED, torch_private
 
 Node = Any
 """torch.autograd.graph.Node and the nodes of C++, which share no base."""
-Source = TypeVar("Source")
 MARK = "vgexp"
 
 
 @dataclass(frozen=True)
-class Kind:
-    """How an activation shows in the graph."""
+class ActivationNode:
+    """How an activation shows in the graph of autograd."""
 
     name: str
     """As in ACTIVATIONS, where theory knows it."""
     saved: str
-    """What its node holds: `self`, its input, or `result`."""
+    """What its node saves: `self`, its input, or `result`."""
     h: Callable[[Tensor], Tensor]
-    """Its result, from what is held."""
+    """Its result, from what is saved."""
     off: Callable[[Any], Any]
-    """Where |phi'| is below 4 % of its maximum, from what is held: a tensor, or on a host numpy's array."""
+    """Where |phi'| is below 4 % of its maximum, from what is saved: a tensor, or an array of numpy, which compares in
+    half the time."""
     smooth: bool = True
-    """Else phi' is either there or 0, and what is off is silent rather than saturated."""
+    """False for piecewise linear ones: their units are off (phi' = 0), never saturated."""
 
 
 def _same(x: Tensor) -> Tensor:
     return x
 
 
-def _smooth(name: str) -> Kind:
+def _smooth(name: str) -> ActivationNode:
     law = ACTIVATIONS[name]
-    return Kind(name, "self", law.phi, lambda z: abs(law.slope(torch.as_tensor(z))) < SATURATED * law.max_slope)
+    return ActivationNode(
+        name, "self", law.phi, lambda z: law.slope(torch.as_tensor(z)).abs() < SATURATED * law.max_slope
+    )
 
 
 TANH_OFF = math.sqrt(1 - SATURATED)
 SIGMOID_OFF = math.sqrt(0.25 - SATURATED / 4)
-CLAMP = Kind("relu", "self", lambda z: z.clamp(min=0), lambda z: z <= 0, smooth=False)
-KINDS: dict[str, Kind] = {
-    "Relu": Kind("relu", "result", _same, lambda h: h <= 0, smooth=False),
+CLAMP = ActivationNode("relu", "self", lambda z: z.clamp(min=0), lambda z: z <= 0, smooth=False)
+ACTIVATION_NODES: dict[str, ActivationNode] = {
+    "Relu": ActivationNode("relu", "result", _same, lambda h: h <= 0, smooth=False),
     "Clamp": CLAMP,
     "ClampMin": CLAMP,
     "Threshold": CLAMP,
-    "LeakyRelu": Kind("leaky_relu", "self", F.leaky_relu, lambda z: abs(z) < 0, smooth=False),
-    "Hardtanh": Kind("hardtanh", "self", F.hardtanh, lambda z: abs(z) >= 1, smooth=False),
-    "Relu6": Kind("relu6", "self", F.relu6, lambda z: abs(z - 3) >= 3, smooth=False),
-    "Hardswish": Kind("hardswish", "self", F.hardswish, lambda z: z <= -3, smooth=False),
-    "Hardsigmoid": Kind("hardsigmoid", "self", F.hardsigmoid, lambda z: abs(z) >= 3, smooth=False),
-    "Tanh": Kind("tanh", "result", _same, lambda h: abs(h) > TANH_OFF),
-    "Sigmoid": Kind("sigmoid", "result", _same, lambda h: abs(h - 0.5) > SIGMOID_OFF),
+    "LeakyRelu": ActivationNode("leaky_relu", "self", F.leaky_relu, lambda z: abs(z) < 0, smooth=False),
+    "Hardtanh": ActivationNode("hardtanh", "self", F.hardtanh, lambda z: abs(z) >= 1, smooth=False),
+    "Relu6": ActivationNode("relu6", "self", F.relu6, lambda z: abs(z - 3) >= 3, smooth=False),
+    "Hardswish": ActivationNode("hardswish", "self", F.hardswish, lambda z: z <= -3, smooth=False),
+    "Hardsigmoid": ActivationNode("hardsigmoid", "self", F.hardsigmoid, lambda z: abs(z) >= 3, smooth=False),
+    "Tanh": ActivationNode("tanh", "result", _same, lambda h: abs(h) > TANH_OFF),
+    "Sigmoid": ActivationNode("sigmoid", "result", _same, lambda h: abs(h - 0.5) > SIGMOID_OFF),
     **{name.title(): _smooth(name) for name in ("erf", "elu", "selu", "gelu", "silu", "softplus")},
 }
 """By the name of the node, less its `Backward`."""
@@ -81,33 +83,33 @@ DEPENDS: dict[str, Callable[[Node], str]] = {
     "ClampMin": lambda node: "Clamp" if torch_private.saved_number(node, "min") == 0 else "",
     "Threshold": lambda node: "Threshold" if torch_private.saved_number(node, "threshold") == 0 else "",
 }
-"""Nodes that may be one thing or another."""
+"""Nodes that may be one activation or another, or none: their numbers tell which."""
 _NAMES: dict[type, str] = {}
 WEIGHTS = {"AccumulateGrad", "TBackward0"}
 """Nodes that lead to weights, not to activations."""
 
 
 def mark(output: Tensor, source: object) -> None:
-    """Writes into the graph that `output` is what `source` put out; the first to say so is believed."""
+    """Writes into the graph that `output` is what `source` put out. A mark that is there already stays."""
     node: Node = output.grad_fn
     if node is not None:
         node.metadata.setdefault(MARK, source)
 
 
-def kind(node: Node) -> Kind | None:
-    """The kind of activation that a node of the graph is, if it is one."""
+def recognized(node: Node) -> ActivationNode | None:
+    """The activation that a node of the graph is; None for any other operation."""
     name = _NAMES.get(type(node))
     if name is None:
         name, _, number = type(node).__name__.partition("Backward")
-        # A node of Python has no number; it may be called anything.
-        name = _NAMES[type(node)] = name if number and (name in KINDS or name in DEPENDS) else ""
+        # A node written in Python has no number behind `Backward`, and may have any name.
+        name = _NAMES[type(node)] = name if number and (name in ACTIVATION_NODES or name in DEPENDS) else ""
     if name in DEPENDS:
         name = DEPENDS[name](node)
-    return KINDS.get(name)
+    return ACTIVATION_NODES.get(name)
 
 
-def activations(outputs: Iterable[Tensor], own: Callable[[Any], bool]) -> Iterator[tuple[Kind, Tensor, Any]]:
-    """Every activation upstream of `outputs`, with what its node holds and the mark of the layer that fed it.
+def activations(outputs: Iterable[Tensor], own: Callable[[Any], bool]) -> Iterator[tuple[ActivationNode, Tensor, Any]]:
+    """Every activation upstream of `outputs`, with what its node saved and the mark of the layer whose output it took.
 
     Stops at marks that are not `own`: those parts of the graph were read before.
     """
@@ -115,9 +117,9 @@ def activations(outputs: Iterable[Tensor], own: Callable[[Any], bool]) -> Iterat
     seen = set(stack)
     while stack:
         node = stack.pop()
-        what = kind(node)
-        if what is not None and (tensor := torch_private.saved_tensor(node, what.saved)) is not None:
-            yield what, tensor, source(node)
+        found = recognized(node)
+        if found is not None and (saved := torch_private.saved_tensor(node, found.saved)) is not None:
+            yield found, saved, source(node)
         for upstream, _ in node.next_functions:
             if upstream is None or upstream in seen or type(upstream).__name__ in WEIGHTS:
                 continue

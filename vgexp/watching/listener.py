@@ -1,8 +1,8 @@
 """Hooks in a model, for one step at a time, and the calls of its layers that they saw.
 
-A forward hook reduces what a layer puts out and leaves a tensor hook there, which reduces the gradient when it comes
-back: module hooks for the backward pass break on in-place activations. Activations are read off the graph of autograd.
-Nothing large is kept, and nothing is hooked on steps that are not listened to.
+A forward hook measures what a layer puts out, and leaves a hook on that tensor, which measures the gradient when it
+comes back. (Hooks of modules for the backward pass break on activations in place.) Activations are found in the graph
+of autograd. No tensor of the model outlives its hook: numbers are kept. A step that is not recorded has no hooks.
 """
 
 import weakref
@@ -15,23 +15,15 @@ from torch import Tensor, nn
 
 from vgexp.numerics import torch_private
 from vgexp.watching import graph
-from vgexp.watching.sightings import SMALL, Activity, Call, Layer, layers_of, reduce, tensors, weights
+from vgexp.watching.calls import UNDERFLOW_BELOW, Call
+from vgexp.watching.layers import Layer, layers_of, tensors, weights
 
 SHARDED = ("FullyShardedDataParallel", "DataParallel", "DeepSpeedEngine")
-SMALLEST = {
-    torch.float64: 1e8 * torch.finfo(torch.float64).tiny,
-    torch.float32: 1e8 * torch.finfo(torch.float32).tiny,
-    torch.bfloat16: 1e8 * torch.finfo(torch.bfloat16).tiny,
-    torch.float16: torch.finfo(torch.float16).tiny,
-    torch.complex64: 1e8 * torch.finfo(torch.complex64).tiny,
-    torch.complex128: 1e8 * torch.finfo(torch.complex128).tiny,
-}
-"""Where rms(dz) of one layer is below this, that of the next may have underflowed to 0."""
 _watched: "weakref.WeakSet[nn.Module]" = weakref.WeakSet()
 
 
 class Unsupported(RuntimeError):
-    """What cannot be watched, and what to do instead."""
+    """A model cannot be watched; the message says what to do instead."""
 
 
 class Hook:
@@ -58,11 +50,12 @@ class Hook:
 
 
 class Listener:
-    """The hooks in a model, and what they brought since the last `forget`."""
+    """The hooks in a model, and the calls that they saw since the last `forget`."""
 
     def __init__(self, model: nn.Module, everything: bool) -> None:
-        """Raises Unsupported for what cannot be watched. `everything`: gradients alone otherwise."""
-        check(model)
+        """`everything` measures z, activations and weights too, else gradients alone. Raises Unsupported for what
+        cannot be watched."""
+        refuse_unwatchable(model)
         self.model, self.everything, self.layers = model, everything, layers_of(model)
         if not self.layers:
             raise Unsupported("the model has no parameter of two or more dimensions: there is no layer to watch")
@@ -71,6 +64,7 @@ class Listener:
         self.forget()
 
     def listen(self) -> None:
+        """Puts the hooks in, if they are not there."""
         if self._handles:
             return
         for layer in self.layers:
@@ -82,28 +76,30 @@ class Listener:
                 self._handles.append(module.register_forward_hook(Hook(self._leave), always_call=True))
 
     def silence(self) -> None:
+        """Takes the hooks out."""
         for handle in self._handles:
             handle.remove()
         self._handles = []
 
     def close(self) -> None:
+        """Takes the hooks out for good: the model may be watched anew."""
         self.silence()
         self.forget()
         _watched.difference_update(layer.module for layer in self.layers)
 
     def forget(self) -> None:
-        """Begins a step."""
+        """Begins a step: what the last one brought is dropped."""
         for handle in getattr(self, "_leaves", ()):
             handle.remove()
         self._leaves: list[Any] = []
         self._calls: dict[tuple[str, int], Call] = {}
         self._numbers: dict[str, int] = {}
-        self._depth, self._outer = 0, 0
+        self._nesting, self._outer = 0, 0
         self._graded = False
         self._returned: list[Call] = []
 
     def calls(self) -> list[Call]:
-        """The calls in order, less those of passes that were never backpropagated, such as evaluations."""
+        """The calls in order, without those of passes that were never backpropagated, such as evaluations."""
         if all(call.reached for call in self._calls.values()):
             return list(self._calls.values())
         trained = {call.layer.name for call in self._calls.values() if call.reached}
@@ -115,14 +111,14 @@ class Listener:
         return calls
 
     def _enter(self, subject: None, module: nn.Module, args: Any) -> None:
-        if self._depth == 0:
+        if self._nesting == 0:
             self._outer += 1
             self._graded = torch.is_grad_enabled() and not torch_private.in_backward()
-        self._depth += 1
+        self._nesting += 1
 
     def _leave(self, subject: None, module: nn.Module, args: Any, output: Any) -> None:
-        self._depth -= 1
-        if self._depth == 0:
+        self._nesting -= 1
+        if self._nesting == 0:
             if self._graded:
                 self._look_upstream(output)
             self._graded = False
@@ -148,9 +144,9 @@ class Listener:
         if call is None:
             call = self._calls[layer.name, number] = Call(layer, number, self._returned)
         if self.everything:
-            call.z.add(x)
+            call.norm("z_rms", x)
         self._wait_for_gradient(call, x)
-        if self._depth == 0:
+        if self._nesting == 0:
             self._outer += 1
             self._look_upstream(x)
 
@@ -165,7 +161,7 @@ class Listener:
         if not x.requires_grad:
             return
         call.hooked = True
-        call.smallest = SMALLEST[x.dtype]
+        call.underflow_below = UNDERFLOW_BELOW[x.dtype]
         handle = x.register_hook(call.backward)
         if x.grad_fn is None:  # a parameter put out as it is: the hook would outlive the graph
             self._leaves.append(handle)
@@ -177,17 +173,12 @@ class Listener:
         if not self.everything:
             return
         outer = self._outer
-        for kind, held, marked in graph.activations(tensors(output), lambda marked: marked[1] == outer):
-            if marked is None:
-                continue
-            call = marked[0]
-            activity = Activity(kind, call.layer.unit_axis(held.ndim), held)
-            call.activities.append(activity)
-            if held.numel() > SMALL:
-                reduce(activity)
+        for activation, saved, marked in graph.activations(tensors(output), lambda marked: marked[1] == outer):
+            if marked is not None:
+                marked[0].activated(activation, saved)
 
 
-def check(model: nn.Module) -> None:
+def refuse_unwatchable(model: nn.Module) -> None:
     """Raises Unsupported for what cannot be watched."""
     if not isinstance(model, nn.Module):
         raise Unsupported(f"model: got {type(model).__name__}, accepts an nn.Module")

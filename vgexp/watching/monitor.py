@@ -1,11 +1,11 @@
-"""The same instruments on anybody's model: `with vgexp.watch(model) as monitor: ...`.
+"""The same instruments on any model: `with vgexp.watch(model) as monitor: ...`.
 
 A layer is a module that owns a parameter of two or more dimensions; each of its calls is a row, in the order of
-execution. z is the first tensor that the call puts out, dz the gradient with respect to it. Hooks bring both (see
-listener); weights and their gradients are read in `step()`.
+execution. z is the first tensor that the call puts out, dz the gradient with respect to it. Hooks measure both (see
+listener); weights and their gradients are measured in `step()`.
 """
 
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
@@ -16,22 +16,23 @@ from torch import Tensor, nn
 
 from vgexp.config import ACCEPTS, schedule
 from vgexp.numerics import torch_private
-from vgexp.watching.diagnosis import Detail, Diagnosis, Observed, judge
+from vgexp.watching.calls import Call
+from vgexp.watching.diagnosis import Diagnosis, conclude
+from vgexp.watching.evidence import Evidence, closed_gates, gather
 from vgexp.watching.listener import Listener, Unsupported
-from vgexp.watching.sheets import HEAD, NOWHERE, NUMBERS, Sheet
-from vgexp.watching.sightings import Amount, Call, Convolution, Layer, reduce
+from vgexp.watching.observations import Observation, table
 
 if TYPE_CHECKING:
     from vgexp.figures import Picture
 
 FOREVER = 10**9
-"""Steps that a schedule of unknown length reaches."""
+"""More steps than any training has: how many there will be is not known."""
 RECENT = 3
 """Recorded steps that the diagnosis looks at: a unit is silent if it was in all of them."""
 
 
 class Monitor:
-    """Hooks in a model, and the numbers they brought: one row a recorded step and call of a layer."""
+    """Hooks in a model, and what they measured: one row a recorded step and call of a layer."""
 
     def __init__(
         self,
@@ -49,8 +50,7 @@ class Monitor:
         self._listener = Listener(model, everything=quantities == "all")
         self.model, self.layers, self._scaler = model, self._listener.layers, scaler
         self._step = 0
-        self._sheets: list[Sheet] = []
-        self._recent: deque[tuple[Sheet, list[Call], list[str]]] = deque(maxlen=RECENT)
+        self._observations: list[Observation] = []
         self._listen()
 
     def __enter__(self) -> Self:
@@ -82,26 +82,22 @@ class Monitor:
 
     def frame(self) -> pd.DataFrame:
         """One row a recorded step and call of a layer: the columns are explained in docs/watch.md."""
-        rows = [row for sheet in self._sheets for row in sheet.rows()]
-        frame = pd.DataFrame(rows, columns=["step", *HEAD, *NUMBERS])
-        whole = dict.fromkeys(("step", "layer", "call"), "int64")
-        return frame.astype(whole | {"frozen": "bool"} | dict.fromkeys(NUMBERS, "float64"))
+        return table(self._observations)
 
     def diagnosis(self, trouble: tuple[str, str] | None = None) -> Diagnosis:
-        """What the last recorded steps say; `trouble`, if known, is where something first was not a number, and how.
+        """What the last recorded steps say; `trouble`, if known, is where something first was not finite, and how.
         Raises RuntimeError before anything was recorded."""
-        if not self._recent:
+        steps = self._recent()
+        if not steps:
             raise RuntimeError("nothing is recorded yet: call step() after a backward pass")
-        observed = [self._explain(*recent) for recent in self._recent]
-        if trouble is not None:
-            observed[-1] = observed[-1]._replace(trouble=trouble)
-        return judge(observed)
+        return conclude([*steps[:-1], steps[-1]._replace(trouble=trouble)])
 
     def coverage(self) -> pd.DataFrame:
         """One row a layer of the model: how often it was called in the last recorded step, and why if never."""
-        last = self._explain(*self._recent[-1]) if self._recent else Observed(-1, [], [], {}, {}, [])
-        calls = Counter(row["name"] for row in last.rows)
-        rows = [(layer.name, layer.kind, calls[layer.name], last.absent.get(layer.name, "")) for layer in self.layers]
+        steps = self._recent()
+        calls = Counter(row["name"] for row in steps[-1].rows) if steps else Counter()
+        absent = steps[-1].absent if steps else {}
+        rows = [(layer.name, layer.kind, calls[layer.name], absent.get(layer.name, "")) for layer in self.layers]
         return pd.DataFrame(rows, columns=["name", "module", "calls", "why"])
 
     def plot(self) -> "Picture":
@@ -131,8 +127,6 @@ class Monitor:
         export(Path(folder), self.frame(), key="name")
         return Path(folder)
 
-    # Records.
-
     def _record(self) -> None:
         calls = self._listener.calls()
         if not calls:
@@ -142,88 +136,35 @@ class Monitor:
                     "watched (watch it first), or its weights are used without its modules being called"
                 )
             return
-        for call in calls:
-            for activity in call.activities:
-                reduce(activity)
-        everything = self._listener.everything
-        dw, w = [Amount() for _ in self.layers], [Amount() for _ in self.layers if everything]
-        for layer, amount in zip(self.layers, dw, strict=True):
+        first = {call.layer: call for call in reversed(calls)}
+        idle = [Call(layer, 0) for layer in self.layers if layer not in first]
+        first |= {call.layer: call for call in idle}
+        for layer in self.layers:
             for weight in layer.weights:
                 if weight.grad is not None and not layer.tied:
-                    amount.add(weight.grad)
-        for layer, amount in zip(self.layers, w, strict=False):
-            for weight in layer.weights:
-                amount.add(weight)
-        first: dict[Layer, int] = {}
-        heads, parts = [], []
-        for row, call in enumerate(calls):
-            layer = call.layer
-            first.setdefault(layer, row)
-            heads.append((row + 1, layer.name, call.number, layer.kind, call.activation, layer.frozen))
-            parts += call.parts(row)
-        for column, amounts in (("w_rms", w), ("dw_rms", dw)):
-            for layer, amount in zip(self.layers, amounts, strict=False):
-                parts.append((first.get(layer, NOWHERE), column, amount.norms, amount.entries))
-        sheet = Sheet(self._step, tuple(heads), parts, *self._scale())
-        if self._sheets:
-            sheet.share(self._sheets[-1])
-        self._sheets.append(sheet)
-        blocked = 0.0 in sheet.values[len(sheet.values) - sum(len(amount.norms) for amount in dw) :]
-        self._recent.append((sheet, calls, self._closed_gates() if blocked else []))
+                    first[layer].norm("dw_rms", weight.grad)
+                if self._listener.everything:
+                    first[layer].norm("w_rms", weight)
+        observation = Observation(self._step, calls, idle, *self._scale())
+        if (observation.column("dw_rms") == 0).any():
+            observation.gates = closed_gates(self.model)
+        if self._observations:
+            observation.share(self._observations[-1])
+        self._observations.append(observation)
+        for old in self._observations[-1 - RECENT : -RECENT]:
+            old.calls = old.idle = ()
 
-    def _scale(self) -> tuple[list[float | Tensor], tuple[str, ...]]:
+    def _scale(self) -> tuple[float | Tensor, tuple[str, ...]]:
         """The scaler's factor, where it is, and the columns that it is in: not dW's, if that was unscaled already."""
         if self._scaler is None or not self._scaler.is_enabled():
-            return [], ()
+            return 1.0, ()
         scale = torch_private.scale_of(self._scaler)
         columns = ("dz_rms",) if torch_private.is_unscaled(self._scaler) else ("dz_rms", "dw_rms")
-        return [] if scale is None else [scale], columns
+        return (1.0, ()) if scale is None else (scale, columns)
 
-    def _explain(self, sheet: Sheet, calls: list[Call], gates: list[str]) -> Observed:
-        """A sheet with what the diagnosis has to know beside its rows."""
-        absent, disconnected = {}, {}
-        dw = dict(zip((layer.name for layer in self.layers), sheet.column("dw_rms"), strict=True))
-        for layer in self.layers:
-            own = [call for call in calls if call.layer is layer]
-            has_gradient = dw[layer.name] > 0 or layer.tied != ""
-            if any(call.reached for call in own) or (own and layer.frozen):
-                continue
-            if not own:
-                why = "its weights are used without calling it" if has_gradient else "never called"
-            elif has_gradient:
-                why = "no gradient through its first output, though there is one to its weights"
-            elif any(call.hooked for call in own):
-                why = "called, but no loss depends on what it put out"
-            else:
-                why = "called without a graph (no_grad or detach)"
-            absent[layer.name] = why
-            if not (layer.frozen or has_gradient):
-                disconnected[layer.name] = why
-        details = [
-            Detail(
-                call.smallest,
-                [torch.as_tensor(a.silent_N).cpu().numpy() for a in call.activities if a.silent_N is not None],
-                [torch.as_tensor(a.always_N).cpu().numpy() for a in call.activities if a.always_N is not None],
-                fan_in(call.layer),
-            )
-            for call in calls
-        ]
-        return Observed(sheet.step, sheet.rows(), details, absent, disconnected, gates)
-
-    def _closed_gates(self) -> list[str]:
-        """Parameters that are 0 and have a gradient, biases aside: what they multiply starts closed."""
-        return [
-            name
-            for name, p in self.model.named_parameters()
-            if p.grad is not None and not name.endswith("bias") and not p.any() and bool(p.grad.any())
-        ]
-
-
-def fan_in(layer: Layer) -> int:
-    """Inputs of one unit, where a layer is of the kind for which theory has a scale; else 0."""
-    if not isinstance(layer.module, nn.Linear | Convolution) or not layer.weights:
-        return 0
-    return layer.weights[0][0].numel()
+    def _recent(self) -> list[Evidence]:
+        """The evidence of the last recorded steps."""
+        return [gather(observation, self.layers) for observation in self._observations[-RECENT:]]
 
 
 def watch(

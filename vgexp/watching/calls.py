@@ -1,0 +1,116 @@
+"""Calls: what is seen of a layer when it runs, as one number a column.
+
+Every tensor is reduced to a number where it is seen: an operation in place may overwrite it. On a device the number
+stays there until the step is recorded.
+
+Legend: N units.
+"""
+
+import math
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from vgexp.numerics import fraction, moments, total_norm
+from vgexp.watching.graph import ActivationNode
+from vgexp.watching.layers import Layer
+
+UNDERFLOW_BELOW = {
+    torch.float64: 1e8 * torch.finfo(torch.float64).tiny,
+    torch.float32: 1e8 * torch.finfo(torch.float32).tiny,
+    torch.bfloat16: 1e8 * torch.finfo(torch.bfloat16).tiny,
+    torch.float16: torch.finfo(torch.float16).tiny,
+    torch.complex64: 1e8 * torch.finfo(torch.complex64).tiny,
+    torch.complex128: 1e8 * torch.finfo(torch.complex128).tiny,
+}
+"""By the type of dz: where rms(dz) of one layer is below this, that of the next may have underflowed to 0."""
+
+
+class Call:
+    """The n-th call of a layer within a forward pass, over all passes since the last step."""
+
+    __slots__ = (
+        "_returned",
+        "activations",
+        "counts",
+        "hooked",
+        "layer",
+        "number",
+        "off",
+        "reached",
+        "totals",
+        "underflow_below",
+    )
+
+    def __init__(self, layer: Layer, number: int, returned: "list[Call] | None" = None) -> None:
+        """To `returned` it adds itself when its gradient comes back."""
+        self.layer, self.number, self._returned = layer, number, returned
+        self.totals: dict[str, float | Tensor] = {}
+        """By column: a Euclidean norm for a root mean square, a sum for a mean."""
+        self.counts: dict[str, int] = {}
+        """By column: how many entries the norm is over, or how many numbers the sum is of."""
+        self.activations: list[str] = []
+        """The names of what took its output."""
+        self.off: list[tuple[Any, Any]] = []
+        """For each piecewise linear activation: the units that were off on every example, and those that were off on
+        none, (N,) each; positions in an image or a sequence count as examples. On a host numpy's arrays."""
+        self.underflow_below = 0.0
+        self.hooked = self.reached = False
+        """Whether it waits for a gradient, and whether one came back."""
+
+    def norm(self, column: str, x: Tensor) -> None:
+        """Adds the entries of a tensor to a root mean square."""
+        norm, entries = total_norm(x), self.counts.get(column, 0)
+        self.totals[column] = hypot(self.totals[column], norm) if entries else norm
+        self.counts[column] = entries + x.numel()
+
+    def mean(self, column: str, number: float | Tensor) -> None:
+        """Adds a number to a mean."""
+        self.totals[column] = self.totals.get(column, 0.0) + number
+        self.counts[column] = self.counts.get(column, 0) + 1
+
+    def backward(self, dz: Tensor) -> None:
+        """The hook for its gradient."""
+        self.reached = True
+        if self._returned is not None:
+            self._returned.append(self)
+        self.norm("dz_rms", dz)
+
+    @property
+    def activation(self) -> str:
+        """Each name of what took its output once."""
+        return " ".join(dict.fromkeys(self.activations))
+
+    def activated(self, activation: ActivationNode, saved: Tensor) -> None:
+        """Measures an activation that took its output, from what the graph saved of it."""
+        self.activations.append(activation.name)
+        if saved.is_complex() or not saved.numel():
+            return
+        if saved.dtype.itemsize < 4:
+            saved = saved.float()
+        h = activation.h(saved)
+        try:
+            seen = saved.numpy() if saved.is_cpu else saved
+            (total,), (deviation,) = moments(h.reshape(1, 1, -1))
+        except RuntimeError:  # a subclass that wraps other tensors has no entries of its own
+            return
+        self.mean("h_mean", total / h.numel())
+        self.mean("h_std", (deviation / h.numel()) ** 0.5)
+        off = activation.off(seen)
+        if activation.smooth:
+            self.mean("saturation", fraction(off.reshape(1, 1, -1))[0])
+            return
+        off = off.reshape(1, -1) if off.ndim == 1 else off
+        examples = tuple(axis for axis in range(off.ndim) if axis != self.layer.unit_axis(off.ndim))
+        always_N, never_N = off.all(examples), ~off.any(examples)
+        self.off.append((always_N, never_N))
+        self.mean("dead", fraction(always_N.reshape(1, 1, -1))[0])
+
+
+def hypot(a: float | Tensor, b: float | Tensor) -> float | Tensor:
+    """The norm of two parts from the norms of each."""
+    if isinstance(a, float) and isinstance(b, float):
+        return math.hypot(a, b)
+    a, b = torch.as_tensor(a, dtype=torch.float64), torch.as_tensor(b, dtype=torch.float64)
+    return torch.hypot(a, b.to(a.device))

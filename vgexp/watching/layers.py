@@ -1,0 +1,83 @@
+"""Layers: the modules of a model that own weights, and the tensors that modules put out."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, fields, is_dataclass
+from typing import Any
+
+from torch import Tensor, nn
+from torch.nn.utils.parametrize import is_parametrized
+
+CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
+
+
+@dataclass(eq=False)
+class Layer:
+    """A module that owns a parameter of two or more dimensions, under the first of its names."""
+
+    name: str
+    module: nn.Module
+    weights: list[nn.Parameter]
+    tied: str = ""
+    """The layer that came first and has the same weights."""
+
+    @property
+    def frozen(self) -> bool:
+        return not any([weight.requires_grad for weight in self.weights])
+
+    @property
+    def kind(self) -> str:
+        return type(self.module).__name__
+
+    @property
+    def fan_in(self) -> int:
+        """Inputs of one unit, where a layer is of the kind for which theory has a scale; else 0."""
+        if not isinstance(self.module, (nn.Linear, *CONVOLUTIONS)) or not self.weights:
+            return 0
+        return self.weights[0][0].numel()
+
+    def unit_axis(self, axes: int) -> int:
+        """Convolutions have their units (channels) along axis 1, everything else along the last."""
+        return 1 if isinstance(self.module, CONVOLUTIONS) and axes > 2 else axes - 1
+
+
+def weights(module: nn.Module) -> list[nn.Parameter]:
+    """A module's own parameters of two or more dimensions, those behind a parametrization too."""
+    own = list(module.parameters(recurse=False))
+    if is_parametrized(module):
+        assert isinstance(module.parametrizations, nn.ModuleDict)
+        own += list(module.parametrizations.parameters())
+    return [p for p in own if isinstance(p, nn.UninitializedParameter) or p.ndim > 1]
+
+
+def layers_of(model: nn.Module) -> list[Layer]:
+    """The layers of a model in the order in which it registers them."""
+    found: list[Layer] = []
+    owner: dict[nn.Parameter, str] = {}
+    for name, module in model.named_modules():
+        if ".parametrizations." in f".{name}." or not (own := weights(module)):
+            continue
+        name = plain_name(name) or type(module).__name__
+        tied = {owner.setdefault(weight, name) for weight in own}
+        found.append(Layer(name, module, own, "" if name in tied else tied.pop()))
+    return found
+
+
+def plain_name(name: str) -> str:
+    """A module's name without what DistributedDataParallel puts before it."""
+    return name.removeprefix("module.") if name != "module" else ""
+
+
+def tensors(output: Any) -> Iterator[Tensor]:
+    """The floating-point tensors in what a module puts out, in order: through tuples, lists, dicts and dataclasses."""
+    if isinstance(output, Tensor):
+        if output.is_floating_point() or output.is_complex():
+            yield output
+    elif isinstance(output, Mapping):
+        for value in output.values():
+            yield from tensors(value)
+    elif isinstance(output, list | tuple):
+        for value in output:
+            yield from tensors(value)
+    elif is_dataclass(output):
+        for item in fields(output):
+            yield from tensors(getattr(output, item.name))

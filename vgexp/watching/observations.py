@@ -1,0 +1,99 @@
+"""Observations: recorded steps of a watched model, as compact as they come.
+
+Legend: R rows (calls), C columns.
+"""
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor
+
+from vgexp.watching.calls import Call
+
+IDENTITY = ("layer", "name", "call", "module", "activation", "frozen")
+"""Columns that say what a row is of."""
+NUMBERS = ("z_rms", "h_mean", "h_std", "saturation", "dead", "dz_rms", "dw_rms", "w_rms")
+ROOTS_C = np.array([column.endswith("_rms") for column in NUMBERS])
+"""Which columns are root mean squares; the others are means."""
+
+
+class Observation:
+    """One recorded step: a row for each call."""
+
+    def __init__(
+        self,
+        step: int,
+        calls: Sequence[Call],
+        idle: Sequence[Call] = (),
+        scale: float | Tensor = 1.0,
+        scaled: Sequence[str] = (),
+    ) -> None:
+        """`idle` holds what is known of layers that did not run: they have no rows. Numbers of the columns `scaled` are
+        divided by `scale`."""
+        self.step, self.calls, self.idle = step, calls, idle
+        self.gates: list[str] = []
+        """Parameters that are 0 and have a gradient: what they multiply starts closed."""
+        self.identities = tuple(
+            [
+                (row, call.layer.name, call.number, call.layer.kind, call.activation, call.layer.frozen)
+                for row, call in enumerate(calls, 1)
+            ]
+        )
+        everything = [*calls, *idle]
+        totals = host([call.totals.get(column, math.nan) for call in everything for column in NUMBERS] + [scale])
+        counts = [call.counts.get(column, 0) for call in everything for column in NUMBERS]
+        totals_RC = np.array(totals[:-1]).reshape(-1, len(NUMBERS))
+        counts_RC = np.array(counts, dtype=float).reshape(-1, len(NUMBERS))
+        self.measured_RC = counts_RC > 0
+        with np.errstate(invalid="ignore"):  # nothing over nothing is not measured
+            self.numbers_RC = totals_RC / np.where(ROOTS_C, np.sqrt(counts_RC), counts_RC)
+        for column in scaled:
+            self.numbers_RC[:, NUMBERS.index(column)] /= totals[-1]
+
+    def share(self, other: "Observation") -> None:
+        """Most steps differ in their numbers only: keeps one copy of the rest."""
+        if self.identities == other.identities:
+            self.identities = other.identities
+
+    def column(self, name: str) -> np.ndarray:
+        """A column over all calls, then over the layers that did not run."""
+        return self.numbers_RC[:, NUMBERS.index(name)]
+
+    def rows(self) -> list[dict[str, Any]]:
+        """One dict a call. `broken` names the columns that were measured and are not finite; what was not measured is
+        NaN."""
+        broken_RC = self.measured_RC & ~np.isfinite(self.numbers_RC)
+        return [
+            {"step": self.step}
+            | dict(zip(IDENTITY, identity, strict=True))
+            | dict(zip(NUMBERS, numbers_C.tolist(), strict=True))
+            | {"broken": tuple(column for column, broken in zip(NUMBERS, broken_C, strict=True) if broken)}
+            for identity, numbers_C, broken_C in zip(self.identities, self.numbers_RC, broken_RC, strict=False)
+        ]
+
+
+def table(observations: Sequence[Observation]) -> pd.DataFrame:
+    """Observations as one table, a row for each step and call."""
+    frame = pd.DataFrame(
+        [(o.step, *identity) for o in observations for identity in o.identities], columns=["step", *IDENTITY]
+    )
+    numbers_RC = [o.numbers_RC[: len(o.identities)] for o in observations]
+    frame[list(NUMBERS)] = np.concatenate([np.empty((0, len(NUMBERS))), *numbers_RC])
+    return frame.astype(dict.fromkeys(("step", "layer", "call"), "int64") | {"frozen": "bool"})
+
+
+def host(values: Sequence[float | Tensor]) -> list[float]:
+    """Numbers from their devices, each of which is waited for once."""
+    if set(map(type, values)) == {float}:
+        return [*map(float, values)]
+    numbers = [value if isinstance(value, float) else math.nan for value in values]
+    there = [(i, value) for i, value in enumerate(values) if isinstance(value, Tensor)]
+    for device in {value.device for _, value in there}:
+        indices, tensors = zip(*((i, value) for i, value in there if value.device == device), strict=True)
+        for i, number in zip(indices, torch.stack([value.double() for value in tensors]).tolist(), strict=True):
+            numbers[i] = number
+    return numbers
