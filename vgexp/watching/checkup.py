@@ -1,4 +1,4 @@
-"""One batch: a diagnosis of a model that is left as it was.
+"""The diagnosis of a model from one batch, and models by the name of their factory.
 
 >>> import torch
 >>> from torch import nn
@@ -30,10 +30,11 @@ Problem: TypeAlias = tuple[nn.Module, tuple[Any, Any], Callable[[Any, Any], Tens
 
 
 def diagnose(model: nn.Module, batch: tuple[Any, Any], loss_fn: Callable[[Any, Any], Tensor]) -> Diagnosis:
-    """The diagnosis of a model from one batch: `loss_fn(model(inputs), targets)`, forward and backward.
+    """The diagnosis of a model from one batch (inputs, targets): one forward and one backward pass of
+    `loss_fn(model(inputs), targets)`.
 
-    The model runs in the mode in which it is, and is left as it was, gradients, buffers and random numbers too. Raises
-    Unsupported as `watch` does, and whatever the model raises.
+    The model stays in its mode, training or evaluation. Its gradients, its buffers and torch's random numbers are
+    restored. Raises Unsupported as `watch` does, and whatever the model raises.
     """
     inputs, targets = batch
     with untouched(model), Monitor(model, every=1) as monitor:
@@ -48,10 +49,10 @@ def diagnose(model: nn.Module, batch: tuple[Any, Any], loss_fn: Callable[[Any, A
 def load(
     target: str, input_shape: str | None = None
 ) -> tuple[nn.Module, tuple[Any, Any], Callable[[Any, Any], Tensor]]:
-    """What a factory `package.module:factory` returns: (model, batch, loss_fn), or a model, for which `input_shape`
-    (`32,3,64,64`, the batch first) makes a batch of normal numbers and the loss is a random projection of the output.
+    """Model, batch and loss from a factory `package.module:factory`, which returns all three, or a model alone.
 
-    Modules are looked for in the working directory too. Raises ConfigError.
+    For a model alone the batch is normal numbers of `input_shape` (`32,3,64,64`, the batch first), and the loss a
+    random projection of the output. Modules are looked for in the working directory too. Raises ConfigError.
     """
     module_name, _, name = target.partition(":")
     if not (module_name and name):
@@ -78,8 +79,8 @@ def load(
 
 
 def random_projection(output: Any, target: None) -> Tensor:
-    """A loss that knows no target: the output's first tensor times fixed normal numbers, summed over outputs, averaged
-    over examples."""
+    """A loss without a target: the first tensor of the output times fixed normal numbers, summed over outputs and
+    averaged over examples."""
     x = next(tensors(output))
     cotangent = torch.randn(x.shape, generator=torch.Generator().manual_seed(1)).to(x.device)
     return (x * cotangent).real.sum() / len(x) if x.is_complex() else (x * cotangent).sum() / len(x)
@@ -87,7 +88,7 @@ def random_projection(output: Any, target: None) -> Tensor:
 
 @contextmanager
 def untouched(model: nn.Module) -> Iterator[None]:
-    """Afterwards the model's gradients and buffers, and torch's random numbers, are what they were."""
+    """Restores the model's gradients and buffers, and torch's random numbers, at the end."""
     gradients = [(parameter, parameter.grad) for parameter in model.parameters()]
     buffers = [(buffer, buffer.clone()) for buffer in model.buffers()]
     devices = {parameter.device for parameter, _ in gradients if parameter.device.type == "cuda"}
@@ -105,8 +106,8 @@ def untouched(model: nn.Module) -> Iterator[None]:
 
 
 def culprit(model: nn.Module, inputs: Any, output: Any) -> tuple[str, str]:
-    """Where a forward pass goes wrong that ends in a loss which is not finite: the first module, in the order in which
-    they finish, that makes what is not finite out of what is."""
+    """Where and how a forward pass goes wrong whose loss is not finite: the first module, in the order in which modules
+    finish, with finite inputs and an output that is not finite."""
     if not finite(inputs):
         return "inputs", "the inputs are not finite"
     found: list[str] = []
@@ -124,9 +125,10 @@ def culprit(model: nn.Module, inputs: Any, output: Any) -> tuple[str, str]:
             handle.remove()
     if not finite(output) and found:
         name, _, kind = found[0].partition(" ")
-        return name, f"forward: {name} {kind} puts out what is not finite, made of what is"
+        return name, f"forward: the output of {name} {kind} is not finite, its inputs are"
     return "loss", "the loss is not finite, although the model's output is"
 
 
 def finite(values: Any) -> bool:
+    """Whether all floating-point tensors in nested values are finite."""
     return all(bool(torch.isfinite(x.detach()).all()) for x in tensors(values))

@@ -30,7 +30,7 @@ class Evidence(NamedTuple):
     absent: dict[str, str]
     """Layers without a measured gradient, and why."""
     disconnected: dict[str, str]
-    """Those of them that are trainable and whose weights got no gradient either."""
+    """Those of them that are trainable and whose weights have no gradient either, and why."""
     gates: list[str]
     """Parameters that are 0 and have a gradient: what they multiply starts closed."""
     trouble: tuple[str, str] | None = None
@@ -38,7 +38,7 @@ class Evidence(NamedTuple):
 
 
 def gather(observation: Observation, layers: Sequence[Layer]) -> Evidence:
-    """The evidence of an observation that has its calls still."""
+    """The evidence of an observation that still has its calls. `layers` are those of the model."""
     rows = observation.rows()
     for row, call in zip(rows, observation.calls, strict=True):
         off = [tuple(torch.as_tensor(units_N).cpu().numpy() for units_N in pair) for pair in call.off]

@@ -12,7 +12,7 @@ CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.ConvTranspose1d, nn.ConvTran
 
 @dataclass(eq=False)
 class Layer:
-    """A module that owns a parameter of two or more dimensions, under the first of its names."""
+    """A module that owns a parameter of two or more dimensions. `name` is the first under which the model has it."""
 
     name: str
     module: nn.Module
@@ -22,10 +22,12 @@ class Layer:
 
     @property
     def frozen(self) -> bool:
+        """Whether none of its weights requires a gradient."""
         return not any([weight.requires_grad for weight in self.weights])
 
     @property
     def kind(self) -> str:
+        """The module's class."""
         return type(self.module).__name__
 
     @property
@@ -36,12 +38,13 @@ class Layer:
         return self.weights[0][0].numel()
 
     def unit_axis(self, axes: int) -> int:
-        """Convolutions have their units (channels) along axis 1, everything else along the last."""
+        """The axis along which its units lie in a tensor of so many axes: 1 (channels) for convolutions, else the
+        last."""
         return 1 if isinstance(self.module, CONVOLUTIONS) and axes > 2 else axes - 1
 
 
 def weights(module: nn.Module) -> list[nn.Parameter]:
-    """A module's own parameters of two or more dimensions, those behind a parametrization too."""
+    """A module's own parameters of two or more dimensions, including those of its parametrizations."""
     own = list(module.parameters(recurse=False))
     if is_parametrized(module):
         assert isinstance(module.parametrizations, nn.ModuleDict)
@@ -63,7 +66,7 @@ def layers_of(model: nn.Module) -> list[Layer]:
 
 
 def plain_name(name: str) -> str:
-    """A module's name without what DistributedDataParallel puts before it."""
+    """A module's name without the prefix of DistributedDataParallel."""
     return name.removeprefix("module.") if name != "module" else ""
 
 

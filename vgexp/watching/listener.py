@@ -27,7 +27,7 @@ class Unsupported(RuntimeError):
 
 
 class Hook:
-    """A hook that does not survive copying and pickling: a copy of the model is not watched."""
+    """A hook that does nothing in a copy or a pickle of the model: copies are not watched."""
 
     __slots__ = ("act", "subject")
 
@@ -135,7 +135,7 @@ class Listener:
             self._called(layer, x)
 
     def _called(self, layer: Layer, x: Tensor) -> None:
-        if self._returned:  # a forward pass after a backward pass: its calls are counted anew
+        if self._returned:  # after a backward pass a new forward pass begins: count its calls from 0
             self._numbers.clear()
             self._returned.clear()
         number = self._numbers.get(layer.name, 0)
@@ -151,11 +151,11 @@ class Listener:
             self._look_upstream(x)
 
     def _recomputed(self, layer: Layer, x: Tensor) -> None:
-        """A checkpointed layer runs again within the backward pass. Where its first run made no graph (reentrant
-        checkpointing), the gradient arrives through this one."""
-        blind = [call for call in self._calls.values() if call.layer is layer and not call.hooked]
-        if len(blind) == 1:
-            self._wait_for_gradient(blind[0], x)
+        """Hooks a checkpointed layer that runs again within the backward pass. In reentrant checkpointing the first run
+        makes no graph, and the gradient comes through this one."""
+        without_graph = [call for call in self._calls.values() if call.layer is layer and not call.hooked]
+        if len(without_graph) == 1:
+            self._wait_for_gradient(without_graph[0], x)
 
     def _wait_for_gradient(self, call: Call, x: Tensor) -> None:
         if not x.requires_grad:
@@ -163,7 +163,7 @@ class Listener:
         call.hooked = True
         call.underflow_below = UNDERFLOW_BELOW[x.dtype]
         handle = x.register_hook(call.backward)
-        if x.grad_fn is None:  # a parameter put out as it is: the hook would outlive the graph
+        if x.grad_fn is None:  # the output is a parameter: the hook would outlive the graph
             self._leaves.append(handle)
         elif self.everything:
             graph.mark(x, (call, self._outer))
@@ -187,10 +187,12 @@ def refuse_unwatchable(model: nn.Module) -> None:
         if module in _watched:
             raise Unsupported(f"{where} is watched already: close the other monitor first")
         if torch_private.is_compiled(module):
-            raise Unsupported(f"{where} is compiled already, and would not run the hooks: watch it, then compile it")
+            raise Unsupported(f"{where} is compiled already and would not run the hooks: watch it, then compile it")
         if isinstance(module, torch.jit.ScriptModule):
-            raise Unsupported(f"{where} is a ScriptModule, which runs no tensor hooks: watch the module it was made of")
+            raise Unsupported(
+                f"{where} is a ScriptModule, which runs no tensor hooks: watch the module it was made from"
+            )
         if type(module).__name__ in SHARDED:
-            raise Unsupported(f"{where} splits weights or runs copies: watch the module inside, in one process")
+            raise Unsupported(f"{where} splits weights or runs copies: watch the module inside it, in one process")
     if any(type(parameter).__name__ == "DTensor" for parameter in model.parameters()):
         raise Unsupported("the model's parameters are sharded (DTensor): watch it before it is sharded")

@@ -60,13 +60,17 @@ class Monitor:
         self.close()
 
     def close(self) -> None:
-        """Takes every hook out of the model. The records stay."""
+        """Takes every hook out of the model. What was recorded stays."""
         self._listener.close()
         self._due = lambda step: False
 
     def step(self) -> None:
-        """Records the step if it is due. To be called after the backward pass, before gradients are clipped, unscaled,
-        used or cleared; once an optimizer step when gradients are accumulated."""
+        """Records the step if it is due.
+
+        Call it after the backward pass and before gradients are clipped, unscaled, used or cleared. Where gradients are
+        accumulated, call it once an optimizer step. Raises Unsupported if no layer was seen to run although the weights
+        have gradients.
+        """
         if self._due(self._step):
             self._record()
         self._listener.forget()
@@ -74,7 +78,7 @@ class Monitor:
         self._listen()
 
     def _listen(self) -> None:
-        """Hooks the model if the coming step is due, and only then."""
+        """Puts the hooks in if the coming step is recorded; takes them out if not."""
         if self._due(self._step):
             self._listener.listen()
         else:
@@ -85,15 +89,15 @@ class Monitor:
         return table(self._observations)
 
     def diagnosis(self, trouble: tuple[str, str] | None = None) -> Diagnosis:
-        """What the last recorded steps say; `trouble`, if known, is where something first was not finite, and how.
-        Raises RuntimeError before anything was recorded."""
+        """What the last recorded steps say. `trouble`, if known, is where something first was not finite, and how.
+        Raises RuntimeError while nothing is recorded."""
         steps = self._recent()
         if not steps:
             raise RuntimeError("nothing is recorded yet: call step() after a backward pass")
         return conclude([*steps[:-1], steps[-1]._replace(trouble=trouble)])
 
     def coverage(self) -> pd.DataFrame:
-        """One row a layer of the model: how often it was called in the last recorded step, and why if never."""
+        """One row a layer of the model: its calls in the last recorded step, and why it has no gradient, if so."""
         steps = self._recent()
         calls = Counter(row["name"] for row in steps[-1].rows) if steps else Counter()
         absent = steps[-1].absent if steps else {}
@@ -101,13 +105,13 @@ class Monitor:
         return pd.DataFrame(rows, columns=["name", "module", "calls", "why"])
 
     def plot(self) -> "Picture":
-        """Gradient and preactivation against depth, a line a recorded step."""
+        """Gradient, preactivation and weight gradient over depth, a line a recorded step."""
         from vgexp.figures import watched
 
         return watched(self.frame())
 
     def save(self, path: str | Path) -> Path:
-        """Writes the frame as .parquet or .csv, or the diagnosis as .json."""
+        """Writes the frame as .parquet or .csv, or the diagnosis as .json. Raises ValueError for other endings."""
         path = Path(path)
         writers = {
             ".parquet": lambda: self.frame().to_parquet(path, index=False),
@@ -121,7 +125,8 @@ class Monitor:
         return path
 
     def to_tensorboard(self, folder: str | Path) -> Path:
-        """Writes every number of the frame as a scalar `column/layer` into an event file in `folder`."""
+        """Writes every number of the frame as a scalar `column/layer` into an event file in `folder`. Needs the extra
+        `tensorboard`."""
         from vgexp.results import export
 
         export(Path(folder), self.frame(), key="name")
@@ -155,7 +160,7 @@ class Monitor:
             old.calls = old.idle = ()
 
     def _scale(self) -> tuple[float | Tensor, tuple[str, ...]]:
-        """The scaler's factor, where it is, and the columns that it is in: not dW's, if that was unscaled already."""
+        """The scaler's factor, on its device, and the columns that have it: dW not if it was unscaled already."""
         if self._scaler is None or not self._scaler.is_enabled():
             return 1.0, ()
         scale = torch_private.scale_of(self._scaler)
@@ -173,10 +178,11 @@ def watch(
     quantities: str = "all",
     scaler: "torch.amp.GradScaler | None" = None,
 ) -> Monitor:
-    """Watches a model while it trains: a context manager whose `step()` goes after each backward pass.
+    """Watches a model while it trains: a context manager; call its `step()` after each backward pass.
 
-    `every` says which steps are recorded, in the words of `probe.every` (default `log`: five a decade); `quantities`
-    `gradients` leaves out everything that is not a gradient; a `scaler`'s factor is divided out. Raises Unsupported, a
-    RuntimeError, for models that are watched or compiled already, sharded or scripted.
+    `every` says which steps are recorded: a schedule as `probe.every` takes it (`log`, the default, is five steps a
+    decade). `quantities="gradients"` measures dz and dW alone. The factor of a `scaler` is divided out. Raises
+    ValueError for other words, and Unsupported, a RuntimeError, for models that are watched or compiled already,
+    sharded or scripted.
     """
     return Monitor(model, every, quantities, scaler)

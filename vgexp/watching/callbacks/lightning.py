@@ -12,9 +12,9 @@ from vgexp.watching.monitor import Monitor, watch
 class Watch(Callback):
     """Watches the module while it is fitted, once an optimizer step, before gradients are clipped.
 
-    `monitor` holds the records, and `monitor.diagnosis()` the verdict. Under automatic mixed precision Lightning
-    unscales the weights' gradients first; the scaler's factor is divided out of dz. With several optimizers every step
-    of each is one.
+    `monitor` holds what was recorded, and `monitor.diagnosis()` gives the verdict. Under automatic mixed precision
+    Lightning unscales the weights' gradients first; the scaler's factor is divided out of dz. With several optimizers
+    each step of any of them counts as a step.
     """
 
     def __init__(self, every: str | int | Sequence[int] = "log", quantities: str = "all") -> None:

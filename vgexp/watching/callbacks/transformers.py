@@ -11,9 +11,9 @@ from vgexp.watching.monitor import Monitor, watch
 class Watch(TrainerCallback):
     """Watches the model while it is trained, once an optimizer step.
 
-    `monitor` holds the records, and `monitor.diagnosis()` the verdict. The Trainer clips gradients before it calls
-    anybody, so that dW is what clipping left (`max_grad_norm`, 1 by default; 0 clips nothing). dz, which the verdict is
-    read from, is never clipped.
+    `monitor` holds what was recorded, and `monitor.diagnosis()` gives the verdict. The Trainer clips gradients before
+    it calls its callbacks, so dW is measured after clipping (`max_grad_norm`, 1 by default; 0 clips nothing). The
+    verdict is read from dz, which is not clipped.
     """
 
     def __init__(self, every: str | int | Sequence[int] = "log", quantities: str = "all") -> None:
