@@ -114,3 +114,16 @@ def test_an_activation_is_measured_by_its_saved_tensor(name, kind):
         expected["saturation"] = float((slope.abs() < 0.04 * top).double().mean())
     assert call.totals == pytest.approx(expected, rel=1e-2 if kind == "bfloat16" else 1e-5)
     assert set(call.counts.values()) == {1}
+
+
+@pytest.mark.parametrize("phi", [nn.Tanh, nn.ReLU, nn.GELU])
+def test_nothing_waits_for_a_device_within_a_step(phi):
+    """On the meta device there is nothing to wait for: to ask for a number raises."""
+    model, x = mlp(phi).to("meta"), torch.empty(12, 16, device="meta")
+    with watch(model, every=1) as monitor:
+        for _ in range(2):
+            model(x).sum().backward()
+        calls = monitor._listener.calls()
+    assert {call.activation for call in calls[:-1]} == {phi.__name__.lower()}
+    totals = [total for call in calls for total in call.totals.values()]
+    assert len(totals) == 3 * 5 + 2 and all(total.device.type == "meta" and total.ndim == 0 for total in totals)

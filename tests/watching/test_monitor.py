@@ -8,7 +8,7 @@ from watched import agree, backpropagate, batch, by_hand, hooks, linears, mlp, r
 
 import vgexp
 from vgexp.watching.listener import Unsupported
-from vgexp.watching.monitor import watch
+from vgexp.watching.monitor import RECENT, watch
 
 
 @pytest.mark.parametrize("unscaled", [False, True])
@@ -123,3 +123,11 @@ def test_saved_tables_can_be_read(tmp_path):
 def test_the_public_names_are_these():
     assert vgexp.watch is watch
     assert vgexp.diagnose.__code__.co_filename.endswith("checkup.py")
+
+
+def test_old_steps_keep_their_numbers_only():
+    monitor = train(mlp(nn.ReLU), True, steps=6)
+    calls = [len(observation.calls) for observation in monitor._observations]
+    assert calls == [0] * (6 - RECENT) + [4] * RECENT
+    assert all(observation.identities is monitor._observations[0].identities for observation in monitor._observations)
+    assert len(monitor.frame()) == 24 and monitor.diagnosis().step == 5

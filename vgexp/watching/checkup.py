@@ -46,9 +46,7 @@ def diagnose(model: nn.Module, batch: tuple[Any, Any], loss_fn: Callable[[Any, A
         return monitor.diagnosis(trouble)
 
 
-def load(
-    target: str, input_shape: str | None = None
-) -> tuple[nn.Module, tuple[Any, Any], Callable[[Any, Any], Tensor]]:
+def load(target: str, input_shape: str | None = None) -> Problem:
     """Model, batch and loss from a factory `package.module:factory`, which returns all three, or a model alone.
 
     For a model alone the batch is normal numbers of `input_shape` (`32,3,64,64`, the batch first), and the loss a
