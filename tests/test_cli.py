@@ -154,15 +154,21 @@ def test_status_of_a_sweep_that_is_not_over(monkeypatch, capsys):
 
 
 MINE = """
+from dataclasses import replace
 import torch
 from vgexp.data import DATASETS, finite
-from vgexp.networks import ACTIVATIONS, INITIALIZERS, LOSSES, OPTIMIZERS, Activation, Initializer, Sgd
+from vgexp.networks import ACTIVATIONS, FAMILIES, INITIALIZERS, LOSSES, OPTIMIZERS, Activation, Initializer, Sgd
 from vgexp.numerics import QUANTITIES, Quantity
 
 ACTIVATIONS["sine"] = Activation(phi=torch.sin, slope=torch.cos)
 INITIALIZERS["wide"] = Initializer(2.0, lambda fan_in, fan_out: 1 / fan_in)
 QUANTITIES["h_max"] = Quantity("h", lambda h_MBN: h_MBN.abs().amax((-2, -1)))
 LOSSES["twice"] = lambda z_MBC, y_MB: 2 * LOSSES["quadratic"](z_MBC, y_MB)
+
+def half_skipped(p, layer, state):
+    return (state[0] / 2 + FAMILIES["plain"].block(p, layer, state)[0],)
+
+FAMILIES["half_skipped"] = replace(FAMILIES["plain"], block=half_skipped, recursion=None)
 
 class Halved(Sgd):
     def __init__(self, numbers, *rest):
@@ -195,18 +201,21 @@ def test_everything_that_can_be_added_from_outside(tmp_path):
     mine = ["data.name=noise", "init.name=wide", "loss=twice", "dtype=float64"]
     workers = ["hydra/launcher=joblib", "hydra.launcher.n_jobs=2", "threads=1"]
     command("train", "-m", *SMALL, *mine, "model.activation=sine,tanh", "optim.name=halved", *workers)
-    command("train", *SMALL, *mine, "model.activation=sine", "optim.lr=0.0625")
+    command("train", "-m", *SMALL, *mine, "model.activation=sine", "optim.lr=0.0625", "model.family=plain,half_skipped")
     results = vgexp.read("results/train")
     assert set(results.runs["status"]) == {"done"}
-    names = ["model.activation", "optim.name"]
+    names = ["model.activation", "optim.name", "model.family"]
     layers = results.layers.merge(results.runs[["run", *names]], on="run").set_index(names).sort_index()
-    halved, sgd = layers.loc[("sine", "halved")], layers.loc[("sine", "sgd")]
+    halved, sgd = layers.loc[("sine", "halved", "plain")], layers.loc[("sine", "sgd", "plain")]
+    skipped = layers.loc[("sine", "sgd", "half_skipped")]
     assert halved["w_rms"].tolist() == sgd["w_rms"].tolist()  # half of twice the learning rate
     assert halved.query("step == 0 and layer == 2")["w_rms"].item() == pytest.approx(2 / 8**0.5, rel=0.3)
     highest = halved["h_max"].dropna()
     assert len(highest) == 3 * 6 and highest.between(0.5, 1).all()
+    same = skipped["z_rms"].to_numpy() == sgd["z_rms"].to_numpy()
+    assert same[skipped["step"].to_numpy() == 0].tolist() == [True, True, False, False]  # the first block is layer 2
     # What reads the results knows the new names too.
-    assert "3 done" in command("status", "results/train")
+    assert "4 done" in command("status", "results/train")
     command("report", "results/train")
     assert "sine" in Path("results/train/report.html").read_text()
     assert "from layer 3 down to 1 the gradient" in command(

@@ -94,7 +94,7 @@ def test_public_names():
 
 
 EXTENSIONS = {
-    "vgexp.networks": ["ACTIVATIONS", "INITIALIZERS", "LOSSES", "OPTIMIZERS"],
+    "vgexp.networks": ["ACTIVATIONS", "FAMILIES", "INITIALIZERS", "LOSSES", "OPTIMIZERS"],
     "vgexp.data": ["DATASETS"],
     "vgexp.numerics": ["QUANTITIES"],
 }

@@ -47,9 +47,10 @@ def options(
 def train(context: typer.Context) -> None:
     """Trains networks and records every layer.
 
-    Choices with commas or `range(...)` need `-m`. Those of members (`seed`, `init.*`, the numbers of `optim.*`) train
-    together in one stack, the others become jobs for any Hydra launcher. What is done already is not computed again;
-    after an interruption type the same command. `vgexp train --cfg job` shows all fields and their defaults.
+    A sweep, with choices as `a,b` or `range(...)`, needs `-m`. Runs that differ only in `seed`, `init.*` and the
+    numbers of `optim.*` train together in one stack; the other choices become jobs for any Hydra launcher. What is done
+    already is not computed again: after an interruption type the same command. `vgexp train --cfg job` shows all fields
+    and their defaults.
 
         vgexp train data=digits model.depth=20 model.width=64 model.activation=sigmoid steps=500
 
@@ -71,8 +72,8 @@ def train(context: typer.Context) -> None:
 def reproduce(
     context: typer.Context,
     paper: Annotated[str, typer.Argument(help="A paper by its citation key, or all.")],
-    scale: Annotated[str, typer.Option(help="smoke, small or paper, where the experiment has it.")] = "smoke",
-    only: Annotated[list[str] | None, typer.Option(help="A grid of the experiment; again for more.")] = None,
+    scale: Annotated[str, typer.Option(help="One of the experiment's scales: smoke, small, paper.")] = "smoke",
+    only: Annotated[list[str] | None, typer.Option(help="One grid of the experiment; may be repeated.")] = None,
 ) -> None:
     """Runs a paper's experiments, evaluates its claims, draws its figures and writes the report.
 
@@ -95,9 +96,9 @@ def reproduce(
 @data.command()
 def fetch(
     name: Annotated[str, typer.Argument(help="mnist or cifar10.")],
-    mirror: Annotated[list[str] | None, typer.Option(help="Where else to look first: the files lie below it.")] = None,
+    mirror: Annotated[list[str] | None, typer.Option(help="A URL to try first; the files lie below it.")] = None,
 ) -> None:
-    """Downloads a data set's original files and checks their sums; they are read offline ever after.
+    """Downloads the original files of a data set and checks their sums; from then on they are read offline.
 
     vgexp data fetch mnist
 
@@ -169,24 +170,26 @@ def status(folder: Folder) -> None:
 @app.command()
 def export(
     folder: Folder,
-    csv: Annotated[bool, typer.Option("--csv", help="As CSV files, one a table.")] = True,
-    out: Annotated[Path | None, typer.Option(help="Where they go; default FOLDER/csv.")] = None,
+    csv: Annotated[bool, typer.Option("--csv", help="One CSV file a table.")] = True,
+    out: Annotated[Path | None, typer.Option(help="Where the files go; default FOLDER/csv.")] = None,
 ) -> None:
     """Exports the tables.
 
     vgexp export results/depths --csv
     """
-    results, target = read([folder]), out or folder / "csv"
+    tables, target = read([folder]).tables(), out or folder / "csv"
     target.mkdir(parents=True, exist_ok=True)
-    for name, table in results.tables().items():
+    for name, table in tables.items():
         table.to_csv(target / f"{name}.csv", index=False)
-    print(f"5 tables in {target}")
+    print(f"{len(tables)} tables in {target}")
 
 
 @app.command(context_settings=OVERRIDES)
 def predict(
     context: typer.Context,
-    budget: Annotated[str | None, typer.Option(help="Memory, as 8GB: how deep a network fits?")] = None,
+    budget: Annotated[
+        str | None, typer.Option(help="A size of memory, 8GB: also says how deep a network fits.")
+    ] = None,
 ) -> None:
     """Says what theory expects of a config, layer by layer, and what a step costs, without running anything.
 
@@ -202,12 +205,15 @@ def predict(
 @app.command()
 def diagnose(
     target: Annotated[
-        str, typer.Argument(metavar="MODULE:FACTORY", help="Returns (model, batch, loss_fn), or a model.")
+        str,
+        typer.Argument(metavar="MODULE:FACTORY", help="A function that returns (model, batch, loss_fn), or a model."),
     ],
-    input_shape: Annotated[str | None, typer.Option(help="Of a batch, for a factory that returns a model.")] = None,
+    input_shape: Annotated[
+        str | None, typer.Option(help="The shape of a batch, where the factory returns a model alone.")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="The diagnosis as JSON.")] = False,
 ) -> None:
-    """A verdict on any model from one batch: does its gradient vanish, explode, die, and where.
+    """A verdict on any model from one batch: does its gradient vanish, explode or die, and where?
 
     Exit code 0: healthy; 3: something was found; 2: it could not run.
 
@@ -241,7 +247,7 @@ def read(folders: list[Path]) -> "Results":
 
 
 def _usage_errors() -> tuple[type[Exception], ...]:
-    """Typer's usage errors, whichever click it brings along."""
+    """Typer's usage errors: it may bring a copy of click, so their class is found by its name."""
     return tuple(kind for kind in typer.BadParameter.__mro__ if kind.__name__ == "ClickException")
 
 

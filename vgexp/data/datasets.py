@@ -1,10 +1,10 @@
-"""Data sets, and the stream of batches that a stack trains on.
+"""Data sets: where examples come from.
 
-Block k of a seed's stream is a function of `(seed, k)`: members of one seed see the same batches, so that
-comparisons are paired, and resuming at any step needs no state. Pixels stay small integers until a batch is
-used.
+The training examples of a seed come in blocks, and block k is a function of `(seed, k)`: runs of one seed see the same
+batches, so that comparisons are paired, and resuming at any step needs no state. Pixels stay small integers until a
+batch is used.
 
-Legend: M members, B batch, K images, I inputs.
+Legend: K images, I inputs.
 """
 
 from collections.abc import Callable
@@ -19,10 +19,11 @@ from vgexp.data import originals, shapeset
 from vgexp.numerics import generator
 
 MONITORED = 300
-"""Test examples that layer statistics are taken on: Glorot & Bengio (2010), section 2."""
+"""Number of test examples on which the layers are monitored: Glorot & Bengio (2010), section 2."""
 HELD_OUT = 10_000
+"""Number of images that are held out for validation; of Shapeset also for the test."""
 BLOCK = 4096
-"""Images of an endless data set that are generated at once, rounded down to whole batches."""
+"""Number of images in a block of an endless data set, rounded down to whole batches."""
 
 Images = tuple[Tensor, Tensor]
 """Pixels (K, I) in uint8 and classes (K,)."""
@@ -30,7 +31,7 @@ Images = tuple[Tensor, Tensor]
 
 @dataclass(frozen=True)
 class Dataset:
-    """Where examples come from. `train` makes block k of a seed; the rest is fixed."""
+    """A data set: training examples by seed and block, and fixed ones for validation and test."""
 
     inputs: int
     classes: int
@@ -41,7 +42,7 @@ class Dataset:
     valid: Callable[[], Images]
     test: Callable[[], Images]
     size: int | None = None
-    """Training examples, None for an endless stream."""
+    """Number of training examples; None where there is no end of them."""
 
 
 def _shapeset() -> Dataset:
@@ -60,8 +61,8 @@ def _shapeset() -> Dataset:
 
 
 def finite(train: Images, valid: Images, test: Images, classes: int, white: int) -> Dataset:
-    """A data set in memory. Block k is the seed's k-th pass over it, in an order of its own, without the last partial
-    batch."""
+    """A data set in memory. Block k of a seed is its k-th pass over the training examples, each pass in an order of its
+    own, without the last partial batch. `white` is the value of a white pixel."""
     train_x, train_y = train
 
     def block(seed: int, block: int, batch_size: int) -> Images:
@@ -97,6 +98,7 @@ DATASETS: dict[str, Callable[[], Dataset]] = {
     "mnist": cache(lambda: _original(originals.mnist)),
     "cifar10": cache(lambda: _original(originals.cifar10)),
 }
+"""By `data.name`; each is read or generated once."""
 
 
 def dataset(config: DataConfig) -> Dataset:

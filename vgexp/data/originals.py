@@ -1,4 +1,4 @@
-"""Original files of MNIST and CIFAR-10: fetched once, checked by their checksums, read offline ever after.
+"""The original files of MNIST and CIFAR-10: fetched once, checked by their checksums, from then on read offline.
 
 MNIST comes as gzipped IDX files, CIFAR-10 as the archive of its binary batches: nothing is unpickled.
 
@@ -24,7 +24,7 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeR
 from vgexp.config import ConfigError
 
 FOLDER = "VGEXP_DATA"
-"""The environment variable that names where the files lie; else the user's cache folder."""
+"""The environment variable with the folder of the files; without it, they lie in the user's cache folder."""
 MAGIC_IMAGES, MAGIC_LABELS = 0x803, 0x801
 RECORD = 1 + 3 * 32 * 32
 """Bytes of one CIFAR-10 record: its class, then the red, green and blue planes."""
@@ -34,7 +34,7 @@ Arrays = tuple[np.ndarray, np.ndarray]
 
 
 class Unavailable(ConfigError):
-    """A data set whose files are not here, or are not what they should be; `reason` says it in one clause."""
+    """A data set whose files are missing or damaged; `reason` says which, in one clause."""
 
     def __init__(self, name: str, reason: str) -> None:
         self.reason = f"{reason} (vgexp data fetch {name})"
@@ -80,7 +80,7 @@ def folder(name: str) -> Path:
 
 
 def fetch(name: str, mirrors: Sequence[str] = ()) -> Path:
-    """Downloads what is missing of a data set, `mirrors` first, and checks every file; the folder.
+    """Downloads the missing files of a data set, from `mirrors` first, checks all of them and returns their folder.
 
     Raises ConfigError for a name that is not an original, FetchError when every mirror fails.
     """

@@ -1,4 +1,4 @@
-"""The stream of batches that a stack trains on, and the fixed examples.
+"""Streams: the batches that a stack trains on, step by step, and the fixed examples.
 
 Legend: S distinct seeds, M members, B batch, K images, I inputs, C outputs.
 """
@@ -14,7 +14,10 @@ from vgexp.numerics import generator
 
 
 class Stream:
-    """Batches of all members by step, and the fixed examples, as the network wants them."""
+    """The batches of all members by step, and the fixed examples, as tensors that the network takes.
+
+    Raises what `dataset` raises.
+    """
 
     def __init__(self, config: DataConfig, seeds: Sequence[int], dtype: torch.dtype, device: torch.device) -> None:
         self.data, self.batch_size = dataset(config), config.batch_size
@@ -37,7 +40,7 @@ class Stream:
         return self._per_member(self._pixels(self._x_SKI[:, part])), self._per_member(self._y_SK[:, part])
 
     def cotangent(self, step: int, examples: int, outputs: int) -> Tensor:
-        """Gaussian cotangents xi_MBC of one step, one draw a seed."""
+        """Gaussian cotangents xi_MBC of one step, for so many examples and outputs; members of one seed share them."""
         drawn_SBC = [
             torch.randn(examples, outputs, generator=generator("cotangent", seed, step), dtype=torch.float64)
             for seed in self._distinct
@@ -49,6 +52,7 @@ class Stream:
         return self._fixed(self.data.valid())
 
     def test(self) -> tuple[Tensor, Tensor]:
+        """The test set, likewise."""
         return self._fixed(self.data.test())
 
     def monitor(self) -> tuple[Tensor, Tensor]:

@@ -1,7 +1,7 @@
-"""Losses of a stack, one number an example and member.
+"""Losses: one number for each example of each member.
 
-They are back-propagated as a plain sum over members and examples: a member must not feel its neighbours, and
-dz stays at the scale of one example (the 1/B of the batch mean is put into the update).
+What is back-propagated is their plain sum: so no member feels its neighbors, and dz stays at the scale of one example
+(the update divides by B).
 
 Legend: M members, B batch, C outputs.
 """
@@ -24,7 +24,7 @@ def quadratic(z_MBC: Tensor, y_MB: Tensor) -> Tensor:
 
 
 def cotangent(z_MBC: Tensor, xi_MBC: Tensor) -> Tensor:
-    """z . xi with a Gaussian xi a example: then dz at the readout is xi, free of what the network says.
+    """z . xi with a Gaussian xi for each example: dz at the readout is xi, whatever the outputs are.
 
     With cross-entropy the gradients of all examples become collinear in depth, which biases depth exponents.
     """
@@ -36,3 +36,4 @@ LOSSES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
     "quadratic": quadratic,
     "cotangent": cotangent,
 }
+"""Outputs (M, B, C) and targets to (M, B). The targets are classes (M, B), for `cotangent` its xi (M, B, C)."""

@@ -12,13 +12,13 @@ from rich.progress import Progress as Bar
 from torch import Tensor
 
 LINE_SECONDS = 10.0
-"""Between two plain lines."""
+"""Time between two plain lines."""
 DRAW_SECONDS = 0.2
-"""Between two drawings of the bar: reading the loss waits for the device."""
+"""Time between two drawings of the bar; each reads the loss, which waits for the device."""
 
 
 class Progress:
-    """Loss, steps a second and the time left of a training; writes to stderr."""
+    """Writes the loss, the steps a second and the time left of a training to stderr."""
 
     def __init__(self, title: str, total: int, done: int = 0) -> None:
         self.title, self.total = title, total
