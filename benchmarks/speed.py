@@ -24,7 +24,7 @@ import torch
 from torch import nn
 
 from vgexp.config.fields import DataConfig, EvalConfig, ModelConfig, OptimConfig, ProbeConfig, Run
-from vgexp.results.store import Store
+from vgexp.results.writing import Store
 from vgexp.training.loop import Training
 
 Step = Callable[[], object]

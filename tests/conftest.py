@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from vgexp.config.fields import Run
-from vgexp.results.store import Store
+from vgexp.results.writing import Store
 from vgexp.training.loop import Training
 
 hypothesis.settings.register_profile("vgexp", deadline=None)  # no test depends on wall-clock time

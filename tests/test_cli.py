@@ -142,7 +142,7 @@ def test_plot_compares_two_folders(monkeypatch, capsys):
 def test_status_of_a_sweep_that_is_not_over(monkeypatch, capsys):
     vgexp_command(monkeypatch, "train", *QUICK)
     from vgexp.config.fields import Run
-    from vgexp.results.store import Store
+    from vgexp.results.writing import Store
 
     Store(Path("results/train")).plan([Run(seed=5)], {}, "vgexp train seed=5")
     capsys.readouterr()

@@ -11,7 +11,7 @@ from hydra import compose, initialize_config_dir
 from vgexp import papers
 from vgexp.claims.verdicts import COLUMNS, SCALES, evaluate
 from vgexp.experiments.compose import conf_dir
-from vgexp.results.store import read
+from vgexp.results.reading import read
 
 
 def test_stems_are_the_same_everywhere():

@@ -13,7 +13,7 @@ from rich.table import Table
 from vgexp.config.fields import ConfigError
 
 if TYPE_CHECKING:
-    from vgexp.results.store import Results
+    from vgexp.results import Results
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -152,7 +152,7 @@ def status(folder: Folder) -> None:
 
     vgexp status results/depths
     """
-    from vgexp.results.status import STATUSES, statuses
+    from vgexp.results import STATUSES, statuses
 
     results = read([folder])
     runs = statuses(results)
@@ -238,7 +238,7 @@ def diagnose(
 
 
 def read(folders: list[Path]) -> "Results":
-    from vgexp.results.store import read as read_results
+    from vgexp.results import read as read_results
 
     results = read_results(*folders)
     for line in results.damaged:
@@ -253,7 +253,7 @@ def _usage_errors() -> tuple[type[Exception], ...]:
 
 def main() -> NoReturn:
     """Exit codes: 0 done, 1 failed, 2 bad input (one line says which), 130 interrupted."""
-    from vgexp.results.store import ResultsError
+    from vgexp.results import ResultsError
 
     try:
         code = app(standalone_mode=False) or 0

@@ -7,7 +7,7 @@ from types import ModuleType
 
 MOVED = {
     "activations": "networks.activations",
-    "analysis": "results.analysis",
+    "analysis": "results.profiles",
     "blas": "numerics.norms",
     "callbacks": "watching.callbacks",
     "checkpoint": "networks.checkpoint",
@@ -45,7 +45,7 @@ MOVED = {
     "shapeset": "data.shapeset",
     "sheets": "watching.observations",
     "sightings": "watching.layers",
-    "store": "results.store",
+    "store": "results.reading",
     "style": "figures.style",
     "surfaces": "papers.glorot2010.surfaces",
     "sweep": "experiments.sweep",

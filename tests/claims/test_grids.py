@@ -119,15 +119,6 @@ def test_runs_that_differ_in_more_than_their_seed_do_not_count_as_seeds(results)
     assert list(Grid("g", {"init.name": "he", "memory": "store"}).runs(results, "seconds")["seed"].values) == [0, 2]
 
 
-def test_a_table_older_than_a_field_holds_its_default(results):
-    results.runs.loc[of(results.runs, results, "he", 1), "checkpoint.every"] = np.nan
-    del results.runs["model.branch"]
-    grid = Grid("g", {"init.name": "he", "checkpoint.every": "sqrt", "model.branch": 1, "data.range": [0.0, 1.0]})
-    assert grid.runs(results, "seconds").sizes == {"seed": 3}
-    with pytest.raises(Missing, match=r"no finished runs of he, 0.5 in the grid g"):
-        Grid("g", {"init.name": "he", "model.branch": 0.5}).table(results)
-
-
 def test_gaps_are_refused_unless_they_are_wanted(results):
     early = of(results.layers, results, "he", 1) & (results.layers["step"] > 2)
     results.layers = results.layers[~early]

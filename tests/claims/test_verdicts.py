@@ -5,8 +5,8 @@ import pytest
 
 from vgexp.claims.statements import Claim, Criterion, Missing
 from vgexp.claims.verdicts import COLUMNS, compare, evaluate
-from vgexp.results.analysis import Estimate
-from vgexp.results.store import Results
+from vgexp.results.estimates import Estimate
+from vgexp.results.tables import Results
 
 
 def results():

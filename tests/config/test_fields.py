@@ -17,7 +17,7 @@ from vgexp.config.fields import (
     from_row,
     identity,
 )
-from vgexp.results.store import runs_frame
+from vgexp.results.writing import runs_frame
 
 runs = st.builds(
     Run,

@@ -9,7 +9,7 @@ import vgexp
 from vgexp.config.fields import ConfigError
 from vgexp.experiments.compose import composer
 from vgexp.experiments.launch import job, run, start
-from vgexp.results.store import read
+from vgexp.results.reading import read
 
 QUICK = ["data.name=digits", "model.depth=2", "model.width=8", "steps=2", "eval.every=never"]
 

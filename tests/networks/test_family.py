@@ -15,7 +15,8 @@ from vgexp.networks.families import FAMILIES
 from vgexp.networks.losses import LOSSES
 from vgexp.networks.optimizers import OPTIMIZERS
 from vgexp.networks.parts import Vector
-from vgexp.results.store import Store, read
+from vgexp.results.reading import read
+from vgexp.results.writing import Store
 from vgexp.training.loop import Training, train
 
 

@@ -2,8 +2,9 @@ import pandas as pd
 from samples import small
 
 from vgexp.config.fields import identity
+from vgexp.results.reading import read
 from vgexp.results.status import STATUSES, statuses
-from vgexp.results.store import Store, read, runs_frame, stack_id
+from vgexp.results.writing import Store, runs_frame, stack_id
 
 
 def test_every_planned_run_has_a_status_and_a_note(tmp_path):

@@ -2,8 +2,9 @@ import pytest
 from samples import small
 from watched import mlp, train
 
-from vgexp.results.store import Store, read
+from vgexp.results.reading import read
 from vgexp.results.tensorboard import export
+from vgexp.results.writing import Store
 from vgexp.training.loop import Training
 from vgexp.training.loop import train as train_runs
 

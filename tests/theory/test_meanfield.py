@@ -7,7 +7,7 @@ from samples import small
 from vgexp.config.fields import Run
 from vgexp.networks.activations import ACTIVATIONS
 from vgexp.numerics.gaussian import gaussian_mean
-from vgexp.results.store import Store
+from vgexp.results.writing import Store
 from vgexp.theory.expected import expected
 from vgexp.theory.meanfield import critical_sigma_w, mean_square_slope, readout_gradient
 from vgexp.training.loop import Training

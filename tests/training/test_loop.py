@@ -8,7 +8,8 @@ import pytest
 import torch
 from samples import small
 
-from vgexp.results.store import Store, read
+from vgexp.results.reading import read
+from vgexp.results.writing import Store
 from vgexp.training import loop
 from vgexp.training.loop import Training, describe, prepare, train
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from vgexp.numerics.processor import model_name
-from vgexp.results.store import PROVENANCE
+from vgexp.results.columns import PROVENANCE
 from vgexp.training import provenance as provenances
 from vgexp.training.provenance import git_state, package_version, provenance
 

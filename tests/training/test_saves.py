@@ -8,7 +8,7 @@ import pytest
 import torch
 from samples import small
 
-from vgexp.results.store import Store
+from vgexp.results.writing import Store
 from vgexp.training import saves
 from vgexp.training.loop import Training
 

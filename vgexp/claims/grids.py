@@ -4,7 +4,6 @@ Arithmetic between two of these arrays pairs the seeds that both have; all other
 """
 
 import difflib
-import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Self
@@ -15,11 +14,8 @@ import xarray as xr
 from xarray.indexes import PandasIndex
 
 from vgexp.claims.statements import Missing
-from vgexp.config import NOT_IN_IDENTITY, Run, flat
-from vgexp.results import Results
-
-FIELDS = {key: json.dumps(value) if isinstance(value, list) else value for key, value in flat(Run()).items()}
-"""The default of every config field, as tables hold it: lists as JSON text."""
+from vgexp.config import NOT_IN_IDENTITY
+from vgexp.results import COLUMNS, CONFIG, Results, stored
 
 
 @dataclass(frozen=True)
@@ -37,8 +33,8 @@ class Grid:
 
     def __post_init__(self) -> None:
         for key in self.where:
-            if key not in FIELDS:
-                raise ValueError(f"{key} is no config field: {_nearest(key, FIELDS)}")
+            if key not in CONFIG:
+                raise ValueError(f"{key} is no config field: {_nearest(key, CONFIG)}")
 
     def table(self, results: Results) -> pd.DataFrame:
         """Their rows of the runs table, seeds in order."""
@@ -49,7 +45,7 @@ class Grid:
         runs = results.runs[results.runs["run"].isin(results.grids[self.name])]
         runs = runs[runs["status"] == "done"]
         for key, value in self.where.items():
-            runs = runs[_config(runs, key) == (json.dumps(value) if isinstance(value, list) else value)]
+            runs = runs[runs[key] == stored({key: value})[key]]
         if runs.empty:
             what = ", ".join(map(str, self.where.values()))
             raise Missing(f"no finished runs{' of ' + what if what else ''} in the grid {self.name}")
@@ -88,23 +84,22 @@ class Grid:
     def _rows(self, results: Results, table: pd.DataFrame, part: str = "") -> pd.DataFrame:
         """The rows of a table that belong to these runs, and to one part of each layer, each with its seed."""
         runs = self.table(results)
-        for key in FIELDS:
-            values = _config(runs, key).unique()
+        for key in CONFIG:
+            values = runs[key].unique()
             if len(values) > 1 and key not in ("seed", *NOT_IN_IDENTITY):
                 found = ", ".join(map(str, values))
                 raise ValueError(f"the grid {self.name} has runs of several {key} ({found}): say which in `where`")
         rows = table[table["run"].isin(runs["run"])]
-        parts = rows["part"].fillna("") if "part" in rows else pd.Series("", rows.index)
-        if not rows.empty and part not in set(parts):
-            raise KeyError(
-                f"{part!r} is no part of these layers, which have {', '.join(map(repr, sorted(set(parts))))}"
-            )
-        rows = rows[parts == part]
+        if "part" in rows and not rows.empty:
+            if part not in set(rows["part"]):
+                found = ", ".join(map(repr, sorted(set(rows["part"]))))
+                raise KeyError(f"{part!r} is no part of these layers, which have {found}")
+            rows = rows[rows["part"] == part]
         return rows.assign(seed=rows["run"].map(runs.set_index("run")["seed"]))
 
     def _labelled(self, rows: pd.DataFrame, column: str, *dims: str, gaps: bool = False) -> xr.DataArray:
         """A column of lists has a third dim, along which their entries get labels from 0 on."""
-        if rows.empty:
+        if rows.empty or (column not in rows and column in COLUMNS):
             raise Missing(f"no {column} in the grid {self.name}")
         if column not in rows:
             raise KeyError(f"{column} is no column of this table: {_nearest(column, map(str, rows))}")
@@ -136,12 +131,6 @@ class _Labels(PandasIndex):
         if paired.index.empty:
             raise Missing(f"no seed in common: {list(self.index)} and {list(other.index)}")
         return paired
-
-
-def _config(runs: pd.DataFrame, key: str) -> pd.Series:
-    """A config field of runs; its default where a table is older than the field."""
-    values = runs[key] if key in runs else pd.Series(index=runs.index, dtype=object)
-    return values.astype(object).where(values.notna(), FIELDS[key])
 
 
 def _nearest(name: str, known: Iterable[str]) -> str:

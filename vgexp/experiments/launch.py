@@ -18,7 +18,8 @@ from vgexp.experiments.compose import composer, conf_dir, groups, speaking, type
 from vgexp.experiments.imports import load_imports
 from vgexp.experiments.overrides import check_keys, fields_of, first_line, quoted
 from vgexp.experiments.plan import first_run, folder_of, plan
-from vgexp.results import Results, Store, read
+from vgexp.results import Results, read
+from vgexp.results.writing import Store
 from vgexp.training import Interrupted, train
 
 LOOKS = {"--cfg", "-c", "--info", "-i"}

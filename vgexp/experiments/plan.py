@@ -18,7 +18,7 @@ from vgexp.experiments.imports import load_imports
 from vgexp.experiments.overrides import check_keys, check_single, flattened, without
 from vgexp.experiments.sweep import Stack, expand, runs_of, stacks
 from vgexp.networks import OPTIMIZERS, bytes_per_member
-from vgexp.results import Store
+from vgexp.results.writing import Store
 
 MEMORY_SHARE = 0.25
 """The share of the computer's memory that one stack may take."""

@@ -12,7 +12,7 @@ from vgexp.costs import forecast
 from vgexp.data import dataset
 from vgexp.experiments.plan import single_run
 from vgexp.networks import FAMILIES
-from vgexp.results import Fit, analysis
+from vgexp.results import Fit, fit
 from vgexp.theory import covers
 from vgexp.theory.expected import expected
 
@@ -76,7 +76,7 @@ def predict(*overrides: str, budget: str | float | None = None) -> Prediction:
     profile = expected(run)
     signal = profile.loc[profile["part"] == "", FAMILIES[run.model.family].signal + "_rms"]
     profile["factor"] = signal / signal.shift(-1)
-    return Prediction(run, profile, analysis.fit(signal.to_numpy()[None, : run.model.depth]), costs)
+    return Prediction(run, profile, fit(signal.to_numpy()[None, : run.model.depth]), costs)
 
 
 def size(text: str | float) -> float:

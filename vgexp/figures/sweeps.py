@@ -24,7 +24,7 @@ from vgexp.figures.style import (
     step_axis,
     tiles,
 )
-from vgexp.results import Results, by_depth, estimate, groups, profile
+from vgexp.results import Results, by_depth, estimate, groups, layer_array
 from vgexp.theory import covers
 from vgexp.theory.expected import expected
 
@@ -87,7 +87,7 @@ def draw_profile(
     """One group's points with intervals over seeds, and at step 0 the theory's line, kept in `lines` by run."""
     color, marker = COLORS[number % len(COLORS)], MARKERS[number % len(MARKERS)]
     for depth, members in by_depth(runs):
-        values_SL = profile(results.layers, list(members["run"]), column, step)[:, :depth]
+        values_SL = layer_array(results.layers, list(members["run"]), column, step)[:, :depth]
         layers = np.arange(1, values_SL.shape[1] + 1)
         points, below, above = intervals(values_SL)
         size = 4 if depth <= 15 else 2.5

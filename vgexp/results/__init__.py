@@ -1,41 +1,45 @@
-"""Tables on disk and in memory, and the estimates with intervals that are read from them."""
+"""Tables on disk and in memory, and the estimates with intervals that are read from them.
 
-from vgexp.results.analysis import (
-    Estimate,
-    Fit,
-    by_depth,
-    estimate,
-    fits,
-    groups,
-    profile,
-    short,
-    slope,
-    slopes,
-    verdict,
-)
-from vgexp.results.store import KEYS, TABLES, Results, Store, read, runs_frame, stack_id, write_atomically
-from vgexp.results.tensorboard import export, export_runs
+What writes results needs torch: `vgexp.results.writing` and `vgexp.results.tensorboard` are imported by name, so that
+reading loads none.
+"""
+
+from vgexp.results.columns import COLUMNS, PROVENANCE, TABLES, TENSORS, TIMES, WATCHED, Column, Table, label
+from vgexp.results.estimates import Estimate, estimate
+from vgexp.results.files import write_atomically
+from vgexp.results.groups import groups, short
+from vgexp.results.profiles import Fit, by_depth, fit, fits, layer_array, slope, verdict
+from vgexp.results.reading import CONFIG, ResultsError, read, stored
+from vgexp.results.status import STATUSES, statuses
+from vgexp.results.tables import Results
 
 __all__ = [
-    "KEYS",
+    "COLUMNS",
+    "CONFIG",
+    "PROVENANCE",
+    "STATUSES",
     "TABLES",
+    "TENSORS",
+    "TIMES",
+    "WATCHED",
+    "Column",
     "Estimate",
     "Fit",
     "Results",
-    "Store",
+    "ResultsError",
+    "Table",
     "by_depth",
     "estimate",
-    "export",
-    "export_runs",
+    "fit",
     "fits",
     "groups",
-    "profile",
+    "label",
+    "layer_array",
     "read",
-    "runs_frame",
     "short",
     "slope",
-    "slopes",
-    "stack_id",
+    "statuses",
+    "stored",
     "verdict",
     "write_atomically",
 ]

@@ -2,7 +2,7 @@
 
 import pandas as pd
 
-from vgexp.results.store import Results
+from vgexp.results.tables import Results
 
 STATUSES = ("done", "running", "failed", "missing")
 

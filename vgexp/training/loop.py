@@ -13,7 +13,7 @@ from vgexp.config import Run, identity, schedule
 from vgexp.costs import ledger
 from vgexp.data import dataset
 from vgexp.networks import weight_bytes
-from vgexp.results import Store
+from vgexp.results.writing import Store
 from vgexp.training.evaluation import error, evaluate
 from vgexp.training.interruption import Interrupted, stop_requests
 from vgexp.training.memory import return_freed_memory

@@ -13,23 +13,9 @@ from torch import Tensor
 
 from vgexp.networks import Key
 from vgexp.numerics import QUANTITIES, Numbers, numbers
-from vgexp.results import KEYS, TABLES
+from vgexp.results import TABLES
 from vgexp.training.observations import MEANS, Observation
 
-# fmt: off
-COLUMNS = {
-    "steps": [
-        "examples", "train_loss", "train_error", "valid_loss", "valid_error", "test_loss", "test_error",
-        "grad_rms"
-    ],
-    "layers": [
-        "z_rms", "h_mean", "h_std", "h_rms", "h_p02", "h_p98", "saturation", "dead", "dz_rms", "dx_rms", "dw_rms",
-        "w_rms", "w_max", "update_ratio", "rebuild_error", "forward_ms", "backward_ms", "flops",
-        "forward_flops", "backward_flops", "saved_bytes"
-    ],
-}
-# fmt: on
-"""The columns of each table after its key."""
 GATHERED = 2**16
 """Numbers that are kept before they are made into tables: in lists they take ten times their room."""
 
@@ -70,12 +56,11 @@ class Records:
         """All tables so far, sorted by key."""
         self._flush()
         tables = {}
-        for name in TABLES[1:]:
-            frames = self._frames.get(name, [])
-            if frames:
+        for name, table in TABLES.items():
+            if frames := self._frames.get(name):
                 merged = pd.concat(frames, ignore_index=True) if len(frames) > 1 else frames[0]
                 self._frames[name] = [merged]
-                tables[name] = merged.sort_values(KEYS[name], ignore_index=True)
+                tables[name] = merged.sort_values(list(table.key), ignore_index=True)
         return tables
 
     def _flush(self) -> None:
@@ -128,7 +113,7 @@ class Records:
         step, row, run = (axis.ravel() for axis in np.meshgrid(steps, range(len(self._rows)), self.runs, indexing="ij"))
         layers, parts = (np.array(column) for column in zip(*self._rows, strict=True))
         frame = pd.DataFrame({"run": run, "step": step, "layer": layers[row], "part": parts[row]})
-        for name in dict.fromkeys([*COLUMNS["layers"], *QUANTITIES]):  # users add quantities of their own
+        for name in dict.fromkeys([*TABLES["layers"].names, *QUANTITIES]):  # users add quantities of their own
             if name in columns:
                 frame[name] = columns[name].ravel()
         return frame
@@ -137,7 +122,7 @@ class Records:
         """`grad_rms` of the steps that were observed: the batch's gradient over the weights of all parts."""
         steps = np.array([step for step, _ in self._steps])
         columns: dict[str, np.ndarray] = {"examples": np.repeat(steps * self._batch_size, len(self.runs))}
-        for name in COLUMNS["steps"][1:]:
+        for name in TABLES["steps"].columns[1:]:
             found = {i: measured[name] for i, (_, measured) in enumerate(self._steps) if name in measured}
             if name == "grad_rms":
                 found = {i: grad_rms[step] for i, step in enumerate(steps) if step in grad_rms}

@@ -10,7 +10,8 @@ from typing import Any
 import pandas as pd
 import torch
 
-from vgexp.results import Store, export_runs, runs_frame, stack_id
+from vgexp.results.tensorboard import export_runs
+from vgexp.results.writing import Store, runs_frame, stack_id
 from vgexp.training.memory import peak_bytes
 from vgexp.training.provenance import provenance
 from vgexp.training.records import Records

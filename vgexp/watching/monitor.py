@@ -127,7 +127,7 @@ class Monitor:
     def to_tensorboard(self, folder: str | Path) -> Path:
         """Writes every number of the frame as a scalar `column/layer` into an event file in `folder`. Needs the extra
         `tensorboard`."""
-        from vgexp.results import export
+        from vgexp.results.tensorboard import export
 
         export(Path(folder), self.frame(), key="name")
         return Path(folder)

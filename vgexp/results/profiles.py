@@ -1,45 +1,28 @@
-"""Analysis: pure functions from tables to numbers with intervals.
+"""Profiles: what a quantity over the layers says in numbers.
 
-The central one: log10 rms(dz) is fitted against the layer by least squares. Its slope gives the `factor` per
-layer (below 1 the gradient vanishes towards the input), the half-depth and the `fall`, the decades lost
-between the last and the first hidden layer.
+log10 rms(dz) is fitted against the layer by least squares. Its slope gives the `factor` per layer (below 1 the gradient
+vanishes towards the input), the half-depth and the `fall`, the decades lost between the last and the first hidden
+layer.
+
+Legend: S seeds (or runs), L layers.
 """
 
-import json
 import math
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 from scipy import stats
 
-LEVEL = 0.95
+from vgexp.results.estimates import LEVEL, Estimate, estimate
+from vgexp.results.groups import groups
+
 VANISHED = 2.0
 """Decades: a whole interval beyond this is vanishing (or, negative, exploding)."""
 HEALTHY = 1.5
 FEWEST_LAYERS = 5
 """With fewer layers and one seed a regression has no interval worth the name."""
-
-
-class Estimate(NamedTuple):
-    """A number with its 95 % interval; NaN bounds where there is none."""
-
-    point: float
-    low: float
-    high: float
-    seeds: int
-
-    def map(self, function: Any) -> "Estimate":
-        """A monotone function of the estimate."""
-        low, high = sorted((function(self.low), function(self.high)))
-        return Estimate(function(self.point), low, high, self.seeds)
-
-    def __format__(self, spec: str) -> str:
-        spec = spec or ".3g"
-        if math.isnan(self.low):
-            return f"{self.point:{spec}}"
-        return f"{self.point:{spec}} [{self.low:{spec}}, {self.high:{spec}}]"
 
 
 class Fit(NamedTuple):
@@ -53,20 +36,6 @@ class Fit(NamedTuple):
     """Layers for a factor 2 either way; inf for a flat profile."""
     verdict: str
     note: str = ""
-
-
-def estimate(values: Sequence[float] | np.ndarray) -> Estimate:
-    """Mean over seeds with Student's t interval; no interval from one seed.
-
-    >>> f"{estimate([1.0, 2.0, 3.0]):.2f}"
-    '2.00 [-0.48, 4.48]'
-    """
-    x = np.asarray(values, dtype=float)
-    point = float(x.mean()) if len(x) else math.nan
-    if len(x) < 2:
-        return Estimate(point, math.nan, math.nan, len(x))
-    half = float(stats.t.ppf(0.5 + LEVEL / 2, len(x) - 1) * x.std(ddof=1) / math.sqrt(len(x)))
-    return Estimate(point, point - half, point + half, len(x))
 
 
 def slopes(log10_SL: np.ndarray) -> np.ndarray:
@@ -94,7 +63,7 @@ def fit(dz_SL: np.ndarray) -> Fit:
     nothing = Estimate(math.nan, math.nan, math.nan, seeds)
     if not np.isfinite(dz_SL).all():
         first = int(np.nonzero(~np.isfinite(dz_SL).all(0))[0].max()) + 1
-        return Fit(nothing, nothing, math.nan, "not-a-number", f"uppermost at layer {first}")
+        return Fit(nothing, nothing, math.nan, "nan", f"uppermost at layer {first}")
     if (dz_SL == 0).any():
         first = int(np.nonzero((dz_SL == 0).any(0))[0].max()) + 1
         return Fit(nothing, nothing, math.nan, "dead", f"dz is exactly 0 up to layer {first}")
@@ -123,49 +92,12 @@ def verdict(fall: Estimate) -> str:
     return "healthy" if low >= -HEALTHY and high <= HEALTHY else "borderline"
 
 
-def profile(layers: pd.DataFrame, runs: Sequence[str], column: str, step: int = 0) -> np.ndarray:
+def layer_array(layers: pd.DataFrame, runs: Sequence[str], column: str, step: int = 0) -> np.ndarray:
     """One quantity at one step as an array (S runs, L layers), in the order of `runs`; NaN where missing. Of a layer
     with several parts it is that of the last matrix."""
     at_step = layers[layers["step"] == step]
-    if "part" in at_step:
-        at_step = at_step[at_step["part"] == ""]
+    at_step = at_step[at_step["part"] == ""]
     return at_step.pivot(index="run", columns="layer", values=column).reindex(list(runs)).to_numpy(dtype=float)
-
-
-def conditions(runs: pd.DataFrame, besides: str = "") -> list[str]:
-    """The config columns that differ between runs, `besides` one, the seed and how they were watched."""
-    kinds = ("model.", "init.", "optim.", "data.")
-    config = [c for c in map(str, runs) if c.startswith(kinds) or c in ("steps", "loss", "dtype", "folder")]
-    return [c for c in config if c != besides and runs[c].map(str).nunique() > 1]
-
-
-def label(condition: Sequence[tuple[str, Any]]) -> str:
-    """A condition in words: the values, with the field's name where a value is a number."""
-    words = [
-        value if isinstance(value, str) and value[:1] != "[" else f"{key.split('.')[-1]} {short(value)}"
-        for key, value in condition
-        if not (isinstance(value, float) and math.isnan(value))
-    ]
-    return ", ".join(words)
-
-
-def short(value: Any) -> str:
-    """A value for a label: numbers without needless digits, also inside JSON lists."""
-    if isinstance(value, str):
-        return str([int(x) if x == int(x) else x for x in json.loads(value)])
-    return f"{value:g}"
-
-
-def groups(runs: pd.DataFrame, besides: str = "") -> dict[str, pd.DataFrame]:
-    """Runs that differ in their seed only (and `besides`), by a label that says what sets them apart."""
-    columns = conditions(runs, besides)
-    if not columns:
-        return {label([("model.activation", row) for row in runs["model.activation"].unique()]): runs}
-    grouped = runs.groupby(columns, dropna=False, sort=True)
-    found: dict[str, pd.DataFrame] = {}
-    for key, members in grouped:
-        found[label(list(zip(columns, key, strict=True)))] = members
-    return found
 
 
 def by_depth(runs: pd.DataFrame) -> list[tuple[int, pd.DataFrame]]:
@@ -179,7 +111,7 @@ def fits(runs: pd.DataFrame, layers: pd.DataFrame, step: int = 0) -> pd.DataFram
     rows = []
     for name, members in groups(runs, besides="model.depth").items():
         for depth, same_depth in by_depth(members):
-            dz_SL = profile(layers, list(same_depth["run"]), "dz_rms", step)
+            dz_SL = layer_array(layers, list(same_depth["run"]), "dz_rms", step)
             if dz_SL.shape[1] == 0 or np.isnan(dz_SL).all():
                 continue
             found = fit(dz_SL[:, :depth])

@@ -1,6 +1,5 @@
 """Results on disk: atomic, readable while running, resumable at any point."""
 
-import json
 import os
 import signal
 import subprocess
@@ -18,7 +17,8 @@ from samples import small
 import vgexp
 from vgexp.config.fields import identity
 from vgexp.experiments.launch import train_stack
-from vgexp.results.store import ResultsError, Store, read, stack_id, write_atomically
+from vgexp.results.reading import read
+from vgexp.results.writing import Store, stack_id
 from vgexp.training import loop as train_module
 from vgexp.training.loop import Interrupted, Training, train
 
@@ -42,19 +42,6 @@ def assert_same(one, other):
         expected = other.comparable()[name].drop(columns=["folder", "name"], errors="ignore")
         table = table.drop(columns=["folder", "name"], errors="ignore")
         pd.testing.assert_frame_equal(table, expected[list(table.columns)], check_dtype=False)
-
-
-def test_tables_hold_what_was_recorded():
-    run = small(probe__tier="full", eval__every="end")
-    train([run, replace(run, seed=1)], Store(Path("here")))
-    results = read("here")
-    assert list(results.runs["status"]) == ["done", "done"]
-    assert len(results.steps) == 2 * 11
-    assert len(results.layers) == 2 * 11 * 4
-    assert not list(Path("here/state").glob("*"))
-    assert results.runs["final_test_error"].notna().all()
-    assert (results.runs["peak_bytes"] > 1e6).all()
-    assert len(results.histograms) == 2 * 2 * (3 + 4 + 4)
 
 
 def test_interrupting_at_any_step_and_resuming_changes_nothing(monkeypatch):
@@ -119,19 +106,6 @@ def test_kill_9_half_way_then_the_same_command(tmp_path):
     assert set(read("results/killed").runs["status"]) == {"done"}
 
 
-def test_every_write_is_all_or_nothing(tmp_path, monkeypatch):
-    """A fault at fsync or at the rename leaves the old content and no litter."""
-    path = tmp_path / "file"
-    write_atomically(path, b"old")
-    for fault in ("os.fsync", "pathlib.Path.replace"):
-        with monkeypatch.context() as patch:
-            patch.setattr(fault, lambda *_: (_ for _ in ()).throw(OSError("disk full")))
-            with pytest.raises(OSError, match="disk full"):
-                write_atomically(path, b"new")
-        assert path.read_bytes() == b"old"
-        assert [p.name for p in tmp_path.iterdir()] == ["file"]
-
-
 def test_asking_twice_trains_once(monkeypatch):
     overrides = ("data=digits", "model.width=8", "model.depth=2", "seed=0,1", "steps=5")
     first = vgexp.run(*overrides)
@@ -151,30 +125,6 @@ def test_a_grown_sweep_trains_what_is_missing_and_rerun_trains_all():
     assert (again.runs["updated"] > grown.runs["updated"].max()).all()
     assert_same(again, grown)
     assert len(again.layers) == len(grown.layers)
-
-
-def test_two_folders_are_read_together():
-    base = ("data=digits", "model.width=8", "model.depth=2", "steps=2")
-    vgexp.run(*base, "name=a", "seed=0,1")
-    vgexp.run(*base, "name=b", "seed=1,2")
-    both = vgexp.read("results/a", "results/b")
-    assert sorted(both.runs["seed"]) == [0, 1, 2]
-    assert len(both.layers) == 3 * 3 * 3
-    assert len(both.planned) == 3
-
-
-def test_damaged_files_are_named_and_skipped():
-    results = vgexp.run("data=digits", "model.width=8", "model.depth=2", "steps=2", "seed=0,1", "max_members=1")
-    stacks = list(results.runs["stack"])
-    path = Path("results/train/layers") / f"part-{stacks[0]}.parquet"
-    path.write_bytes(path.read_bytes()[:100])
-    found = vgexp.read("results/train")
-    assert len(found.damaged) == 1
-    assert str(path) in found.damaged[0]
-    assert set(found.layers["run"]) == {results.runs["run"].iloc[1]}
-    runs = Path("results/train/runs") / f"part-{stacks[1]}.parquet"
-    runs.write_bytes(b"not parquet")
-    assert len(vgexp.read("results/train").damaged) == 2
 
 
 def test_a_damaged_state_starts_again(capsys):
@@ -215,27 +165,6 @@ def test_nothing_is_unpickled(tmp_path):
     (tmp_path / "state").mkdir()
     torch.save({"step": Bomb()}, tmp_path / "state" / "x.pt")
     assert store.load_state("x") is None
-
-
-def test_divergence_is_recorded():
-    run = small(loss="quadratic", optim__lr=1e200)
-    train([run, replace(run, optim=replace(run.optim, lr=0.01))], Store(Path("here")))
-    diverged = read("here").runs.set_index("optim.lr")["diverged_at"]
-    assert diverged.loc[1e200] >= 1
-    assert pd.isna(diverged.loc[0.01])
-
-
-def test_no_results_is_one_line(tmp_path):
-    with pytest.raises(ResultsError, match=r"no results here"):
-        read(tmp_path)
-
-
-def test_the_plan_is_json_and_grows():
-    vgexp.run("data=digits", "model.width=8", "model.depth=2", "steps=1", "seed=0")
-    vgexp.run("data=digits", "model.width=8", "model.depth=2", "steps=1", "seed=1")
-    plan = json.loads(Path("results/train/plan.json").read_text())
-    assert len(plan["runs"]) == 2
-    assert len(plan["commands"]) == 2
 
 
 def test_states_of_two_workers_do_not_disturb_each_other(tmp_path):

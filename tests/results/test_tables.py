@@ -1,0 +1,49 @@
+from dataclasses import replace
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from samples import small
+
+from vgexp.results.columns import PROVENANCE, TABLES, TIMES
+from vgexp.results.reading import read
+from vgexp.results.writing import Store
+from vgexp.training.loop import train
+
+
+@pytest.fixture
+def results():
+    run = small(steps=2, probe__tier="full")
+    train([run, replace(run, seed=1)], Store(Path("here")))
+    return read("here")
+
+
+def test_selecting_runs_selects_in_every_table(results):
+    (first, _) = results.runs["run"]
+    for name, table in results.select([first]).tables().items():
+        assert set(table["run"]) == {first}, name
+        assert len(table) == len(results.tables()[name]) / 2
+
+
+def test_what_is_comparable_has_no_times_and_no_provenance(results):
+    for name, table in results.comparable().items():
+        assert not {*TIMES, *PROVENANCE} & set(table)
+        assert table[list(TABLES[name].key)].equals(table[list(TABLES[name].key)].sort_values(list(TABLES[name].key)))
+        pd.testing.assert_frame_equal(
+            table,
+            results.tables()[name]
+            .sample(frac=1, random_state=0)[table.columns]
+            .sort_values(list(TABLES[name].key), ignore_index=True),
+        )
+
+
+def test_a_grid_that_was_not_planned_has_no_runs(results):
+    assert results.grid("nothing").runs.empty
+
+
+def test_a_diverged_run_says_when():
+    run = small(loss="quadratic", optim__lr=1e200)
+    train([run, replace(run, optim=replace(run.optim, lr=0.01))], Store(Path("here")))
+    diverged = read("here").runs.set_index("optim.lr")["diverged_at"]
+    assert diverged.loc[1e200] >= 1
+    assert pd.isna(diverged.loc[0.01])

@@ -1,0 +1,62 @@
+"""The tables of a results folder in memory."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from vgexp.results.columns import PROVENANCE, TABLES, TIMES
+
+
+@dataclass
+class Results:
+    """The tables of one or more folders as DataFrames, joined by `run`."""
+
+    runs: pd.DataFrame
+    steps: pd.DataFrame
+    layers: pd.DataFrame
+    histograms: pd.DataFrame
+    spectra: pd.DataFrame
+    folders: list[Path]
+    planned: dict[str, dict[str, Any]] = field(default_factory=dict)
+    """Run id -> what differs from the defaults."""
+    grids: dict[str, list[str]] = field(default_factory=dict)
+    """Grid of an experiment -> its run ids."""
+    left_out: dict[str, str] = field(default_factory=dict)
+    """Grid of an experiment -> why it could not be planned here."""
+    commands: list[str] = field(default_factory=list)
+    damaged: list[str] = field(default_factory=list)
+    """Files that could not be read, each with the reason: they were skipped."""
+
+    def select(self, runs: Sequence[str]) -> "Results":
+        """The same tables with these runs only."""
+        kept = {name: table[table["run"].isin(list(runs))] for name, table in self.tables().items()}
+        return Results(
+            runs=kept["runs"],
+            steps=kept["steps"],
+            layers=kept["layers"],
+            histograms=kept["histograms"],
+            spectra=kept["spectra"],
+            folders=self.folders,
+            planned={run: self.planned[run] for run in runs if run in self.planned},
+            commands=self.commands,
+            damaged=self.damaged,
+        )
+
+    def grid(self, name: str) -> "Results":
+        """The runs of one grid of the experiment; none of them when the grid was not planned."""
+        return self.select(self.grids.get(name, []))
+
+    def tables(self) -> dict[str, pd.DataFrame]:
+        return {name: getattr(self, name) for name in TABLES}
+
+    def comparable(self) -> dict[str, pd.DataFrame]:
+        """The tables sorted by key, without times and provenance: equal for equal experiments."""
+        return {
+            name: table.drop(columns=[c for c in (*TIMES, *PROVENANCE) if c in table]).sort_values(
+                list(TABLES[name].key), ignore_index=True
+            )
+            for name, table in self.tables().items()
+        }
