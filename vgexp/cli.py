@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from vgexp.config.fields import ConfigError
+from vgexp.config import ConfigError
 
 if TYPE_CHECKING:
     from vgexp.results import Results
