@@ -1,10 +1,13 @@
 import math
+import re
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from torch import nn
 
+from vgexp.results.columns import WATCHED
 from vgexp.watching.calls import Call
 from vgexp.watching.layers import Layer
 from vgexp.watching.observations import Observation, host, table
@@ -52,6 +55,13 @@ def test_a_table_has_a_row_a_step_and_call():
     assert frame["dz_rms"].tolist() == pytest.approx([2.5, math.nan] * 2, nan_ok=True)
     numbers = frame.select_dtypes("number").dtypes
     assert table([]).dtypes[numbers.index].equals(numbers) and list(table([])) == list(frame)
+
+
+def test_the_documentation_explains_every_column():
+    text = (Path(__file__).parents[2] / "docs" / "watch.md").read_text()
+    explained = text[text.index("| column |") : text.index("- `.grad`")]
+    names = re.findall(r"`(\w+)`", " ".join(line.split(" | ")[0] for line in explained.splitlines()[2:]))
+    assert sorted(names) == sorted(WATCHED.names) and tuple(table([])) == WATCHED.names
 
 
 def test_numbers_come_from_wherever_they_are():

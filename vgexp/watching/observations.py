@@ -12,11 +12,12 @@ import pandas as pd
 import torch
 from torch import Tensor
 
+from vgexp.results import WATCHED
 from vgexp.watching.calls import Call
 
-IDENTITY = ("layer", "name", "call", "module", "activation", "frozen")
-"""Columns that say what a row is of."""
-NUMBERS = ("z_rms", "h_mean", "h_std", "saturation", "dead", "dz_rms", "dw_rms", "w_rms")
+IDENTITY = WATCHED.key[1:] + WATCHED.columns
+"""Columns that say what a row is of, after its step."""
+NUMBERS = WATCHED.optional
 ROOTS_C = np.array([column.endswith("_rms") for column in NUMBERS])
 """Which columns are root mean squares; the others are means."""
 
