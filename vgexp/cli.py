@@ -117,15 +117,14 @@ def plot(folders: Folders, out: Annotated[Path | None, typer.Option(help="Where 
     vgexp plot results/depths
     """
     from vgexp.experiments import load_imports
-    from vgexp.figures import style
-    from vgexp.figures import sweeps as figures
+    from vgexp.figures import draw_all, save
 
     load_imports()
     results = read(folders)
     target = out or folders[0] / "figures"
-    drawn = figures.draw_all(results)
+    drawn = draw_all(results)
     for name, picture in drawn.items():
-        style.save(picture.figure, target, name)
+        save(picture.figure, target, name)
     print(f"{len(drawn)} figures in {target}    next: vgexp report {folders[0]}")
 
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from vgexp.results.estimates import Estimate
-from vgexp.results.profiles import fit, layer_array, slope, verdict
+from vgexp.results.profiles import fit, fits, layer_array, slope, verdict
 
 
 @given(st.lists(st.floats(-3, 3), min_size=5, max_size=30))
@@ -58,3 +58,16 @@ def test_layers_are_in_the_order_asked_for():
         {"run": ["a", "a", "b", "b"], "step": 0, "layer": [1, 2, 1, 2], "part": "", "z_rms": [1.0, 2, 3, 4]}
     )
     np.testing.assert_array_equal(layer_array(layers, ["b", "a"], "z_rms"), [[3, 4], [1, 2]])
+
+
+def test_each_family_is_fitted_by_its_signal():
+    runs = pd.DataFrame({"run": ["a", "b"], "model.family": ["plain", "residual"], "model.depth": 6, "seed": 0})
+    layer = np.arange(1, 7)
+    of_run = [
+        pd.DataFrame({"run": run, "step": 0, "layer": layer, "part": "", "dz_rms": 0.5**-layer, "dx_rms": 0.9**-layer})
+        for run in "ab"
+    ]
+    found = fits(runs, pd.concat(of_run), {"plain": "dz_rms", "residual": "dx_rms"}).set_index("networks")
+    assert found["quantity"].to_dict() == {"plain": "dz_rms", "residual": "dx_rms"}
+    assert found.loc["plain", "factor"].point == pytest.approx(0.5)
+    assert found.loc["residual", "factor"].point == pytest.approx(0.9)

@@ -1,19 +1,39 @@
-"""Tables to pictures, in the house style."""
+"""Figures: functions from results to a tidy frame and a picture of it, in the house style."""
 
-from vgexp.figures.histories import count
-from vgexp.figures.style import AXES, COLORS, MARKERS, Picture, Table, label_panel, legend, panels, save
-from vgexp.figures.sweeps import watched
+from vgexp.figures.curves import curve_picture
+from vgexp.figures.heatmaps import heatmap_picture
+from vgexp.figures.histograms import bins, draw_densities, histogram_picture
+from vgexp.figures.pictures import Picture, Table, count, draw_each, save
+from vgexp.figures.profiles import profile_picture, signals
+from vgexp.figures.series import draw_bands, draw_group, draw_series
+from vgexp.figures.speeds import speed_picture
+from vgexp.figures.style import COLORS, MARKERS, label_panel, layer_color, legend, panels
+from vgexp.figures.sweeps import draw_all
+from vgexp.figures.watched import watched_picture
 
 __all__ = [
-    "AXES",
     "COLORS",
     "MARKERS",
     "Picture",
     "Table",
+    "bins",
     "count",
+    "curve_picture",
+    "draw_all",
+    "draw_bands",
+    "draw_densities",
+    "draw_each",
+    "draw_group",
+    "draw_series",
+    "heatmap_picture",
+    "histogram_picture",
     "label_panel",
+    "layer_color",
     "legend",
     "panels",
+    "profile_picture",
     "save",
-    "watched",
+    "signals",
+    "speed_picture",
+    "watched_picture",
 ]

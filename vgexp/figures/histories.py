@@ -10,8 +10,9 @@ import xarray as xr
 from matplotlib.axes import Axes
 
 from vgexp.claims import Grid, Missing
-from vgexp.figures.style import AXES, COLORS, MARKERS, layer_color
-from vgexp.results import Results
+from vgexp.figures.pictures import count
+from vgexp.figures.style import COLORS, MARKERS, layer_color
+from vgexp.results import Results, label
 
 EPOCH = 20_000
 """Updates: Glorot & Bengio (2010), labels of figures 2, 3, 9, 10."""
@@ -46,7 +47,7 @@ def means(
         sparse = slice((layer - 1) * every // layers, None, every)  # bars of different layers side by side
         x = line["step"][sparse] / EPOCH
         ax.errorbar(x, line[sparse], bars[sparse], fmt="none", ecolor=color, elinewidth=0.6)
-    ax.set_ylabel(AXES["h"])
+    ax.set_ylabel(label("h"))
     ax.set_ylim(0, 1)
     _readings(ax, read or {}, mean)
     return count(seeds)
@@ -63,10 +64,10 @@ def percentiles(ax: Axes, grid: Grid, results: Results, read: Readings | None = 
             color = layer_color(layer, layers)
             line = sign * std.sel(layer=layer).mean("seed")
             ax.plot(line["step"] / EPOCH, line, color=color, linewidth=0.9)
-            label = f"layer {layer}" if sign > 0 else "_"
+            text = f"layer {layer}" if sign > 0 else "_"
             marks = percentile.sel(layer=layer).mean("seed")[sparse]
-            ax.plot(marks["step"] / EPOCH, marks, MARKERS[layer - 1], color=color, ms=2.5, label=label)
-    ax.set_ylabel(AXES["h"])
+            ax.plot(marks["step"] / EPOCH, marks, MARKERS[layer - 1], color=color, ms=2.5, label=text)
+    ax.set_ylabel(label("h"))
     _readings(ax, read or {}, std)
     return count(std.sizes["seed"])
 
@@ -83,9 +84,9 @@ def deviations(ax: Axes, grid: Grid, results: Results, read: Readings | None = N
     lines = square.rolling(step=SMOOTHED, min_periods=1, center=True).mean() ** 0.5
     for layer in range(1, layers + 1):
         for sign in (1, -1):
-            label = f"layer {layer}" if sign > 0 else "_"
+            text = f"layer {layer}" if sign > 0 else "_"
             line = sign * lines.sel(layer=layer)
-            ax.plot(line["step"] / EPOCH, line, color=layer_color(layer, layers), label=label)
+            ax.plot(line["step"] / EPOCH, line, color=layer_color(layer, layers), label=text)
     ax.set_ylabel("dW (± std)")
     start = (read or {}).get(0, ())
     if len(start) == layers and start[-1]:
@@ -119,11 +120,6 @@ def epochs(below: Axes, above: Axes) -> None:
     below.set_xlabel(f"epochs of {EPOCH:,} updates")
     top = above.secondary_xaxis("top", functions=(_thousands, _epochs))
     top.set_xlabel("updates (thousand)")
-
-
-def count(seeds: int) -> str:
-    """`1 seed`, `3 seeds`."""
-    return f"{seeds} seed{'s' * (seeds != 1)}"
 
 
 def _thousands(epoch: Any) -> Any:

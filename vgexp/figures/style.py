@@ -1,18 +1,15 @@
-"""The house style of figures: colours, axes, panels, files.
+"""The house style of figures: colors, marks, axes, panels, legends.
 
-Okabe & Ito's colours (safe for the colour-blind), marks that differ too, no titles (captions live in the report), log
+Okabe & Ito's colors (safe for the color-blind), marks that differ too, no titles (captions stand below a figure), log
 axes for whatever spans decades.
 """
 
-import io
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import matplotlib as mpl
 import numpy as np
-import pandas as pd
 from cycler import cycler
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -36,43 +33,6 @@ STYLE: Any = {
 }
 PANEL = (2.6, 2.4)
 """Inches: three panels side by side fill a page's width."""
-AXES = {
-    "z_rms": "preactivation z (rms)",
-    "h_std": "activation h (std)",
-    "dz_rms": "gradient dz (rms)",
-    "dw_rms": "weight gradient dW (rms)",
-    "w_rms": "weights W (rms)",
-    "update_ratio": "rms(ΔW) / rms(W)",
-    "saturation": "fraction saturated",
-    "h": "activation h",
-    "dz": "gradient dz",
-    "dw": "weight gradient dW",
-}
-
-
-class Picture(NamedTuple):
-    """A figure and what it shows."""
-
-    figure: Figure
-    caption: str
-
-    def _repr_png_(self) -> bytes:
-        """In a notebook a picture shows itself."""
-        stream = io.BytesIO()
-        with mpl.rc_context(STYLE):
-            self.figure.savefig(stream, format="png", dpi=110)
-        return stream.getvalue()
-
-
-class Table(NamedTuple):
-    """Rows as they are shown, and what they say."""
-
-    rows: pd.DataFrame
-    caption: str
-
-    def _repr_html_(self) -> str:
-        """In a notebook too."""
-        return self.rows.to_html(index=False)
 
 
 @contextmanager
@@ -95,18 +55,8 @@ def tiles(count: int, columns: int = 3) -> Iterator[tuple[Figure, list[Axes]]]:
         yield figure, list(axes.flat[:count])
 
 
-def save(figure: Figure, folder: Path, name: str) -> str:
-    """Writes <name>.svg and <name>.png; returns the SVG's text."""
-    folder.mkdir(parents=True, exist_ok=True)
-    stream = io.StringIO()
-    with mpl.rc_context(STYLE):
-        figure.savefig(stream, format="svg", metadata={"Date": None})
-        figure.savefig(folder / f"{name}.png", dpi=160)
-    (folder / f"{name}.svg").write_text(stream.getvalue())
-    return stream.getvalue()
-
-
 def layer_axis(ax: Axes) -> None:
+    """Labels the axis of layers and marks whole numbers only."""
     ax.set_xlabel("layer")
     ax.xaxis.set_major_locator(MaxNLocator(integer=True))
 
@@ -119,14 +69,22 @@ def log_if_decades(ax: Axes) -> None:
         ax.set_yscale("log")
 
 
-def step_axis(ax: Axes, steps: np.ndarray) -> np.ndarray:
-    """Labels the axis and returns positions: linear for evenly spaced steps, else step + 1 on a log axis."""
-    if len(steps) < 2 or steps[1] >= 0.01 * steps[-1]:
+def log_spaced(steps: np.ndarray) -> bool:
+    """Whether steps that were observed lie closer together at the start of training."""
+    return len(steps) > 1 and steps[1] < 0.01 * steps[-1]
+
+
+def step_axis(ax: Axes, steps: np.ndarray) -> int:
+    """Makes an axis of steps, in order: linear, or a log axis of step + 1 where they are log-spaced.
+
+    Returns what to add to a step for its place on the axis, 0 or 1.
+    """
+    if not log_spaced(steps):
         ax.set_xlabel("step")
-        return steps
+        return 0
     ax.set_xscale("log")
     ax.set_xlabel("step + 1")
-    return steps + 1
+    return 1
 
 
 def layer_color(layer: int, depth: int) -> Any:

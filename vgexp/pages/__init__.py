@@ -1,5 +1,5 @@
 """One page that works offline: the figures, tables and claims of a folder of results."""
 
-from vgexp.pages.report import draw
+from vgexp.pages.report import write
 
-__all__ = ["draw"]
+__all__ = ["write"]

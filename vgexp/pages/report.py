@@ -2,7 +2,7 @@
 shows."""
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,23 +10,10 @@ import pandas as pd
 from jinja2 import Environment, PackageLoader
 from markupsafe import Markup
 
-from vgexp.claims import Missing
-from vgexp.figures import Picture, Table, save
-from vgexp.figures import sweeps as figures
+from vgexp.figures import Picture, Table, draw_all, save, signals
 from vgexp.results import Estimate, Results, fits, read, write_atomically
 
 VERDICT_ORDER = ("refuted", "not measured", "holds")
-
-
-def draw(functions: Mapping[str, Callable[[Results], Picture]], results: Results) -> dict[str, Picture | str]:
-    """The pictures that the results can fill; in place of one that cannot be drawn, why."""
-    drawn: dict[str, Picture | str] = {}
-    for name, function in functions.items():
-        try:
-            drawn[name] = function(results)
-        except Missing as reason:
-            drawn[name] = f"not drawn: {reason}"
-    return drawn
 
 
 def write(
@@ -43,7 +30,7 @@ def write(
     Without `pictures` it draws whatever the results can fill; a string stands for one that could not be drawn.
     """
     results = results or read(folder)
-    drawn = dict(pictures or figures.draw_all(results))
+    drawn = dict(pictures or draw_all(results))
     shown = [_shown(name, picture, folder / "figures") for name, picture in drawn.items()]
     page = render(folder, results, title or str(folder), intro, shown, claims, tables or {})
     write_atomically(folder / "report.html", page.encode())
@@ -62,7 +49,7 @@ def render(
     """The page as text; `pictures` are names, SVGs and captions."""
     environment = Environment(loader=PackageLoader("vgexp.pages", "."), autoescape=True, trim_blocks=True)
     environment.filters |= {"number": number, "interval": interval}
-    table = fits(results.runs, results.layers) if not results.layers.empty else pd.DataFrame()
+    table = fits(results.runs, results.layers, signals()) if not results.layers.empty else pd.DataFrame()
     return environment.get_template("report.html.j2").render(
         title=title,
         intro=intro,

@@ -12,7 +12,7 @@ from typing import Protocol, cast
 
 from vgexp.claims import Claim, Missing, evaluate
 from vgexp.config import ConfigError
-from vgexp.figures import Picture, Table
+from vgexp.figures import Picture, Table, draw_each
 from vgexp.pages import report as reports
 from vgexp.results import Results, read, write_atomically
 
@@ -45,7 +45,7 @@ def of_folder(folder: Path) -> str | None:
 
 def figures(name: str, results: Results) -> dict[str, Picture | str]:
     """Every figure of a paper that the results can fill; in place of one that cannot be drawn, why."""
-    return reports.draw(module(name).FIGURES, results)
+    return draw_each(module(name).FIGURES, results)
 
 
 def tables(name: str, results: Results) -> dict[str, Table]:

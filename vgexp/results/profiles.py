@@ -8,7 +8,7 @@ Legend: S seeds (or runs), L layers.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -106,19 +106,24 @@ def by_depth(runs: pd.DataFrame) -> list[tuple[int, pd.DataFrame]]:
     return [(depth, runs[runs["model.depth"] == depth]) for depth in depths]
 
 
-def fits(runs: pd.DataFrame, layers: pd.DataFrame, step: int = 0) -> pd.DataFrame:
-    """One row a group of runs: the fit of dz over its hidden layers, as the report shows it."""
+def fits(runs: pd.DataFrame, layers: pd.DataFrame, signals: Mapping[str, str], step: int = 0) -> pd.DataFrame:
+    """One row a group of runs: the fit of its gradient over the hidden layers, as the page shows it.
+
+    `signals`: the column that is fitted, dz_rms or dx_rms, by model.family.
+    """
     rows = []
     for name, members in groups(runs, besides="model.depth").items():
         for depth, same_depth in by_depth(members):
-            dz_SL = layer_array(layers, list(same_depth["run"]), "dz_rms", step)
-            if dz_SL.shape[1] == 0 or np.isnan(dz_SL).all():
+            quantity = signals[same_depth["model.family"].iloc[0]]
+            values_SL = layer_array(layers, list(same_depth["run"]), quantity, step)
+            if values_SL.shape[1] == 0 or np.isnan(values_SL).all():
                 continue
-            found = fit(dz_SL[:, :depth])
+            found = fit(values_SL[:, :depth])
             rows.append(
                 {
                     "networks": name,
                     "depth": depth,
+                    "quantity": quantity,
                     "factor": found.factor,
                     "half_depth": found.half_depth,
                     "fall": found.fall,

@@ -106,9 +106,9 @@ class Monitor:
 
     def plot(self) -> "Picture":
         """Gradient, preactivation and weight gradient over depth, a line a recorded step."""
-        from vgexp.figures import watched
+        from vgexp.figures import watched_picture
 
-        return watched(self.frame())
+        return watched_picture(self.frame())
 
     def save(self, path: str | Path) -> Path:
         """Writes the frame as .parquet or .csv, or the diagnosis as .json. Raises ValueError for other endings."""

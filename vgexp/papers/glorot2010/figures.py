@@ -12,13 +12,27 @@ import numpy as np
 
 from vgexp.claims import Grid, Missing, first_step
 from vgexp.data import shapeset
-from vgexp.figures import AXES, COLORS, MARKERS, Picture, histories, label_panel, legend, panels
-from vgexp.figures import sweeps as draw
+from vgexp.figures import (
+    COLORS,
+    MARKERS,
+    Picture,
+    bins,
+    curve_picture,
+    draw_densities,
+    heatmap_picture,
+    histogram_picture,
+    histories,
+    label_panel,
+    legend,
+    panels,
+    profile_picture,
+    speed_picture,
+)
 from vgexp.numerics import generator
 from vgexp.papers.glorot2010 import claims as claims
 from vgexp.papers.glorot2010 import surfaces
 from vgexp.papers.glorot2010.claims import ROWS, SIGMOID_4, SOFTSIGN, TANH, TANH_N
-from vgexp.results import Results, estimate, short
+from vgexp.results import Results, estimate, label, short
 
 PAPER_MEANS: histories.Readings = {2: (0.50, 0.53, 0.65, 0.13), 5: (0.50, 0.54, 0.69, 0.06)}
 """Figure 2: epoch -> mean activation of layers 1..4."""
@@ -44,7 +58,7 @@ def profiles(results: Results) -> Picture:
     runs = [run for name in ("initial", "sigmoid") for run in results.grids.get(name, [])]
     if results.select(runs).layers.empty:
         raise Missing("no finished runs in the grid initial")
-    return draw.profiles(results.select(runs))
+    return profile_picture(results.select(runs))
 
 
 def figure1(results: Results) -> Picture:
@@ -130,10 +144,10 @@ def figure4(results: Results) -> Picture:
         for ax, (name, grid) in zip(axes[:, 0], {"Tanh": TANH, "Softsign": SOFTSIGN}.items(), strict=True):
             runs = grid.table(results)
             last = int(runs["steps"].max())
-            draw.draw_densities(ax, results, runs.iloc[0], "h", last)
+            draw_densities(ax, bins(results, runs.iloc[0], "h", last))
             label_panel(ax, f"{name}, after {last:,} updates")
             ax.set(xlim=(-1, 1), ylim=(0, 3), ylabel="density")
-        axes[1, 0].set_xlabel(AXES["h"])
+        axes[1, 0].set_xlabel(label("h"))
         legend(figure, axes[0, 0])
     return Picture(
         figure,
@@ -173,10 +187,10 @@ def at_start(quantity: str, number: int, said: str) -> Callable[[Results], Pictu
         initial = results.grid("initial")
         if initial.histograms.empty:
             raise Missing("no histograms in the grid initial")
-        drawn = draw.histograms(initial, quantity, names=["standard", "glorot"]).figure
+        drawn = histogram_picture(initial, quantity, names=["standard", "glorot"]).figure
         return Picture(
             drawn,
-            f"Figure {number} of the paper: {AXES[quantity]} at initialisation, tanh, 300 test examples, 1 seed; "
+            f"Figure {number} of the paper: {label(quantity)} at initialisation, tanh, 300 test examples, 1 seed; "
             f"standard above, normalized below. In the paper, {said}.",
         )
 
@@ -283,7 +297,7 @@ FIGURES: Mapping[str, Callable[[Results], Picture]] = {
     "figure10": figure10,
     "figure11": figure11,
     "figure12": figure12,
-    "training": _grid_figure(draw.curves),
-    "heatmap": _grid_figure(draw.heatmap),
-    "speeds": _grid_figure(draw.speeds),
+    "training": _grid_figure(curve_picture),
+    "heatmap": _grid_figure(heatmap_picture),
+    "speeds": _grid_figure(speed_picture),
 }

@@ -1,0 +1,69 @@
+import numpy as np
+import pytest
+from drawn import assert_drawn
+from scipy import stats
+
+import vgexp
+from vgexp.claims.statements import Missing
+from vgexp.figures.curves import SMOOTHED, curve_frame, curve_picture
+
+
+@pytest.fixture(scope="module")
+def even(tmp_path_factory):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(tmp_path_factory.mktemp("even"))
+        return vgexp.run(
+            *("data=digits", "model.depth=2", "model.width=10", "steps=40", "probe.every=1", "eval.every=20"),
+            "seed=0,1,2",
+        )
+
+
+def column(results, name):
+    return results.steps.dropna(subset=[name]).pivot(index="step", columns="run", values=name).to_numpy()
+
+
+def test_lines_are_running_means_with_the_range_over_seeds(even):
+    frame = curve_frame(even)
+    for name in ("train_loss", "train_error"):
+        found = frame[frame["quantity"] == name].set_index("step")
+        window = column(even, name)[18 : 18 + SMOOTHED].mean(axis=0)  # centered on step 20
+        assert found.loc[20, "value"] == pytest.approx(window.mean())
+        assert found.loc[20, "low"] == pytest.approx(window.min())
+        assert found.loc[20, "high"] == pytest.approx(window.max())
+        assert found.loc[20, "seeds"] == 3
+        assert found.loc[0, "value"] == pytest.approx(column(even, name)[:3].mean())
+
+
+def test_marks_are_evaluations_with_their_interval(even):
+    frame = curve_frame(even)
+    for name in ("valid_loss", "valid_error"):
+        found = frame[frame["quantity"] == name]
+        values = column(even, name)
+        assert list(found["step"]) == [0, 20, 40]
+        np.testing.assert_allclose(found["value"], values.mean(axis=1))
+        low, high = stats.t.interval(0.95, 2, values.mean(axis=1), stats.sem(values, axis=1))
+        np.testing.assert_allclose(found["low"], low)
+        np.testing.assert_allclose(found["high"], high)
+
+
+def test_what_is_drawn_is_the_frame(even, sweep):
+    for results in (even, sweep, even.select(list(even.runs["run"][:1]))):
+        assert_drawn(curve_picture(results), "value", "low", "high")
+
+
+def test_log_spaced_observations_are_not_averaged():
+    found = vgexp.run("data=digits", "model.depth=2", "model.width=6", "steps=200", "probe.every=log")
+    frame = curve_frame(found)
+    loss = frame[frame["quantity"] == "train_loss"]
+    np.testing.assert_allclose(loss["value"], column(found, "train_loss")[:, 0])
+    assert loss["low"].isna().all()
+    ax = curve_picture(found).figure.axes[0]
+    assert ax.get_xscale() == "log"
+    np.testing.assert_array_equal(ax.get_lines()[0].get_xdata(), loss["step"] + 1)
+
+
+def test_the_caption_speaks_of_validation_where_there_is_some():
+    found = vgexp.run("data=digits", "model.depth=2", "model.width=6", "steps=10", "eval.every=never")
+    assert "validation" not in curve_picture(found).caption
+    with pytest.raises(Missing, match="no losses"):
+        curve_picture(found.select([]))

@@ -1,0 +1,46 @@
+import numpy as np
+import pytest
+from drawn import assert_drawn
+
+import vgexp
+from vgexp.claims.statements import Missing
+from vgexp.figures.heatmaps import PANELS, heatmap_frame, heatmap_picture
+
+
+def test_cells_are_those_of_the_first_seed(sweep):
+    frame = heatmap_frame(sweep, "dz_rms")
+    assert set(frame["seed"]) == {0}
+    for family, rows in frame.groupby("group"):
+        run = sweep.runs.loc[(sweep.runs["model.family"] == family) & (sweep.runs["seed"] == 0), "run"].item()
+        table = sweep.layers[(sweep.layers["run"] == run) & (sweep.layers["layer"] <= 4)]
+        ours = rows.set_index(["step", "layer"])["value"].sort_index()
+        np.testing.assert_array_equal(ours, table.set_index(["step", "layer"])["dz_rms"].sort_index())
+
+
+def test_what_is_drawn_is_the_frame(sweep):
+    for quantity in (None, "w_rms"):
+        picture = heatmap_picture(sweep, quantity)
+        assert_drawn(picture, "value")
+    assert heatmap_picture(sweep).caption.startswith("gradient dx (rms)")
+    assert picture.caption.startswith("weights W (rms)")
+
+
+def test_cells_lie_around_their_steps(sweep):
+    mesh = heatmap_picture(sweep).figure.axes[0].collections[0]
+    steps = np.unique(sweep.layers["step"])
+    edges = mesh.get_coordinates()[0, :, 0]
+    assert edges[0] == steps[0] and edges[-1] == steps[-1]
+    np.testing.assert_allclose(edges[1:-1], (steps[1:] + steps[:-1]) / 2)
+
+
+def test_one_recorded_step_and_too_many_groups():
+    found = vgexp.run("data=digits", "model.depth=2", "model.width=6", "steps=0", "init.sigma_w=1,2,3,4,5,6,7")
+    picture = heatmap_picture(found)
+    assert picture.frame["group"].nunique() == PANELS
+    assert f"the first {PANELS} of 7" in picture.caption
+    assert_drawn(picture, "value")
+
+
+def test_nothing_recorded_is_missing(sweep):
+    with pytest.raises(Missing, match="no layers"):
+        heatmap_picture(sweep.select([]))

@@ -1,0 +1,45 @@
+import re
+
+import pandas as pd
+
+from vgexp.claims.statements import Missing
+from vgexp.figures.pictures import Picture, Table, count, draw_each, save
+from vgexp.figures.style import panels
+
+
+def picture(results=None):
+    with panels(1, 1) as (figure, axes):
+        axes[0, 0].plot([1, 2], [3, 4], label="line")
+        axes[0, 0].legend()
+    return Picture(figure, "A line.", pd.DataFrame({"x": [1, 2], "value": [3, 4]}))
+
+
+def missing(results):
+    raise Missing("no finished runs in the grid g")
+
+
+def test_files_are_the_same_each_time(tmp_path):
+    for name in ("a", "b"):
+        text = save(picture().figure, tmp_path / "new", name)
+        assert (tmp_path / "new" / f"{name}.svg").read_text() == text
+    a, b = (tmp_path / "new" / f"{name}.svg" for name in "ab")
+    assert a.read_bytes() == b.read_bytes()
+    assert a.with_suffix(".png").read_bytes() == b.with_suffix(".png").read_bytes()
+    assert "<text" in a.read_text() and not re.search(r"<dc:date>", a.read_text())
+
+
+def test_what_cannot_be_drawn_says_why():
+    drawn = draw_each({"one": picture, "other": missing}, None)
+    assert list(drawn) == ["one", "other"]
+    assert drawn["one"].caption == "A line."
+    assert drawn["other"] == "not drawn: no finished runs in the grid g"
+
+
+def test_pictures_and_tables_show_themselves_in_a_notebook():
+    assert picture()._repr_png_().startswith(b"\x89PNG")
+    html = Table(pd.DataFrame({"a<b": [1]}), "")._repr_html_()
+    assert "a&lt;b" in html and "<td>1</td>" in html
+
+
+def test_count():
+    assert [count(n) for n in (1, 3)] == ["1 seed", "3 seeds"]

@@ -1,0 +1,79 @@
+"""Curves: loss and error over training."""
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+
+from vgexp.claims import Missing
+from vgexp.figures.pictures import Picture
+from vgexp.figures.series import draw_bands, draw_group
+from vgexp.figures.style import MARKERS, legend, log_spaced, panels, step_axis
+from vgexp.results import Results, estimate, groups
+
+SMOOTHED = 5
+"""Observations averaged in a training curve: a batch of 10 is noisy."""
+PANELS = {"loss (nats)": ("train_loss", "valid_loss"), "error rate": ("train_error", "valid_error")}
+"""Axis -> the batch's column, the validation set's."""
+
+
+def curve_picture(results: Results) -> Picture:
+    """Training loss and error over steps, mean and range over seeds; validation as separate marks."""
+    frame = curve_frame(results)
+    if frame.empty:
+        raise Missing("no losses were recorded")
+    evaluated = frame["quantity"].str.startswith("valid").any()
+    return Picture(
+        draw_curves(frame),
+        f"Training. Lines: loss and error of the batch, mean over seeds (evenly spaced observations as running means "
+        f"of {SMOOTHED}); bands: range over seeds."
+        + (" Marks: the validation set, with 95 % intervals over seeds." if evaluated else ""),
+        frame,
+    )
+
+
+def curve_frame(results: Results) -> pd.DataFrame:
+    """`group step quantity value low high seeds`: smoothed batches with their range over seeds, evaluations with their
+    95 % interval."""
+    parts = []
+    for name, runs in groups(results.runs).items():
+        steps = results.steps[results.steps["run"].isin(runs["run"])]
+        for batch, evaluation in PANELS.values():
+            parts.append(_smoothed(steps, batch).assign(group=name, quantity=batch))
+            parts.append(_evaluated(steps, evaluation).assign(group=name, quantity=evaluation))
+    columns = ["group", "step", "quantity", "value", "low", "high", "seeds"]
+    parts = [part for part in parts if not part.empty]
+    return pd.concat(parts, ignore_index=True)[columns] if parts else pd.DataFrame(columns=columns)
+
+
+def draw_curves(frame: pd.DataFrame) -> Figure:
+    """Two panels: losses, errors."""
+    names = list(frame["group"].unique())
+    with panels(1, 2) as (figure, axes):
+        for ax, (text, (batch, evaluation)) in zip(axes[0], PANELS.items(), strict=True):
+            shown = frame[frame["quantity"].isin((batch, evaluation))]
+            shown = shown.assign(at=shown["step"] + step_axis(ax, np.unique(shown["step"])))
+            draw_bands(ax, shown[shown["quantity"] == batch], "at")
+            marks = shown[shown["quantity"] == evaluation]
+            for name, rows in marks.groupby("group", sort=False):
+                number = names.index(name)
+                draw_group(ax, rows, "at", number, "_", MARKERS[number % len(MARKERS)], capsize=2)
+            ax.set_ylabel(text)
+        legend(figure, axes[0, 0])
+    return figure
+
+
+def _smoothed(steps: pd.DataFrame, column: str) -> pd.DataFrame:
+    table = steps.dropna(subset=[column]).pivot(index="step", columns="run", values=column)
+    # Log-spaced observations lie too far apart to be averaged.
+    window = 1 if log_spaced(table.index.to_numpy()) else SMOOTHED
+    smooth = table.rolling(window, min_periods=1, center=True).mean()
+    seeds = smooth.count(axis=1)
+    found = {"value": smooth.mean(axis=1), "seeds": seeds}
+    found |= {"low": smooth.min(axis=1).where(seeds > 1), "high": smooth.max(axis=1).where(seeds > 1)}
+    return pd.DataFrame(found).reset_index()
+
+
+def _evaluated(steps: pd.DataFrame, column: str) -> pd.DataFrame:
+    by_step = steps.dropna(subset=[column]).groupby("step")[column]
+    found = [(step, *estimate(values.to_numpy())) for step, values in by_step]
+    return pd.DataFrame(found, columns=["step", "value", "low", "high", "seeds"])

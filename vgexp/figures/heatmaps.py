@@ -1,0 +1,77 @@
+"""Heat maps: one quantity by layer and step."""
+
+import numpy as np
+import pandas as pd
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import LogNorm
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from vgexp.claims import Missing
+from vgexp.figures.pictures import Picture
+from vgexp.figures.profiles import gradient_column
+from vgexp.figures.style import label_panel, step_axis, tiles
+from vgexp.results import Results, groups, label
+
+PANELS = 6
+"""Groups that get a panel, the first of however many there are."""
+
+
+def heatmap_picture(results: Results, quantity: str | None = None) -> Picture:
+    """One quantity by layer and step, a panel a group (its first seed); by default the gradient."""
+    if results.layers.empty:
+        raise Missing("no layers were recorded")
+    quantity = quantity or gradient_column(results)
+    frame = heatmap_frame(results, quantity)
+    return Picture(
+        draw_heatmaps(frame),
+        f"{label(quantity)} by layer and step, on one logarithmic color scale (1 seed a panel{left_out(results)}).",
+        frame,
+    )
+
+
+def heatmap_frame(results: Results, quantity: str) -> pd.DataFrame:
+    """`group run seed step layer part quantity value`: a row a cell, of a layer's last matrix."""
+    parts = []
+    for name, runs in list(groups(results.runs).items())[:PANELS]:
+        run = runs.sort_values("seed").iloc[0]
+        rows = results.layers[(results.layers["run"] == run["run"]) & (results.layers["part"] == "")]
+        rows = rows[rows["layer"] <= run["model.depth"]].assign(group=name, seed=run["seed"], quantity=quantity)
+        parts.append(rows.rename(columns={quantity: "value"}))
+    columns = ["group", "run", "seed", "step", "layer", "part", "quantity", "value"]
+    return pd.concat(parts, ignore_index=True)[columns]
+
+
+def left_out(results: Results) -> str:
+    """What a caption adds where there are more groups than panels."""
+    there = len(groups(results.runs))
+    return f"; the first {PANELS} of {there} groups" if there > PANELS else ""
+
+
+def draw_heatmaps(frame: pd.DataFrame) -> Figure:
+    """A panel a group, one color scale for all."""
+    positive = frame["value"][(frame["value"] > 0) & np.isfinite(frame["value"])]
+    norm = LogNorm(positive.min(), positive.max()) if len(positive) else None
+    with tiles(frame["group"].nunique()) as (figure, axes):
+        for ax, (name, rows) in zip(axes, frame.groupby("group", sort=False), strict=True):
+            cells = rows.pivot(index="layer", columns="step", values="value")
+            steps = cells.columns.to_numpy()
+            at = steps + step_axis(ax, steps)
+            edges = _cell_edges(at, ax.get_xscale() == "log")
+            layers = np.arange(len(cells) + 1) + 0.5
+            ax.pcolormesh(edges, layers, cells.to_numpy(), norm=norm, cmap="viridis", rasterized=True)
+            label_panel(ax, str(name))
+            ax.yaxis.set_major_locator(MaxNLocator(integer=True))
+        axes[0].set_ylabel("layer")
+        figure.colorbar(ScalarMappable(norm, "viridis"), ax=axes, label=label(frame["quantity"].iloc[0]))
+    return figure
+
+
+def _cell_edges(at: np.ndarray, log: bool) -> np.ndarray:
+    """Edges of cells around their positions."""
+    x = np.log(at) if log else at.astype(float)
+    if len(x) == 1:
+        edges = np.array([x[0] - 0.5, x[0] + 0.5])
+    else:
+        edges = np.concatenate([[x[0]], (x[1:] + x[:-1]) / 2, [x[-1]]])
+    return np.exp(edges) if log else edges

@@ -1,0 +1,76 @@
+"""Pictures: a figure with its caption and the frame that it is drawn from; what pages and notebooks show."""
+
+import io
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+import matplotlib as mpl
+import pandas as pd
+from matplotlib.figure import Figure
+
+from vgexp.claims import Missing
+from vgexp.figures.style import STYLE
+from vgexp.results import Results
+
+
+class Picture(NamedTuple):
+    """A figure, what it shows, and the numbers in it.
+
+    The frame has a row for every mark, point of a line, cell or bin; the figure can be drawn again from it alone. Its
+    columns are those of the tables (`run seed step layer part quantity ...`) and:
+
+    `group`: runs that differ in their seed only, by what sets them apart; or what else a line or a panel stands for.
+    `value`, `low`, `high`: what is drawn, and the ends of its interval or band; the caption says which.
+    `seeds`: how many of them are in the value.
+    `theory`, `paper`: what theory predicts there, what the paper's plot shows there.
+    """
+
+    figure: Figure
+    caption: str
+    frame: pd.DataFrame = pd.DataFrame()
+
+    def _repr_png_(self) -> bytes:
+        """In a notebook a picture shows itself."""
+        stream = io.BytesIO()
+        with mpl.rc_context(STYLE):
+            self.figure.savefig(stream, format="png", dpi=110)
+        return stream.getvalue()
+
+
+class Table(NamedTuple):
+    """Rows as they are shown, and what they say."""
+
+    rows: pd.DataFrame
+    caption: str
+
+    def _repr_html_(self) -> str:
+        """In a notebook a table shows itself."""
+        return self.rows.to_html(index=False)
+
+
+def save(figure: Figure, folder: Path, name: str) -> str:
+    """Writes <name>.svg and <name>.png, the same bytes each time; returns the SVG's text."""
+    folder.mkdir(parents=True, exist_ok=True)
+    stream = io.StringIO()
+    with mpl.rc_context(STYLE):
+        figure.savefig(stream, format="svg", metadata={"Date": None})
+        figure.savefig(folder / f"{name}.png", dpi=160)
+    (folder / f"{name}.svg").write_text(stream.getvalue())
+    return stream.getvalue()
+
+
+def draw_each(functions: Mapping[str, Callable[[Results], Picture]], results: Results) -> dict[str, Picture | str]:
+    """The pictures that the results can fill, by name; in place of one that cannot be drawn, why."""
+    drawn: dict[str, Picture | str] = {}
+    for name, function in functions.items():
+        try:
+            drawn[name] = function(results)
+        except Missing as reason:
+            drawn[name] = f"not drawn: {reason}"
+    return drawn
+
+
+def count(seeds: int) -> str:
+    """`1 seed`, `3 seeds`."""
+    return f"{seeds} seed{'s' * (seeds != 1)}"

@@ -1,0 +1,58 @@
+"""Speeds: how fast each layer learns, relative to its weights."""
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+
+from vgexp.claims import Missing
+from vgexp.figures.heatmaps import PANELS, left_out
+from vgexp.figures.pictures import Picture
+from vgexp.figures.style import label_panel, layer_color, legend, log_if_decades, step_axis, tiles
+from vgexp.results import Results, groups, label
+
+
+def speed_picture(results: Results) -> Picture:
+    """rms(update) / rms(W) of each layer over training: a panel a group, a color a layer."""
+    frame = pd.DataFrame() if results.layers.empty else speed_frame(results)
+    if frame.empty:
+        raise Missing("no updates were recorded")
+    return Picture(
+        draw_speeds(frame),
+        "Relative speed of each layer, rms of the update over rms of the weights (geometric mean of seeds"
+        f"{left_out(results)}). Where the lines lie apart, parts of the network learn at different speeds.",
+        frame,
+    )
+
+
+def speed_frame(results: Results) -> pd.DataFrame:
+    """`group depth step layer part quantity value seeds`: a row a layer and step, the readout too."""
+    parts = []
+    for name, runs in list(groups(results.runs).items())[:PANELS]:
+        rows = results.layers[results.layers["run"].isin(runs["run"]) & (results.layers["part"] == "")]
+        rows = rows[rows["update_ratio"] > 0]
+        logs = rows.assign(log=np.log(rows["update_ratio"])).groupby(["layer", "step"])["log"]
+        found = logs.agg(value="mean", seeds="size").reset_index()
+        found["value"] = np.exp(found["value"])
+        parts.append(found.assign(group=name, depth=int(runs["model.depth"].iloc[0]), part="", quantity="update_ratio"))
+    columns = ["group", "depth", "step", "layer", "part", "quantity", "value", "seeds"]
+    return pd.concat(parts, ignore_index=True)[columns]
+
+
+def draw_speeds(frame: pd.DataFrame) -> Figure:
+    """A panel a group: hidden layers dark to light, the readout dashed."""
+    with tiles(frame["group"].nunique()) as (figure, axes):
+        for ax, (name, rows) in zip(axes, frame.groupby("group", sort=False), strict=True):
+            depth = int(rows["depth"].iloc[0])
+            shift = step_axis(ax, np.unique(rows["step"]))
+            for _, line in rows.groupby("layer"):
+                layer = int(line["layer"].iloc[0])
+                readout = layer > depth
+                color = "0.5" if readout else layer_color(layer, depth)
+                text = "readout" if readout else {1: "layer 1", depth: "last hidden layer"}.get(layer, "_")
+                style = "--" if readout else "-"
+                ax.plot(line["step"] + shift, line["value"], color=color, label=text, linestyle=style)
+            log_if_decades(ax)
+            label_panel(ax, str(name))
+        axes[0].set_ylabel(label("update_ratio"))
+        legend(figure, axes[0])
+    return figure
