@@ -123,11 +123,10 @@ ELSEWHERE = {
     "papers/*/claims": "tests/test_papers.py",
     "papers/*/figures": "tests/test_papers.py",
     "papers/*/tables": "tests/test_papers.py",
-    "watching/callbacks/*": "tests/watching/test_callbacks.py",
     "theory/expected": "tests/theory/test_meanfield.py",
 }
 """Modules without a test module of their own place, and where they are tested."""
-WHOLE = {"test_stack", "test_wheel", "test_repository", "test_papers", "test_cli", "test_callbacks"}
+WHOLE = {"test_stack", "test_wheel", "test_repository", "test_papers", "test_cli"}
 """Test modules of more than one module."""
 SHARED = {"conftest", "drawn", "samples", "walk", "watched", "zoo"}
 """What tests share."""

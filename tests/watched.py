@@ -4,6 +4,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from torch import nn
+from torch.utils.data import TensorDataset
 
 from vgexp.watching.monitor import watch
 
@@ -17,6 +18,12 @@ def mlp(phi=nn.Tanh, depth=3, width=16, classes=5):
 def batch(n=12, width=16, classes=5, seed=1):
     generator = torch.Generator().manual_seed(seed)
     return torch.randn(n, width, generator=generator), torch.randint(classes, (n,), generator=generator)
+
+
+def examples(n=24):
+    """Examples for loaders, as other people's loops read them."""
+    generator = torch.Generator().manual_seed(3)
+    return TensorDataset(torch.randn(n, 16, generator=generator), torch.randint(5, (n,), generator=generator))
 
 
 def rms(x):

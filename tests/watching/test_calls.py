@@ -85,7 +85,7 @@ def test_norms_are_pooled_over_passes(device):
 
 
 @pytest.mark.parametrize("name", ["Tanh", "Sigmoid", "Relu", "Gelu"])
-@pytest.mark.parametrize("kind", ["float32", "bfloat16", "strided", "vector", "empty", "complex"])
+@pytest.mark.parametrize("kind", ["float32", "bfloat16", "strided", "negated", "vector", "empty", "complex"])
 def test_an_activation_is_measured_by_its_saved_tensor(name, kind):
     z = 3 * torch.randn(6, 4, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
     z[:, 1] = -30.0
@@ -94,6 +94,9 @@ def test_an_activation_is_measured_by_its_saved_tensor(name, kind):
     z = {"vector": z[0], "empty": z[:0], "strided": z.T.contiguous().T}.get(kind, z)
     saved = z if node.saved == "self" else phi(z)
     saved = saved.to({"bfloat16": torch.bfloat16, "complex": torch.complex128}.get(kind, torch.float32))
+    if kind == "negated":
+        saved = torch.complex(saved, -saved).conj().imag
+        assert saved.is_neg()
     call.activated(node, saved)
     assert call.activation == node.name
     if kind in ("empty", "complex"):

@@ -8,6 +8,7 @@ from torch import nn
 from zoo import mlp
 
 from vgexp.watching.checkup import diagnose
+from vgexp.watching.monitor import watch
 
 
 def problem():
@@ -44,6 +45,29 @@ def test_the_mode_is_kept():
     model, batch = problem()
     assert not diagnose(model.eval(), batch, F.cross_entropy).findings or not model.training
     assert not any(module.training for module in model.modules())
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")
+def test_a_hugging_face_model_gives_its_layers():
+    from transformers import BertConfig, BertForSequenceClassification
+
+    torch.manual_seed(0)
+    config = BertConfig(
+        vocab_size=50, hidden_size=32, num_hidden_layers=3, num_attention_heads=2, intermediate_size=64, num_labels=5
+    )
+    model = BertForSequenceClassification(config)
+    x, y = torch.randint(50, (8, 12)), torch.randint(5, (8,))
+    with watch(model) as monitor:
+        model(input_ids=x, labels=y).loss.backward()
+        monitor.step()
+    calls = monitor.coverage()
+    assert (calls["calls"] == 1).all()
+    model.zero_grad()
+    assert diagnose(model, (x, y), lambda output, y: F.cross_entropy(output.logits, y)).verdict in (
+        "healthy",
+        "borderline",
+    )
 
 
 ODD = """

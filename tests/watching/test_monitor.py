@@ -4,7 +4,8 @@ import torch
 import torch.distributed as dist
 import torch.nn.functional as F
 from torch import nn
-from watched import agree, backpropagate, batch, by_hand, hooks, linears, mlp, rms, train
+from torch.utils.data import DataLoader
+from watched import agree, backpropagate, batch, by_hand, examples, hooks, linears, mlp, rms, train
 
 import vgexp
 from vgexp.watching.listener import Unsupported
@@ -48,6 +49,29 @@ def on_rank(rank, world, path):
 def test_distributed_data_parallel_measures_its_own_batch(tmp_path):
     torch.multiprocessing.spawn(on_rank, (2, tmp_path), nprocs=2)
     assert {path.name for path in tmp_path.glob("done*")} == {"done0", "done1"}
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")
+def test_accelerate():
+    from accelerate import Accelerator
+
+    accelerator = Accelerator(cpu=True)
+    bare = mlp()
+    model, optimizer, loader = accelerator.prepare(
+        bare, torch.optim.SGD(bare.parameters(), 0.1), DataLoader(examples(), batch_size=8)
+    )
+    expected = by_hand(linears(bare), *examples()[:8])
+    with watch(model, every=1, scaler=accelerator.scaler) as monitor:
+        for x, y in loader:
+            accelerator.backward(F.cross_entropy(model(x), y))
+            monitor.step()
+            accelerator.clip_grad_norm_(model.parameters(), 1e-6)
+            optimizer.step()
+            optimizer.zero_grad()
+    frame = monitor.frame()
+    agree(frame[frame["step"] == 0], expected)
+    assert frame["step"].unique().tolist() == [0, 1, 2]
 
 
 def test_weights_used_without_their_modules_are_refused():

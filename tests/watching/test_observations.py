@@ -35,7 +35,7 @@ def test_rows():
     np.testing.assert_equal(observation.column("dw_rms"), [math.nan, math.nan, 2.0])
 
 
-def test_what_is_measured_and_not_a_number_is_told_from_what_is_not_measured():
+def test_a_measured_nan_is_told_from_what_is_not_measured():
     call = calls()[0]
     call.norm("dw_rms", torch.tensor([math.nan]))
     call.norm("w_rms", torch.empty(0, 3))

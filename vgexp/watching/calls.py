@@ -44,7 +44,7 @@ class Call:
     )
 
     def __init__(self, layer: Layer, number: int, returned: "list[Call] | None" = None) -> None:
-        """To `returned` it adds itself when its gradient comes back."""
+        """When its gradient comes back, the call adds itself to `returned`."""
         self.layer, self.number, self._returned = layer, number, returned
         self.totals: dict[str, float | Tensor] = {}
         """By column: a Euclidean norm for a root mean square, a sum for a mean."""
@@ -87,8 +87,7 @@ class Call:
         self.activations.append(activation.name)
         if saved.is_complex() or not saved.numel():
             return
-        if saved.dtype.itemsize < 4:
-            saved = saved.float()
+        saved = saved.float() if saved.dtype.itemsize < 4 else saved.resolve_neg()  # numpy reads no lazy minus
         h = activation.h(saved)
         try:
             seen = saved.numpy() if saved.is_cpu else saved

@@ -104,8 +104,9 @@ def untouched(model: nn.Module) -> Iterator[None]:
 
 
 def culprit(model: nn.Module, inputs: Any, output: Any) -> tuple[str, str]:
-    """Where and how a forward pass goes wrong whose loss is not finite: the first module, in the order in which modules
-    finish, with finite inputs and an output that is not finite."""
+    """Where a forward pass goes wrong, and how, if its loss is not finite.
+
+    It is the first module, in the order in which modules finish, whose inputs are finite and whose output is not."""
     if not finite(inputs):
         return "inputs", "the inputs are not finite"
     found: list[str] = []

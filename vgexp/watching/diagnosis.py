@@ -68,7 +68,7 @@ def conclude(steps: Sequence[Evidence]) -> Diagnosis:
         *saturated(last),
     ]
     found.sort(key=lambda finding: FINDING_KINDS.index(finding.kind))
-    if overflowed(last):  # then infinite numbers are what exploding comes to, and no fault of their own
+    if overflowed(last):  # then exploding is the cause, and infinite numbers follow from it
         found = [finding for finding in found if finding.kind != "nan"]
     return Diagnosis(found, words, last.step)
 

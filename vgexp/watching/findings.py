@@ -1,4 +1,4 @@
-"""Findings: the rules that find what is wrong in the evidence, where, by which numbers, and what to try.
+"""Findings: rules that read the evidence, and say what is wrong, where, by which numbers, and what to try.
 
 All rules are relative: the fall of rms(dz) in decades, exact zeros, fractions of units. So they find the same when the
 loss is multiplied by a number.
@@ -24,9 +24,9 @@ MAJORITY = 0.5
 """A layer counts as silent when more than this fraction of its units is, and as saturated when more than this fraction
 of its activation's entries is."""
 SIGN_TEST_LEVEL = 1e-3
-"""Deep in a healthy network examples look alike: half of the units are then off on a whole batch, and half are on. Off
-units are a fault only if there are too many of them for that: if a sign test of the units that are off against those
-that are on rejects equal odds at this level, shared among the layers that are tested."""
+"""Deep in a healthy network examples look alike: about half of the units are off on all of them, and half are on. So
+units that are off are a fault only where they are too many for that. A sign test compares how many are off on all
+examples with how many are on; it has to reject equal odds at this level, divided by the number of layers tested."""
 NEAR_OVERFLOW = 1e25
 """Where dz is not finite, it has overflowed if dz of the layer above is larger than this."""
 

@@ -1,4 +1,4 @@
-"""Observations: recorded steps of a watched model, as compact as they come.
+"""Observations: recorded steps of a watched model, each an array of numbers and the names of its rows.
 
 Legend: R rows (calls), C columns.
 """
