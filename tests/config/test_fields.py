@@ -1,22 +1,10 @@
-import json
 from dataclasses import replace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vgexp.config.fields import (
-    ConfigError,
-    InitConfig,
-    ModelConfig,
-    OptimConfig,
-    Run,
-    changes,
-    check,
-    flat,
-    from_row,
-    identity,
-)
+from vgexp.config.fields import FIELDS, InitConfig, ModelConfig, OptimConfig, Run, flat, from_row, leaves, structure
 from vgexp.results.writing import runs_frame
 
 runs = st.builds(
@@ -36,45 +24,39 @@ runs = st.builds(
 )
 
 
-@given(runs, runs)
-def test_identity_is_that_of_the_changes(a, b):
-    assert (identity(a) == identity(b)) == (changes(a) == changes(b))
-    assert len(identity(a)) == 12
-
-
-def test_identity_is_stable():
-    """Pinned: a change here orphans everybody's results; raise RESULTS_VERSION on purpose instead."""
-    assert changes(Run()) == {}
-    assert identity(Run()) == PINNED_DEFAULT
-    assert identity(Run(seed=3, model=ModelConfig(depth=7))) == PINNED_OTHER
-
-
-PINNED_DEFAULT = "ede0de807492"
-PINNED_OTHER = "466344d6129d"
-
-
-def test_where_and_how_is_not_part_of_the_identity():
-    other = replace(Run(), name="elsewhere", device="cpu", threads=3, max_members=2, rerun=True)
-    assert identity(other) == identity(Run())
-
-
 @given(runs)
 def test_a_row_of_the_table_is_the_run_again(run):
     row = runs_frame([run], "stack").iloc[0].to_dict()
     assert flat(from_row(row)) == flat(run)
 
 
-@given(runs)
-def test_changes_survive_json(run):
-    assert json.loads(json.dumps(changes(run))) == changes(run)
+def test_everything_is_known_of_every_field():
+    assert list(FIELDS) == list(leaves(Run()))
+    for key, known in FIELDS.items():
+        assert known.meaning.endswith("."), key
+        assert known.read_by in {"", *FIELDS}, key
+        assert not (known.of_sweep and known.in_identity), key
 
 
-def test_the_nearest_name_is_offered():
-    with pytest.raises(ConfigError, match=r"loss: got 'crossentropy', accepts .* \(did you mean cross_entropy\?\)"):
-        check(replace(Run(), loss="crossentropy"), {"loss": ("cross_entropy", "quadratic")})
+def test_defaults_follow_their_own_rules():
+    for key, value in leaves(Run()).items():
+        rule = FIELDS[key].rule
+        assert rule is None or rule.holds(value), key
 
 
-@pytest.mark.parametrize("value", [float("nan"), float("inf"), -1.0])
-def test_numbers_that_are_none(value):
-    with pytest.raises(ConfigError, match=r"optim\.lr"):
-        check(replace(Run(), optim=OptimConfig(lr=value)), {})
+def test_members_may_differ_in_their_numbers_and_their_law():
+    members = {key for key, known in FIELDS.items() if known.member}
+    init = {f"init.{name}" for name in ("name", "sigma_w", "sigma_b", "distribution", "scope")}
+    assert members == {"seed", *init, *(f"optim.{name}" for name in ("lr", "momentum", "beta1", "beta2", "eps"))}
+    assert set(structure(Run())) == set(flat(Run())) - members
+
+
+def test_what_belongs_to_the_sweep_is_no_part_of_the_run():
+    assert set(leaves(Run())) - set(flat(Run())) == {"logger", "rerun", "scales", "only", "members"}
+
+
+@pytest.mark.parametrize("key", ["model.branch", "data.range", "init.sigma_w", "steps"])
+def test_a_field_that_a_row_lacks_has_its_default(key):
+    run = replace(Run(), seed=3, model=ModelConfig(depth=7))
+    row = {name: value for name, value in runs_frame([run], "stack").iloc[0].to_dict().items() if name != key}
+    assert flat(from_row(row | {"model.tomorrow": 1})) == flat(run) | {key: flat(Run())[key]}

@@ -1,7 +1,8 @@
 import pytest
 import torch
 
-from vgexp.config.fields import ConfigError, DataConfig
+from vgexp.config.errors import ConfigError
+from vgexp.config.fields import DataConfig
 from vgexp.data.datasets import DATASETS, dataset
 
 

@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 import torch
 
-from vgexp.config.fields import ConfigError, DataConfig
+from vgexp.config.errors import ConfigError
+from vgexp.config.fields import DataConfig
 from vgexp.data import datasets, originals
 from vgexp.data.originals import FetchError, Original, Unavailable, fetch
 from vgexp.data.streams import Stream

@@ -2,7 +2,7 @@ import pytest
 import torch
 from samples import small
 
-from vgexp.config.fields import ConfigError
+from vgexp.config.errors import ConfigError
 from vgexp.data.originals import Unavailable
 from vgexp.experiments.checks import check_run
 from vgexp.networks.activations import ACTIVATIONS

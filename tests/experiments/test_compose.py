@@ -3,7 +3,8 @@ from typing import Any, get_type_hints
 
 import pytest
 
-from vgexp.config.fields import ConfigError, Run
+from vgexp.config.errors import ConfigError
+from vgexp.config.fields import Run
 from vgexp.experiments.compose import TYPES, composer, conf_dir, groups, typed
 
 

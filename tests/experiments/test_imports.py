@@ -2,7 +2,7 @@ import sys
 
 import pytest
 
-from vgexp.config.fields import ConfigError
+from vgexp.config.errors import ConfigError
 from vgexp.experiments.imports import IMPORTS, load_imports
 from vgexp.networks.activations import ACTIVATIONS
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 import vgexp
-from vgexp.config.fields import ConfigError
+from vgexp.config.errors import ConfigError
 from vgexp.experiments.compose import composer
 from vgexp.experiments.launch import job, run, start
 from vgexp.results.reading import read

@@ -1,6 +1,7 @@
 import pytest
 
-from vgexp.config.fields import ConfigError, Run, flat
+from vgexp.config.errors import ConfigError
+from vgexp.config.fields import Run, flat
 from vgexp.experiments.compose import groups
 from vgexp.experiments.overrides import check_keys, check_single, fields_of, first_line, flattened, parse, without
 

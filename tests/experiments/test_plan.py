@@ -5,10 +5,11 @@ import pytest
 from samples import small
 
 import vgexp
-from vgexp.config.fields import ConfigError, identity
+from vgexp.config.errors import ConfigError
 from vgexp.experiments import plan as plans
 from vgexp.experiments.compose import composer
 from vgexp.experiments.plan import first_run, folder_of, limit, plan, single_run
+from vgexp.networks.identity import identity
 
 QUICK = ["data.name=digits", "model.depth=2", "model.width=8", "steps=0", "eval.every=never"]
 

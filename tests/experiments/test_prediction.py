@@ -1,7 +1,7 @@
 import pytest
 
 import vgexp
-from vgexp.config.fields import ConfigError
+from vgexp.config.errors import ConfigError
 from vgexp.experiments.prediction import size
 
 QUICK = ["data=digits", "model.depth=8", "model.width=16"]

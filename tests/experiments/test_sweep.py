@@ -6,9 +6,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from samples import small
 
-from vgexp.config.fields import MEMBER_FIELDS, ConfigError, identity, structure
+from vgexp.config.errors import ConfigError
+from vgexp.config.fields import FIELDS, structure
 from vgexp.experiments.compose import composer, typed
 from vgexp.experiments.sweep import Stack, expand, runs_of, stacks
+from vgexp.networks.identity import identity
 
 NUMBERS = st.integers(0, 99).map(str)
 CHOICES = {
@@ -38,8 +40,8 @@ RUNS = st.lists(
 def test_expand_covers_the_product_in_order_and_never_repeats(grid):
     sweep = expand([f"{key}={','.join(values)}" for key, values in grid])
     for part, fields in (
-        (sweep.jobs, [pair for pair in grid if pair[0] not in MEMBER_FIELDS]),
-        (sweep.members, [pair for pair in grid if pair[0] in MEMBER_FIELDS]),
+        (sweep.jobs, [pair for pair in grid if not FIELDS[pair[0]].member]),
+        (sweep.members, [pair for pair in grid if FIELDS[pair[0]].member]),
     ):
         # A row is one choice a field, in the order of the fields: its places among the choices.
         places = [

@@ -3,7 +3,7 @@ import torch
 from samples import small
 from walk import WAYS
 
-from vgexp.config.fields import ConfigError
+from vgexp.config.errors import ConfigError
 from vgexp.networks.building import blueprints, build, bytes_per_member, require_buildable, skeleton, weight_bytes
 
 BUILT = [run for run in WAYS.values() if run.model.family != "gated"]

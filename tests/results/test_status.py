@@ -1,7 +1,7 @@
 import pandas as pd
 from samples import small
 
-from vgexp.config.fields import identity
+from vgexp.networks.identity import identity
 from vgexp.results.reading import read
 from vgexp.results.status import STATUSES, statuses
 from vgexp.results.writing import Store, runs_frame, stack_id

@@ -15,8 +15,8 @@ import torch
 from samples import small
 
 import vgexp
-from vgexp.config.fields import identity
 from vgexp.experiments.launch import train_stack
+from vgexp.networks.identity import identity
 from vgexp.results.reading import read
 from vgexp.results.writing import Store, stack_id
 from vgexp.training import loop as train_module

@@ -14,7 +14,7 @@ import xarray as xr
 from xarray.indexes import PandasIndex
 
 from vgexp.claims.statements import Missing
-from vgexp.config import NOT_IN_IDENTITY
+from vgexp.config import FIELDS
 from vgexp.results import COLUMNS, CONFIG, Results, stored
 
 
@@ -84,9 +84,9 @@ class Grid:
     def _rows(self, results: Results, table: pd.DataFrame, part: str = "") -> pd.DataFrame:
         """The rows of a table that belong to these runs, and to one part of each layer, each with its seed."""
         runs = self.table(results)
-        for key in CONFIG:
-            values = runs[key].unique()
-            if len(values) > 1 and key not in ("seed", *NOT_IN_IDENTITY):
+        for key, known in FIELDS.items():
+            values = runs[key].unique() if known.in_identity and key != "seed" else ()
+            if len(values) > 1:
                 found = ", ".join(map(str, values))
                 raise ValueError(f"the grid {self.name} has runs of several {key} ({found}): say which in `where`")
         rows = table[table["run"].isin(runs["run"])]

@@ -1,29 +1,25 @@
 """What a run is: its fields with their rules, its identity, and schedules."""
 
+from vgexp.config.errors import ConfigError
 from vgexp.config.fields import (
-    MEMBER_FIELDS,
-    NOT_IN_IDENTITY,
-    RESULTS_VERSION,
+    FIELDS,
     CheckpointConfig,
-    ConfigError,
     DataConfig,
     InitConfig,
     ModelConfig,
     Run,
-    changes,
-    check,
     flat,
     from_row,
-    identity,
-    revolve_snapshots,
     structure,
 )
+from vgexp.config.identity import RESULTS_VERSION, changes, digest
+from vgexp.config.rules import revolve_snapshots
 from vgexp.config.schedules import ACCEPTS, schedule
+from vgexp.config.validation import validate
 
 __all__ = [
     "ACCEPTS",
-    "MEMBER_FIELDS",
-    "NOT_IN_IDENTITY",
+    "FIELDS",
     "RESULTS_VERSION",
     "CheckpointConfig",
     "ConfigError",
@@ -32,11 +28,11 @@ __all__ = [
     "ModelConfig",
     "Run",
     "changes",
-    "check",
+    "digest",
     "flat",
     "from_row",
-    "identity",
     "revolve_snapshots",
     "schedule",
     "structure",
+    "validate",
 ]

@@ -1,185 +1,224 @@
 """The typed config of one training of one network: a Run.
 
-Every key of the command line is a field here, every default is written here and nowhere else, and the
-identity of a run is the hash of what differs from the defaults: a new field leaves old results valid.
+Every key of the command line is a field here. What is known of a field is written here and nowhere else: its default,
+its meaning, the values that it accepts, whether members of one stack may differ in it, whether it can change a number,
+and who decides whether it is read at all.
 """
 
-import dataclasses
-import difflib
-import hashlib
 import json
 import math
 import numbers
-import re
-from collections.abc import Callable, Collection, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, fields, is_dataclass
 from typing import Any
 
-from vgexp.config.schedules import ACCEPTS as SCHEDULES
-from vgexp.config.schedules import schedule
-
-RESULTS_VERSION = 1
-"""Raised when a default or the mathematics changes: results of before are then other runs."""
-
-MEMBER_FIELDS = (
-    "seed",
-    *(f"init.{name}" for name in ("name", "sigma_w", "sigma_b", "distribution", "scope")),
-    *(f"optim.{name}" for name in ("lr", "momentum", "beta1", "beta2", "eps")),
-)
-"""Fields in which the members of one stack may differ; all others are structure."""
-
-NOT_IN_IDENTITY = ("name", "device", "threads", "max_members", "logger", "rerun", "scale", "scales", "only", "members")
-"""Fields that change where and how a run is computed, but no number of it."""
+from vgexp.config import rules
+from vgexp.config.rules import Rule
 
 
-class ConfigError(ValueError):
-    """A bad value, in one line: the field, what it got and what it accepts."""
+@dataclass(frozen=True)
+class Field:
+    """What is known of a field beside its type and default."""
 
-    def __init__(self, field: str, got: Any, accepts: str) -> None:
-        super().__init__(f"{field}: got {got!r}, accepts {accepts}")
+    meaning: str
+    rule: Rule | None = None
+    """What it accepts; None where its type or a registry of names says it."""
+    member: bool = False
+    """Whether members of one stack may differ in it; all other fields are structure."""
+    in_identity: bool = True
+    """Whether it can change a number. The others change where and how a run is computed."""
+    read_by: str = ""
+    """The field whose choice decides whether this one is read; empty where it always is."""
+    of_sweep: bool = False
+    """Whether it belongs to the sweep that a run is part of, and not to the run."""
+
+
+def setting(default: Any, meaning: str, rule: Rule | None = None, **known: Any) -> Any:
+    """A dataclass field with what is known of it."""
+    metadata = {"field": Field(meaning, rule, **known)}
+    if isinstance(default, list | dict):
+        return field(default_factory=lambda: type(default)(default), metadata=metadata)
+    return field(default=default, metadata=metadata)
 
 
 @dataclass
 class DataConfig:
-    name: str = "shapeset"
-    batch_size: int = 10
-    range: list[float] = field(default_factory=lambda: [0.0, 1.0])
-    """The values of a black and of a white pixel."""
+    name: str = setting("shapeset", "The data set.")
+    batch_size: int = setting(10, "Examples a step.", rules.COUNT)
+    range: list[float] = setting([0.0, 1.0], "The values of a black and of a white pixel.", rules.INTERVAL)
 
 
 @dataclass
 class ModelConfig:
-    family: str = "plain"
-    depth: int = 5
-    """Number of hidden layers."""
-    width: Any = 1000
-    """Units a hidden layer: an integer, or a list with one integer a layer."""
-    activation: str = "tanh"
-    negative_slope: float = 0.01
-    """Of leaky ReLU."""
-    branch: float = 1.0
-    """What a branch is multiplied with before it is added (residual, reversible)."""
-    branch_layers: int = 1
-    """Matrices in a branch: 1 or 2 (residual)."""
+    family: str = setting("plain", "The family of networks.")
+    depth: int = setting(5, "Number of hidden layers.", rules.COUNT)
+    width: Any = setting(1000, "Units of a hidden layer: an integer, or a list with one a layer.", rules.WIDTH)
+    activation: str = setting("tanh", "The function phi between the layers.")
+    negative_slope: float = setting(0.01, "Slope of leaky ReLU below 0.", rules.FINITE, read_by="model.activation")
+    branch: float = setting(
+        1.0, "What a branch is multiplied with before it is added.", rules.FINITE, read_by="model.family"
+    )
+    branch_layers: int = setting(
+        1, "Matrices in a branch.", Rule(lambda x: x in (1, 2), "1 or 2"), read_by="model.family"
+    )
 
 
 @dataclass
 class InitConfig:
-    name: str = "glorot"
-    sigma_w: float | None = None
-    """null: the law's own scale."""
-    sigma_b: float = 0.0
-    distribution: str | None = None
-    """null: the law's own; uniform or normal where both exist."""
-    scope: str = "all"
-    """all; or hidden: the first and the last matrix keep the standard law."""
+    name: str = setting("glorot", "The law of the first weights.", member=True)
+    sigma_w: float | None = setting(
+        None,
+        "Scale of the weights; null is the law's own.",
+        rules.optional(rules.POSITIVE, "a positive number, or null for the law's own"),
+        member=True,
+    )
+    sigma_b: float = setting(0.0, "Standard deviation of the first biases.", rules.NOT_NEGATIVE, member=True)
+    distribution: str | None = setting(None, "uniform or normal, where both exist; null is the law's own.", member=True)
+    scope: str = setting(
+        "all",
+        "The matrices that the law is for; hidden leaves the first and the last one standard.",
+        rules.one_of("all", "hidden"),
+        member=True,
+    )
 
 
 @dataclass
 class OptimConfig:
-    name: str = "sgd"
-    lr: float = 0.03
-    momentum: float = 0.9
-    beta1: float = 0.9
-    beta2: float = 0.999
-    eps: float = 1e-8
+    name: str = setting("sgd", "The optimiser.")
+    lr: float = setting(0.03, "Learning rate.", rules.NOT_NEGATIVE, member=True)
+    momentum: float = setting(
+        0.9, "Share of the last update that is kept.", rules.FRACTION, member=True, read_by="optim.name"
+    )
+    beta1: float = setting(0.9, "Decay of Adam's first moment.", rules.FRACTION, member=True, read_by="optim.name")
+    beta2: float = setting(0.999, "Decay of Adam's second moment.", rules.FRACTION, member=True, read_by="optim.name")
+    eps: float = setting(
+        1e-8, "What Adam's denominator is at least.", rules.POSITIVE, member=True, read_by="optim.name"
+    )
 
 
 @dataclass
 class ProbeConfig:
-    tier: str = "light"
-    every: Any = "log"
-    on: str = "batch"
-    """The tensors that z, h and dz are read from: the step's own batch, or the fixed monitoring examples."""
-    histograms: Any = "ends"
-    """Schedule of histograms (tier full)."""
-    spectra: Any = "ends"
-    """Schedule of Jacobian spectra (tier full)."""
+    tier: str = setting("light", "Which quantities are recorded.", rules.one_of("light", "full", "cost"))
+    every: Any = setting("log", "Schedule of recording.", rules.SCHEDULE)
+    on: str = setting(
+        "batch",
+        "The examples whose z, h, dz and dx are recorded: the step's own, or the fixed monitoring examples.",
+        rules.one_of("batch", "monitor"),
+    )
+    histograms: Any = setting("ends", "Schedule of histograms.", rules.SCHEDULE, read_by="probe.tier")
+    spectra: Any = setting("ends", "Schedule of the Jacobians' spectra.", rules.SCHEDULE, read_by="probe.tier")
 
 
 @dataclass
 class CheckpointConfig:
-    every: Any = "sqrt"
-    """Layers a segment: an integer, or sqrt; or revolve(s) with s snapshots, the input among them."""
+    every: Any = setting(
+        "sqrt",
+        "Layers a segment: an integer, or sqrt; or revolve(s) with s snapshots, the input among them.",
+        rules.SEGMENT,
+        read_by="memory",
+    )
 
 
 @dataclass
 class EvalConfig:
-    every: Any = "end"
+    every: Any = setting("end", "Schedule of evaluation on the validation and the test set.", rules.SCHEDULE)
 
 
 @dataclass
 class Run:
     """One training of one network."""
 
-    name: str = "train"
-    """Results go to results/<name>/."""
-    seed: int = 0
-    steps: int = 1000
-    """Updates. T steps give T + 1 observations, 0..T."""
-    loss: str = "cross_entropy"
+    name: str = setting("train", "Results go to results/<name>/.", rules.FOLDER, in_identity=False)
+    seed: int = setting(0, "Of the first weights and of the batches.", rules.NATURAL, member=True)
+    steps: int = setting(1000, "Updates T: they give T + 1 observations, 0..T.", rules.NATURAL)
+    loss: str = setting("cross_entropy", "The loss that is minimised.")
     data: DataConfig = field(default_factory=DataConfig)
     model: ModelConfig = field(default_factory=ModelConfig)
     init: InitConfig = field(default_factory=InitConfig)
     optim: OptimConfig = field(default_factory=OptimConfig)
     probe: ProbeConfig = field(default_factory=ProbeConfig)
     eval: EvalConfig = field(default_factory=EvalConfig)
-    memory: str = "store"
-    """What the backward pass needs is stored, recomputed (checkpoint) or, if reversible, rebuilt (invert)."""
+    memory: str = setting(
+        "store",
+        "What the backward pass needs is stored, recomputed (checkpoint) or, if reversible, rebuilt (invert).",
+        rules.one_of("store", "checkpoint", "invert"),
+    )
     checkpoint: CheckpointConfig = field(default_factory=CheckpointConfig)
-    device: str = "auto"
-    dtype: str = "float32"
-    threads: int | None = None
-    """CPU threads of one job; null leaves torch's choice."""
-    max_members: Any = "auto"
-    """The largest stack; auto: by memory."""
-    logger: str = "none"
-    """Where else the scalars go: none, or tensorboard (below the results, one log a run)."""
-    rerun: bool = False
-    """Computes runs again that are already done."""
-    scale: str | None = None
-    """Of an experiment: which of its `scales` to sweep."""
-    scales: dict[str, Any] = field(default_factory=dict)
-    only: list[str] | None = None
-    """Of an experiment: the grids to run, of its scale; null for all."""
-    members: Any = None
-    """Set by the sweeper: one list of member overrides for each member of the stack."""
+    device: str = setting(
+        "auto", "auto takes a GPU where there is one.", rules.one_of("auto", "cpu", "cuda"), in_identity=False
+    )
+    dtype: str = setting("float32", "Of weights and signals.", rules.one_of("float32", "float64"))
+    threads: int | None = setting(
+        None,
+        "CPU threads of one job; null leaves torch's choice.",
+        rules.optional(rules.COUNT, "an integer of at least 1, or null"),
+        in_identity=False,
+    )
+    max_members: Any = setting("auto", "The largest stack; auto: by memory.", rules.STACK_SIZE, in_identity=False)
+    logger: str = setting(
+        "none",
+        "Where else the scalars go: tensorboard writes one log a run below the results.",
+        rules.one_of("none", "tensorboard"),
+        in_identity=False,
+        of_sweep=True,
+    )
+    rerun: bool = setting(False, "Computes runs again that are already done.", in_identity=False, of_sweep=True)
+    scale: str | None = setting(None, "Of an experiment: which of its `scales` to sweep.", in_identity=False)
+    scales: dict[str, Any] = setting({}, "Of an experiment: grids by scale.", in_identity=False, of_sweep=True)
+    only: list[str] | None = setting(
+        None, "Of an experiment: the grids to run, of its scale; null for all.", in_identity=False, of_sweep=True
+    )
+    members: Any = setting(
+        None, "Set by the sweeper: the overrides of each member of a stack.", in_identity=False, of_sweep=True
+    )
+
+
+def _known(config: type, prefix: str = "") -> Iterator[tuple[str, Field]]:
+    for item in fields(config):
+        if isinstance(item.type, type) and is_dataclass(item.type):
+            yield from _known(item.type, f"{prefix}{item.name}.")
+        else:
+            yield prefix + item.name, item.metadata["field"]
+
+
+FIELDS: dict[str, Field] = dict(_known(Run))
+"""Everything that is known, by dotted key, in the order of the config."""
+
+
+def leaves(run: Run) -> dict[str, Any]:
+    """Every value of the config by its dotted key."""
+    found = {}
+    for key in FIELDS:
+        value: Any = run
+        for name in key.split("."):
+            value = getattr(value, name)
+        found[key] = value
+    return found
 
 
 def flat(run: Run) -> dict[str, Any]:
-    """The config as one dict with dotted keys, without what is for the sweeper only.
+    """The config of the run itself as one dict with dotted keys.
 
     >>> flat(Run())["model.depth"]
     5
     """
-    return {key: value for key, value in _leaves(run) if key not in ("logger", "rerun", "scales", "only", "members")}
+    return {key: value for key, value in leaves(run).items() if not FIELDS[key].of_sweep}
 
 
-def _leaves(config: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
-    for item in dataclasses.fields(config):
-        value, key = getattr(config, item.name), prefix + item.name
-        if dataclasses.is_dataclass(value):
-            yield from _leaves(value, key + ".")
-        else:
-            yield key, value
-
-
-def changes(run: Run) -> dict[str, Any]:
-    """The fields of a run's identity that differ from their default."""
-    default = flat(Run())
-    return {k: v for k, v in flat(run).items() if v != default[k] and k not in NOT_IN_IDENTITY}
-
-
-def identity(run: Run) -> str:
-    """12 hex digits: sha256 over the canonical JSON of the run's changes and RESULTS_VERSION."""
-    canonical = json.dumps([RESULTS_VERSION, changes(run)], sort_keys=True, separators=(",", ":"))
-    return hashlib.sha256(canonical.encode()).hexdigest()[:12]
+def structure(run: Run) -> dict[str, Any]:
+    """The fields that all members of a stack share."""
+    return {key: value for key, value in flat(run).items() if not FIELDS[key].member}
 
 
 def from_row(row: Mapping[str, Any]) -> Run:
-    """The run of a row of the `runs` table: the inverse of `flat`, lists read back from JSON text."""
+    """The run of a row of the `runs` table: the inverse of `flat`, lists read back from JSON text.
+
+    A field that the row lacks has its default: the table is older than the field. Other columns are ignored.
+    """
     run = Run()
     for key, default in flat(run).items():
+        if key not in row:
+            continue
         value = row[key]
         if isinstance(value, str) and value[:1] == "[":
             value = json.loads(value)
@@ -191,96 +230,7 @@ def from_row(row: Mapping[str, Any]) -> Run:
             value = int(value)
         *path, name = key.split(".")
         target: Any = run
-        for part in path:
-            target = getattr(target, part)
+        for group in path:
+            target = getattr(target, group)
         setattr(target, name, value)
     return run
-
-
-def structure(run: Run) -> dict[str, Any]:
-    """The fields that all members of a stack share."""
-    return {key: value for key, value in flat(run).items() if key not in MEMBER_FIELDS}
-
-
-def revolve_snapshots(every: Any) -> int | None:
-    """The s of `revolve(s)`; None for another value of `checkpoint.every`.
-
-    >>> revolve_snapshots("revolve(4)"), revolve_snapshots("sqrt")
-    (4, None)
-    """
-    found = re.fullmatch(r"revolve\(([1-9]\d*)\)", every) if isinstance(every, str) else None
-    return int(found[1]) if found else None
-
-
-def check(run: Run, choices: Mapping[str, Collection[str]]) -> None:
-    """Raises ConfigError on the first field whose value is not accepted.
-
-    `choices` maps a field (`model.activation`) to the names it accepts.
-    """
-    values = dict(_leaves(run))
-    for key, names in choices.items():
-        _check_choice(key, values[key], names)
-    for key, accepted, accepts in RULES:
-        if not _holds(accepted, values[key]):
-            raise ConfigError(key, values[key], accepts)
-    for key in ("probe.every", "probe.histograms", "probe.spectra", "eval.every"):
-        try:
-            schedule(values[key], run.steps)
-        except ValueError:
-            raise ConfigError(key, values[key], SCHEDULES) from None
-        if isinstance(values[key], list) and any(step > run.steps for step in values[key]):
-            raise ConfigError(key, values[key], f"steps up to {run.steps} (steps)")
-    width = run.model.width
-    if isinstance(width, list) and len(width) != run.model.depth:
-        raise ConfigError("model.width", width, f"one integer for each of the {run.model.depth} layers (model.depth)")
-
-
-def _check_choice(key: str, value: Any, names: Collection[str]) -> None:
-    if value in names:
-        return
-    close = difflib.get_close_matches(str(value), list(names), n=1)
-    hint = f" (did you mean {close[0]}?)" if close else ""
-    raise ConfigError(key, value, ", ".join(names) + hint)
-
-
-def _integer(low: int) -> Callable[[Any], bool]:
-    return lambda x: isinstance(x, int) and not isinstance(x, bool) and x >= low
-
-
-def _holds(accepted: Callable[[Any], bool], value: Any) -> bool:
-    """NaN passes no rule."""
-    return accepted(value) and not (isinstance(value, float) and math.isnan(value))
-
-
-positive = _integer(1)
-
-RULES: tuple[tuple[str, Callable[[Any], bool], str], ...] = (
-    ("name", lambda x: all(part not in ("", "..") for part in x.split("/")), "a relative folder name"),
-    ("seed", _integer(0), "an integer of at least 0"),
-    ("steps", _integer(0), "an integer of at least 0"),
-    ("data.batch_size", positive, "an integer of at least 1"),
-    ("data.range", lambda x: len(x) == 2 and x[0] < x[1], "two increasing numbers: [0,1] or [-1,1]"),
-    ("model.depth", positive, "an integer of at least 1"),
-    (
-        "model.width",
-        lambda x: positive(x) or (isinstance(x, list) and all(map(positive, x))),
-        "an integer of at least 1, or a list of such",
-    ),
-    ("model.negative_slope", math.isfinite, "a finite number"),
-    ("model.branch", math.isfinite, "a finite number"),
-    ("model.branch_layers", lambda x: x in (1, 2), "1 or 2"),
-    (
-        "checkpoint.every",
-        lambda x: positive(x) or x == "sqrt" or revolve_snapshots(x) is not None,
-        "an integer of at least 1, sqrt, or revolve(s) with s snapshots",
-    ),
-    ("init.sigma_w", lambda x: x is None or 0 < x < math.inf, "a positive number, or null for the law's own"),
-    ("init.sigma_b", lambda x: 0 <= x < math.inf, "a number of at least 0"),
-    ("optim.lr", lambda x: 0 <= x < math.inf, "a number of at least 0"),
-    ("optim.momentum", lambda x: 0 <= x < 1, "a number in [0, 1)"),
-    ("optim.beta1", lambda x: 0 <= x < 1, "a number in [0, 1)"),
-    ("optim.beta2", lambda x: 0 <= x < 1, "a number in [0, 1)"),
-    ("optim.eps", lambda x: 0 < x < math.inf, "a positive number"),
-    ("threads", lambda x: x is None or positive(x), "an integer of at least 1, or null"),
-    ("max_members", lambda x: x == "auto" or positive(x), "auto, or an integer of at least 1"),
-)

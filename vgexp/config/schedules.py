@@ -5,6 +5,7 @@ both ends), an integer k (every k steps, with both ends) or a list of steps.
 """
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 WORDS = ("never", "start", "end", "ends", "log")
 ACCEPTS = f"{', '.join(WORDS)}, an integer of at least 1, or a list of steps"
@@ -47,3 +48,25 @@ def _listed(spec: str | int | Sequence[int], steps: int) -> frozenset[int]:
 
 def _is_step(step: object) -> bool:
     return isinstance(step, int) and not isinstance(step, bool) and step >= 0
+
+
+def spelled(spec: str | int | Sequence[int], steps: int, preferred: str | int | Sequence[int]) -> Any:
+    """One spelling for all schedules with the same steps: the preferred one, else the first word, else every k steps,
+    else the list in order.
+
+    >>> spelled([0, 100], 100, "log"), spelled([4, 0, 2, 4], 4, "log"), spelled("ends", 0, "log")
+    ('ends', 2, 'log')
+    """
+    due = _steps(spec, steps)
+    for word in (preferred, *WORDS):
+        if _steps(word, steps) == due:
+            return word
+    listed = sorted(due)
+    every = listed[1] if len(listed) > 1 else 0
+    return every if every and _steps(every, steps) == due else listed
+
+
+def _steps(spec: str | int | Sequence[int], steps: int) -> frozenset[int]:
+    if isinstance(spec, int):
+        return frozenset([*range(0, steps, spec), steps])
+    return _listed(spec, steps)

@@ -2,31 +2,16 @@
 
 import torch
 
-from vgexp.config import ConfigError, Run, check
-from vgexp.data import DATASETS, dataset
-from vgexp.networks import ACTIVATIONS, FAMILIES, INITIALIZERS, LOSSES, OPTIMIZERS, require_buildable
-from vgexp.numerics import TIERS
+from vgexp.config import ConfigError, Run, validate
+from vgexp.data import dataset
+from vgexp.networks import INITIALIZERS, require_buildable
+from vgexp.networks.identity import REGISTRIES
 from vgexp.results import tensorboard
 
 
 def check_run(run: Run) -> None:
     """Raises ConfigError where a run cannot be trained as it is written."""
-    choices = {
-        "loss": LOSSES,
-        "data.name": DATASETS,
-        "model.family": FAMILIES,
-        "model.activation": ACTIVATIONS,
-        "init.name": INITIALIZERS,
-        "init.scope": ("all", "hidden"),
-        "optim.name": OPTIMIZERS,
-        "probe.tier": TIERS,
-        "probe.on": ("batch", "monitor"),
-        "memory": ("store", "checkpoint", "invert"),
-        "logger": tensorboard.LOGGERS,
-        "device": ("auto", "cpu", "cuda"),
-        "dtype": ("float32", "float64"),
-    }
-    check(run, {key: tuple(names) for key, names in choices.items()})
+    validate(run, REGISTRIES)
     require_buildable(run)
     if run.logger == "tensorboard" and not tensorboard.installed():
         raise ConfigError("logger", run.logger, "none; tensorboard needs `pip install vgexp[tensorboard]`")

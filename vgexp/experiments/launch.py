@@ -12,12 +12,13 @@ from pathlib import Path
 import hydra
 from omegaconf import DictConfig
 
-from vgexp.config import Run, identity
+from vgexp.config import Run
 from vgexp.experiments.checks import check_run
 from vgexp.experiments.compose import composer, conf_dir, groups, speaking, typed
 from vgexp.experiments.imports import load_imports
 from vgexp.experiments.overrides import check_keys, fields_of, first_line, quoted
 from vgexp.experiments.plan import first_run, folder_of, plan
+from vgexp.networks.identity import identity
 from vgexp.results import Results, read
 from vgexp.results.writing import Store
 from vgexp.training import Interrupted, train

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import torch
 
-from vgexp.config import ConfigError, Run, identity
+from vgexp.config import ConfigError, Run
 from vgexp.data import Unavailable, dataset
 from vgexp.experiments.checks import check_run
 from vgexp.experiments.compose import Compose, composer, groups, typed
@@ -18,6 +18,7 @@ from vgexp.experiments.imports import load_imports
 from vgexp.experiments.overrides import check_keys, check_single, flattened, without
 from vgexp.experiments.sweep import Stack, expand, runs_of, stacks
 from vgexp.networks import OPTIMIZERS, bytes_per_member
+from vgexp.networks.identity import identity
 from vgexp.results.writing import Store
 
 MEMORY_SHARE = 0.25

@@ -10,9 +10,10 @@ from dataclasses import dataclass
 from operator import attrgetter
 from typing import Any
 
-from vgexp.config import MEMBER_FIELDS, ConfigError, Run, identity, structure
+from vgexp.config import FIELDS, ConfigError, Run, structure
 from vgexp.experiments.compose import Compose, typed
 from vgexp.experiments.overrides import parse
+from vgexp.networks.identity import identity
 
 
 @dataclass(frozen=True)
@@ -34,7 +35,10 @@ class Stack:
 
     def job(self) -> list[str]:
         """Overrides for a launcher: the structure, and every member spelled out."""
-        members = [[f"{key}={_spell(attrgetter(key)(run))}" for key in MEMBER_FIELDS] for run in self.runs]
+        members = [
+            [f"{key}={_spell(attrgetter(key)(run))}" for key, known in FIELDS.items() if known.member]
+            for run in self.runs
+        ]
         spelled = ",".join("[" + ",".join(f"'{item}'" for item in member) + "]" for member in members)
         return [*self.overrides, f"members=[{spelled}]"]
 
@@ -59,7 +63,7 @@ def expand(overrides: Sequence[str]) -> Sweep:
             choices = [f"{key}={value}" for value in override.sweep_string_iterator()]
         else:
             choices = [text]
-        (members if key in MEMBER_FIELDS else jobs).append(choices)
+        (members if key in FIELDS and FIELDS[key].member else jobs).append(choices)
     return Sweep([list(job) for job in itertools.product(*jobs)], [list(m) for m in itertools.product(*members)])
 
 

@@ -1,4 +1,7 @@
-"""Families of deep MLPs with a leading member axis, and everything they are made of."""
+"""Families of deep MLPs with a leading member axis, and everything they are made of.
+
+`vgexp.networks.identity` knows the data sets too; it is imported by name, so that the rest loads none.
+"""
 
 from vgexp.networks.activations import ACTIVATIONS, Activation, activation
 from vgexp.networks.blueprints import Blueprint

@@ -33,6 +33,10 @@ class Activation:
     """Points, other than 0, where phi or phi' is not smooth: quadrature is split there (and always at 0)."""
     piecewise_linear: bool = False
     """Then saturation is not defined (NaN): a slope is there or it is not, which is what `dead` counts."""
+    reads: frozenset[str] = frozenset()
+    """The fields of the config that it is made from."""
+    version: int = 1
+    """Raised when the function changes: its runs are then other runs."""
     fast: Callable[[Tensor], Tensor] | None = None
     """The same function, quicker, but for training alone: it knows the backward pass, not forward-mode derivatives."""
 
@@ -48,6 +52,7 @@ def leaky_relu(negative_slope: float) -> Activation:
         lambda z: negative_slope + (1 - negative_slope) * (z > 0).to(z.dtype),
         max_slope=max(1.0, abs(negative_slope)),
         piecewise_linear=True,
+        reads=frozenset({"model.negative_slope"}),
     )
 
 

@@ -30,6 +30,8 @@ class Initializer:
     shape: Callable[[Tensor, Generator], Tensor] | None = None
     """Makes unit-variance weights from the Gaussian draw g_IO, where independent entries are not the
     point."""
+    version: int = 1
+    """Raised when the law changes: its runs are then other runs."""
 
 
 def uniform(g: Tensor) -> Tensor:

@@ -21,7 +21,6 @@ SATURATED = 0.04
 """A unit is saturated on an example where |phi'| is below this fraction of its maximum."""
 CANCELLED = 1e-2
 """A variance that is a smaller fraction of the mean square has lost two digits or more, taken as a difference."""
-TIERS = ("light", "full", "cost")
 """How much is recorded: the sums alone; QUANTITIES as well; the time of each layer."""
 
 
@@ -94,6 +93,8 @@ class Quantity:
     """The tensor: `h`, `slope` (phi' over its maximum) or `w`."""
     measure: Callable[[Tensor], Tensor | Numbers]
     """From the tensor, (M, P, Q), to one number a member, (M,)."""
+    version: int = 1
+    """Raised when the measure changes: runs of the full tier are then other runs."""
 
 
 QUANTITIES: dict[str, Quantity] = {

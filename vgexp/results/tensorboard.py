@@ -10,8 +10,6 @@ from typing import Any
 
 import pandas as pd
 
-LOGGERS = ("none", "tensorboard")
-
 
 def installed() -> bool:
     return importlib.util.find_spec("tensorboard") is not None

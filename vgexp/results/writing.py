@@ -19,7 +19,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import torch
 
-from vgexp.config import RESULTS_VERSION, Run, changes, flat, identity
+from vgexp.config import RESULTS_VERSION, Run, flat
+from vgexp.networks.identity import changes, identity
 from vgexp.results.columns import TABLES
 from vgexp.results.files import write_atomically
 from vgexp.results.plans import read_plan

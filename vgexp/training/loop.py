@@ -9,10 +9,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from vgexp.config import Run, identity, schedule
+from vgexp.config import Run, schedule
 from vgexp.costs import ledger
 from vgexp.data import dataset
 from vgexp.networks import weight_bytes
+from vgexp.networks.identity import identity
 from vgexp.results.writing import Store
 from vgexp.training.evaluation import error, evaluate
 from vgexp.training.interruption import Interrupted, stop_requests

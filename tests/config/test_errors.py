@@ -1,0 +1,7 @@
+from vgexp.config.errors import ConfigError
+
+
+def test_an_error_is_one_line_with_the_field_what_came_and_what_is_accepted():
+    assert str(ConfigError("model.depth", -3, "an integer of at least 1")) == (
+        "model.depth: got -3, accepts an integer of at least 1"
+    )

@@ -1,0 +1,10 @@
+"""Bad values, each in one line."""
+
+from typing import Any
+
+
+class ConfigError(ValueError):
+    """A bad value: the field, what it got and what it accepts."""
+
+    def __init__(self, field: str, got: Any, accepts: str) -> None:
+        super().__init__(f"{field}: got {got!r}, accepts {accepts}")

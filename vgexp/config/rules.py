@@ -1,0 +1,72 @@
+"""Rules: which values a field accepts, as a function and in words."""
+
+import math
+import re
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from vgexp.config.schedules import ACCEPTS, schedule
+
+
+class Rule(NamedTuple):
+    """What a field accepts. NaN is accepted by none."""
+
+    holds: Callable[[Any], bool]
+    words: str
+    """What is accepted, as an error says it."""
+    names: tuple[str, ...] = ()
+    """The accepted values, where they are a few names."""
+
+
+def one_of(*names: str) -> Rule:
+    """One of a few names."""
+    return Rule(lambda x: x in names, ", ".join(names), names)
+
+
+def integer(low: int) -> Rule:
+    """An integer that is not smaller than `low`."""
+    holds = lambda x: isinstance(x, int) and not isinstance(x, bool) and x >= low
+    return Rule(holds, f"an integer of at least {low}")
+
+
+def optional(rule: Rule, words: str) -> Rule:
+    """What a rule accepts, or null."""
+    return Rule(lambda x: x is None or rule.holds(x), words)
+
+
+def revolve_snapshots(every: Any) -> int | None:
+    """The s of `revolve(s)`; None for another value of `checkpoint.every`.
+
+    >>> revolve_snapshots("revolve(4)"), revolve_snapshots("sqrt")
+    (4, None)
+    """
+    found = re.fullmatch(r"revolve\(([1-9]\d*)\)", every) if isinstance(every, str) else None
+    return int(found[1]) if found else None
+
+
+def _is_schedule(x: Any) -> bool:
+    try:
+        schedule(x, 1)
+    except ValueError:
+        return False
+    return True
+
+
+def _is_width(x: Any) -> bool:
+    return COUNT.holds(x) or (isinstance(x, list) and len(x) > 0 and all(map(COUNT.holds, x)))
+
+
+FOLDER = Rule(lambda x: all(part not in ("", "..") for part in x.split("/")), "a relative folder name")
+COUNT, NATURAL = integer(1), integer(0)
+FINITE = Rule(math.isfinite, "a finite number")
+POSITIVE = Rule(lambda x: 0 < x < math.inf, "a positive number")
+NOT_NEGATIVE = Rule(lambda x: 0 <= x < math.inf, "a number of at least 0")
+FRACTION = Rule(lambda x: 0 <= x < 1, "a number in [0, 1)")
+INTERVAL = Rule(lambda x: len(x) == 2 and x[0] < x[1], "two increasing numbers: [0,1] or [-1,1]")
+SCHEDULE = Rule(_is_schedule, ACCEPTS)
+WIDTH = Rule(_is_width, "an integer of at least 1, or a list of such")
+SEGMENT = Rule(
+    lambda x: COUNT.holds(x) or x == "sqrt" or revolve_snapshots(x) is not None,
+    "an integer of at least 1, sqrt, or revolve(s) with s snapshots",
+)
+STACK_SIZE = Rule(lambda x: x == "auto" or COUNT.holds(x), "auto, or an integer of at least 1")

@@ -1,0 +1,43 @@
+"""Validation: every value of a run against the rule of its field."""
+
+import difflib
+import math
+from collections.abc import Collection, Mapping
+from typing import Any
+
+from vgexp.config.errors import ConfigError
+from vgexp.config.fields import FIELDS, Run, leaves
+from vgexp.config.rules import SCHEDULE
+
+
+def validate(run: Run, registered: Mapping[str, Collection[str]]) -> None:
+    """Raises ConfigError on the first field whose value is not accepted.
+
+    `registered` maps a field that chooses from a registry (`model.activation`) to the names there.
+    """
+    values = leaves(run)
+    for key, known in FIELDS.items():
+        value = values[key]
+        if key in registered:
+            _require_name(key, value, registered[key])
+        elif known.rule is not None and known.rule.names:
+            _require_name(key, value, known.rule.names)
+        elif known.rule is not None and (_is_nan(value) or not known.rule.holds(value)):
+            raise ConfigError(key, value, known.rule.words)
+        if known.rule is SCHEDULE and isinstance(value, list) and any(step > run.steps for step in value):
+            raise ConfigError(key, value, f"steps up to {run.steps} (steps)")
+    width = run.model.width
+    if isinstance(width, list) and len(width) != run.model.depth:
+        raise ConfigError("model.width", width, f"one integer for each of the {run.model.depth} layers (model.depth)")
+
+
+def _require_name(key: str, value: Any, names: Collection[str]) -> None:
+    if value in names:
+        return
+    close = difflib.get_close_matches(str(value), list(names), n=1)
+    hint = f" (did you mean {close[0]}?)" if close else ""
+    raise ConfigError(key, value, ", ".join(names) + hint)
+
+
+def _is_nan(value: Any) -> bool:
+    return isinstance(value, float) and math.isnan(value)

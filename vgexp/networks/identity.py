@@ -1,0 +1,87 @@
+"""The identity of a run, which depends on what it is made of: an entry of each registry.
+
+An entry may say which fields it reads, and its version. Runs that differ in a field that their entries do not read are
+one run; a version that is raised makes other runs of those that have the entry.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from vgexp.config import FIELDS, Run, digest, flat
+from vgexp.config import changes as changes_of
+from vgexp.data import DATASETS
+from vgexp.networks.activations import ACTIVATIONS
+from vgexp.networks.families import FAMILIES
+from vgexp.networks.initializers import INITIALIZERS
+from vgexp.networks.losses import LOSSES
+from vgexp.networks.optimizers import OPTIMIZERS
+from vgexp.numerics import QUANTITIES
+
+REGISTRIES: Mapping[str, Mapping[str, Any]] = {
+    "data.name": DATASETS,
+    "init.name": INITIALIZERS,
+    "loss": LOSSES,
+    "model.activation": ACTIVATIONS,
+    "model.family": FAMILIES,
+    "optim.name": OPTIMIZERS,
+}
+"""The registry that each of these fields chooses from."""
+READS: Mapping[str, Mapping[str, frozenset[str]]] = {
+    "memory": {
+        "store": frozenset(),
+        "checkpoint": frozenset({"checkpoint.every"}),
+        "invert": frozenset(),
+    },
+    "probe.tier": {
+        "light": frozenset(),
+        "full": frozenset({"probe.histograms", "probe.spectra"}),
+        "cost": frozenset(),
+    },
+}
+"""The fields that are read by what is no entry of a registry."""
+
+
+def identity(run: Run) -> str:
+    """12 hex digits, the same for all runs that must give the same numbers."""
+    return digest(changes(run), versions(run))
+
+
+def changes(run: Run) -> dict[str, Any]:
+    """The fields of a run's identity that differ from their default."""
+    return changes_of(run, unread(run))
+
+
+def unread(run: Run) -> set[str]:
+    """The fields whose value does not matter to the run: nothing that it is made of reads it, or it says what the law
+    of the weights has of its own."""
+    chosen = flat(run)
+    found = set()
+    for key, known in FIELDS.items():
+        if known.read_by:
+            reads = _reads(known.read_by, chosen[known.read_by])
+            if reads is not None and key not in reads:
+                found.add(key)
+    law = INITIALIZERS.get(run.init.name)
+    if law is not None and run.init.sigma_w == law.sigma_w:
+        found.add("init.sigma_w")
+    if law is not None and run.init.distribution == law.distributions[0]:
+        found.add("init.distribution")
+    return found
+
+
+def versions(run: Run) -> dict[str, int]:
+    """The versions of what the run is made of, by the field that chooses it, or by the column of a quantity."""
+    chosen = flat(run)
+    entries = {field: registry.get(chosen[field]) for field, registry in REGISTRIES.items()}
+    if run.probe.tier == "full":
+        entries |= QUANTITIES
+    return {name: getattr(entry, "version", 1) for name, entry in entries.items()}
+
+
+def _reads(field: str, name: str) -> frozenset[str] | None:
+    """What the entry reads that a field chooses; None where it does not say so: it may read everything."""
+    if field in READS:
+        return READS[field].get(name)
+    entry = REGISTRIES[field].get(name)
+    # Of a class only what it says itself: a subclass from outside may read more than its parent.
+    return vars(entry).get("reads") if isinstance(entry, type) else getattr(entry, "reads", None)
