@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vgexp.config.schedules import schedule
+from vgexp.config.schedules import schedule, spelled
 
 
 def steps_of(spec, steps):
@@ -34,3 +34,9 @@ def test_log_is_sparse(steps):
 def test_bad_forms(spec):
     with pytest.raises(ValueError, match="accepts never, start"):
         schedule(spec, 10)
+
+
+def test_the_steps_of_an_integer_are_not_listed():
+    """Which would take a day here."""
+    assert spelled(1, 10**12, "log") == 1
+    assert spelled(10**12, 10**12, "log") == "ends"

@@ -1,7 +1,8 @@
 import pytest
 
 from vgexp.config.errors import ConfigError
-from vgexp.config.fields import Run, flat
+from vgexp.config.fields import Run
+from vgexp.config.rows import flat
 from vgexp.experiments.compose import groups
 from vgexp.experiments.overrides import check_keys, check_single, fields_of, first_line, flattened, parse, without
 

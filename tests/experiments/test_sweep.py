@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 from samples import small
 
 from vgexp.config.errors import ConfigError
-from vgexp.config.fields import FIELDS, structure
+from vgexp.config.fields import FIELDS
+from vgexp.config.rows import structure
 from vgexp.experiments.compose import composer, typed
 from vgexp.experiments.sweep import Stack, expand, runs_of, stacks
 from vgexp.networks.identity import identity

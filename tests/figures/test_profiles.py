@@ -6,7 +6,7 @@ from scipy import stats
 
 import vgexp
 from vgexp.claims.statements import Missing
-from vgexp.config.fields import from_row
+from vgexp.config.rows import from_row
 from vgexp.figures.profiles import gradient_column, profile_frame, profile_picture, signals
 from vgexp.networks.families import FAMILIES
 from vgexp.theory.expected import expected

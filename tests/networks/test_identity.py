@@ -18,9 +18,8 @@ from vgexp.config.fields import (
     OptimConfig,
     ProbeConfig,
     Run,
-    flat,
-    from_row,
 )
+from vgexp.config.rows import flat, from_row
 from vgexp.networks.activations import ACTIVATIONS
 from vgexp.networks.families import FAMILIES
 from vgexp.networks.identity import REGISTRIES, changes, identity, unread

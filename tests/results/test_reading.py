@@ -14,7 +14,8 @@ import pytest
 from samples import small
 
 import vgexp
-from vgexp.config.fields import Run, flat, from_row
+from vgexp.config.fields import Run
+from vgexp.config.rows import flat, from_row
 from vgexp.results.columns import TABLES
 from vgexp.results.reading import CONFIG, ResultsError, complete, read
 from vgexp.results.writing import Store

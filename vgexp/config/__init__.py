@@ -1,4 +1,4 @@
-"""What a run is: its fields with their rules, its identity, and schedules."""
+"""What a run is: its fields with their rules, its row in a table, its identity, and schedules."""
 
 from vgexp.config.errors import ConfigError
 from vgexp.config.fields import (
@@ -8,11 +8,9 @@ from vgexp.config.fields import (
     InitConfig,
     ModelConfig,
     Run,
-    flat,
-    from_row,
-    structure,
 )
 from vgexp.config.identity import RESULTS_VERSION, changes, digest
+from vgexp.config.rows import flat, from_row, structure
 from vgexp.config.rules import revolve_snapshots
 from vgexp.config.schedules import ACCEPTS, schedule
 from vgexp.config.validation import validate

@@ -5,11 +5,8 @@ its meaning, the values that it accepts, whether members of one stack may differ
 and who decides whether it is read at all.
 """
 
-import json
-import math
-import numbers
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, fields, is_dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, field, fields, is_dataclass, replace
 from typing import Any
 
 from vgexp.config import rules
@@ -18,7 +15,7 @@ from vgexp.config.rules import Rule
 
 @dataclass(frozen=True)
 class Field:
-    """What is known of a field beside its type and default."""
+    """What is known of a field beside its default."""
 
     meaning: str
     rule: Rule | None = None
@@ -30,7 +27,9 @@ class Field:
     read_by: str = ""
     """The field whose choice decides whether this one is read; empty where it always is."""
     of_sweep: bool = False
-    """Whether it belongs to the sweep that a run is part of, and not to the run."""
+    """Whether it belongs to the sweep that a run is part of, and not to the run: no table has it."""
+    type: Any = None
+    """The type that it is declared with."""
 
 
 def setting(default: Any, meaning: str, rule: Rule | None = None, **known: Any) -> Any:
@@ -178,59 +177,8 @@ def _known(config: type, prefix: str = "") -> Iterator[tuple[str, Field]]:
         if isinstance(item.type, type) and is_dataclass(item.type):
             yield from _known(item.type, f"{prefix}{item.name}.")
         else:
-            yield prefix + item.name, item.metadata["field"]
+            yield prefix + item.name, replace(item.metadata["field"], type=item.type)
 
 
 FIELDS: dict[str, Field] = dict(_known(Run))
 """Everything that is known, by dotted key, in the order of the config."""
-
-
-def leaves(run: Run) -> dict[str, Any]:
-    """Every value of the config by its dotted key."""
-    found = {}
-    for key in FIELDS:
-        value: Any = run
-        for name in key.split("."):
-            value = getattr(value, name)
-        found[key] = value
-    return found
-
-
-def flat(run: Run) -> dict[str, Any]:
-    """The config of the run itself as one dict with dotted keys.
-
-    >>> flat(Run())["model.depth"]
-    5
-    """
-    return {key: value for key, value in leaves(run).items() if not FIELDS[key].of_sweep}
-
-
-def structure(run: Run) -> dict[str, Any]:
-    """The fields that all members of a stack share."""
-    return {key: value for key, value in flat(run).items() if not FIELDS[key].member}
-
-
-def from_row(row: Mapping[str, Any]) -> Run:
-    """The run of a row of the `runs` table: the inverse of `flat`, lists read back from JSON text.
-
-    A field that the row lacks has its default: the table is older than the field. Other columns are ignored.
-    """
-    run = Run()
-    for key, default in flat(run).items():
-        if key not in row:
-            continue
-        value = row[key]
-        if isinstance(value, str) and value[:1] == "[":
-            value = json.loads(value)
-        elif value is None or (isinstance(value, float) and math.isnan(value)):
-            value = None
-        elif isinstance(default, float):
-            value = float(value)
-        elif isinstance(value, numbers.Integral) and not isinstance(value, bool):
-            value = int(value)
-        *path, name = key.split(".")
-        target: Any = run
-        for group in path:
-            target = getattr(target, group)
-        setattr(target, name, value)
-    return run

@@ -6,11 +6,11 @@ A field that is added later leaves the identity of old runs as it was.
 import hashlib
 import json
 from collections.abc import Collection, Mapping
-from functools import lru_cache
 from typing import Any
 
-from vgexp.config.fields import FIELDS, Run, flat
-from vgexp.config.rules import SCHEDULE
+from vgexp.config.fields import FIELDS, Run
+from vgexp.config.rows import flat
+from vgexp.config.rules import SCHEDULE, WIDTH
 from vgexp.config.schedules import spelled
 
 RESULTS_VERSION = 1
@@ -28,9 +28,8 @@ def canonical(run: Run, unread: Collection[str] = ()) -> dict[str, Any]:
         if key in unread:
             value = default[key]
         elif FIELDS[key].rule is SCHEDULE:
-            listed = tuple(value) if isinstance(value, list) else value
-            value = _spelled(listed, run.steps, default[key])
-        elif key == "model.width" and isinstance(value, list) and len(set(value)) == 1:
+            value = spelled(value, run.steps, default[key])
+        elif FIELDS[key].rule is WIDTH and isinstance(value, list) and len(set(value)) == 1:
             value = value[0]
         found[key] = _of_type(value, default[key])
     return found
@@ -48,11 +47,6 @@ def digest(changes: Mapping[str, Any], versions: Mapping[str, int]) -> str:
     raised = {key: version for key, version in versions.items() if version != 1}
     content = [RESULTS_VERSION, changes, raised] if raised else [RESULTS_VERSION, changes]
     return hashlib.sha256(json.dumps(content, sort_keys=True, separators=(",", ":")).encode()).hexdigest()[:12]
-
-
-@lru_cache(maxsize=4096)
-def _spelled(value: Any, steps: int, default: Any) -> Any:
-    return spelled(list(value) if isinstance(value, tuple) else value, steps, default)
 
 
 def _of_type(value: Any, default: Any) -> Any:

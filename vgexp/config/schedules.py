@@ -4,7 +4,7 @@ A schedule is written as `never`, `start` (step 0), `end` (step T), `ends` (both
 both ends), an integer k (every k steps, with both ends) or a list of steps.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 WORDS = ("never", "start", "end", "ends", "log")
@@ -50,23 +50,24 @@ def _is_step(step: object) -> bool:
     return isinstance(step, int) and not isinstance(step, bool) and step >= 0
 
 
-def spelled(spec: str | int | Sequence[int], steps: int, preferred: str | int | Sequence[int]) -> Any:
-    """One spelling for all schedules with the same steps: the preferred one, else the first word, else every k steps,
+def spelled(spec: str | int | Sequence[int], steps: int, preferred: str) -> Any:
+    """One spelling for all schedules of the same steps: the preferred word, else the first word, else every k steps,
     else the list in order.
 
     >>> spelled([0, 100], 100, "log"), spelled([4, 0, 2, 4], 4, "log"), spelled("ends", 0, "log")
     ('ends', 2, 'log')
     """
-    due = _steps(spec, steps)
     for word in (preferred, *WORDS):
-        if _steps(word, steps) == due:
+        if _is_due_at(_listed(word, steps), spec, steps):
             return word
-    listed = sorted(due)
-    every = listed[1] if len(listed) > 1 else 0
-    return every if every and _steps(every, steps) == due else listed
-
-
-def _steps(spec: str | int | Sequence[int], steps: int) -> frozenset[int]:
     if isinstance(spec, int):
-        return frozenset([*range(0, steps, spec), steps])
-    return _listed(spec, steps)
+        return spec
+    listed = sorted(step for step in _listed(spec, steps) if step <= steps)
+    return listed[1] if len(listed) > 2 and _is_due_at(listed, listed[1], steps) else listed
+
+
+def _is_due_at(listed: Collection[int], spec: str | int | Sequence[int], steps: int) -> bool:
+    """Whether a schedule has these steps and no others. Those of an integer are counted: there may be millions."""
+    if isinstance(spec, int):
+        return len(listed) == len(range(0, steps, spec)) + 1 and all(map(schedule(spec, steps), listed))
+    return {step for step in _listed(spec, steps) if step <= steps} == set(listed)

@@ -6,7 +6,8 @@ from collections.abc import Collection, Mapping
 from typing import Any
 
 from vgexp.config.errors import ConfigError
-from vgexp.config.fields import FIELDS, Run, leaves
+from vgexp.config.fields import FIELDS, Run
+from vgexp.config.rows import leaves
 from vgexp.config.rules import SCHEDULE
 
 
