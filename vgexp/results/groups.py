@@ -15,7 +15,7 @@ def conditions(runs: pd.DataFrame, besides: str = "") -> list[str]:
     return [c for c in config if c != besides and runs[c].map(str).nunique() > 1]
 
 
-def label(condition: Sequence[tuple[str, Any]]) -> str:
+def in_words(condition: Sequence[tuple[str, Any]]) -> str:
     """A condition in words: the values, with the field's name where a value is a number."""
     words = [
         value if isinstance(value, str) and value[:1] != "[" else f"{key.split('.')[-1]} {short(value)}"
@@ -36,9 +36,9 @@ def groups(runs: pd.DataFrame, besides: str = "") -> dict[str, pd.DataFrame]:
     """Runs that differ in their seed only (and `besides`), by a label that says what sets them apart."""
     columns = conditions(runs, besides)
     if not columns:
-        return {label([("model.activation", row) for row in runs["model.activation"].unique()]): runs}
+        return {in_words([("model.activation", row) for row in runs["model.activation"].unique()]): runs}
     grouped = runs.groupby(columns, dropna=False, sort=True)
     found: dict[str, pd.DataFrame] = {}
     for key, members in grouped:
-        found[label(list(zip(columns, key, strict=True)))] = members
+        found[in_words(list(zip(columns, key, strict=True)))] = members
     return found
