@@ -156,14 +156,14 @@ def test_status_of_a_sweep_that_is_not_over(monkeypatch, capsys):
 MINE = """
 from dataclasses import replace
 import torch
-from vgexp.data import DATASETS, finite
-from vgexp.networks import ACTIVATIONS, FAMILIES, INITIALIZERS, LOSSES, OPTIMIZERS, Activation, Initializer, Sgd
+from vgexp.data import DATASETS, Loader, finite
+from vgexp.networks import ACTIVATIONS, FAMILIES, INITIALIZERS, LOSSES, OPTIMIZERS, Activation, Initializer, Loss, Sgd
 from vgexp.numerics import QUANTITIES, Quantity
 
 ACTIVATIONS["sine"] = Activation(phi=torch.sin, slope=torch.cos)
 INITIALIZERS["wide"] = Initializer(2.0, lambda fan_in, fan_out: 1 / fan_in)
 QUANTITIES["h_max"] = Quantity("h", lambda h_MBN: h_MBN.abs().amax((-2, -1)))
-LOSSES["twice"] = lambda z_MBC, y_MB: 2 * LOSSES["quadratic"](z_MBC, y_MB)
+LOSSES["twice"] = Loss(lambda z_MBC, y_MB: 2 * LOSSES["quadratic"](z_MBC, y_MB))
 
 def half_skipped(p, layer, state):
     return (state[0] / 2 + FAMILIES["plain"].block(p, layer, state)[0],)
@@ -182,7 +182,7 @@ def noise():
     train, valid, test = zip(pixels.split(20), classes.split(20))
     return finite(train, valid, test, classes=3, white=255)
 
-DATASETS["noise"] = noise
+DATASETS["noise"] = Loader(noise)
 """
 SMALL = ["model.depth=3", "model.width=8", "steps=5", "probe.tier=full", "probe.every=1", "optim.lr=0.125"]
 

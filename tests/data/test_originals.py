@@ -81,7 +81,7 @@ def mirror(tmp_path, monkeypatch):
     monkeypatch.setattr(datasets, "HELD_OUT", 5)
     monkeypatch.setenv("VGEXP_DATA", str(tmp_path / "data"))
     for name in ("mnist", "cifar10"):
-        datasets.DATASETS[name].cache_clear()
+        datasets.DATASETS[name].load.cache_clear()
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
     thread.start()
     yield url, served, arrays
@@ -89,7 +89,7 @@ def mirror(tmp_path, monkeypatch):
     server.server_close()
     thread.join()
     for name in ("mnist", "cifar10"):
-        datasets.DATASETS[name].cache_clear()
+        datasets.DATASETS[name].load.cache_clear()
 
 
 def test_mnist_is_fetched_once_and_read_as_it_was_written(mirror):

@@ -45,6 +45,19 @@ class Dataset:
     """Number of training examples; None where there is no end of them."""
 
 
+@dataclass(frozen=True)
+class Loader:
+    """How a data set is had: read or generated when a run first needs it."""
+
+    load: Callable[[], Dataset]
+    """Raises Unavailable when its files are not here."""
+    version: int = 1
+    """Raised when its examples change: its runs are then other runs."""
+
+    def __call__(self) -> Dataset:
+        return self.load()
+
+
 def _shapeset() -> Dataset:
     def train(seed: int, block: int, batch_size: int) -> Images:
         count = max(1, BLOCK // batch_size) * batch_size
@@ -92,11 +105,11 @@ def _original(read: Callable[[], dict[str, originals.Arrays]]) -> Dataset:
     return finite((x[:-HELD_OUT], y[:-HELD_OUT]), held_out, (test_x, test_y), classes=10, white=255)
 
 
-DATASETS: dict[str, Callable[[], Dataset]] = {
-    "shapeset": cache(_shapeset),
-    "digits": cache(_digits),
-    "mnist": cache(lambda: _original(originals.mnist)),
-    "cifar10": cache(lambda: _original(originals.cifar10)),
+DATASETS: dict[str, Loader] = {
+    "shapeset": Loader(cache(_shapeset)),
+    "digits": Loader(cache(_digits)),
+    "mnist": Loader(cache(lambda: _original(originals.mnist))),
+    "cifar10": Loader(cache(lambda: _original(originals.cifar10))),
 }
 """By `data.name`; each is read or generated once."""
 

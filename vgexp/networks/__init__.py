@@ -11,7 +11,7 @@ from vgexp.networks.families import FAMILIES
 from vgexp.networks.family import Family, Pass
 from vgexp.networks.gradients import Gradient
 from vgexp.networks.initializers import INITIALIZERS, Initializer
-from vgexp.networks.losses import LOSSES
+from vgexp.networks.losses import LOSSES, Loss
 from vgexp.networks.network import Network
 from vgexp.networks.optimizers import OPTIMIZERS, Sgd
 from vgexp.networks.parts import Key, Matrix, Observer, Part, Update
@@ -28,6 +28,7 @@ __all__ = [
     "Gradient",
     "Initializer",
     "Key",
+    "Loss",
     "Matrix",
     "Network",
     "Observer",

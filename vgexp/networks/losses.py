@@ -7,9 +7,23 @@ Legend: M members, B batch, C outputs.
 """
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import torch.nn.functional as F
 from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Loss:
+    """A function of outputs (M, B, C) and targets, with one number for each example, (M, B)."""
+
+    function: Callable[[Tensor, Tensor], Tensor]
+    """The targets are classes (M, B), for `cotangent` its xi (M, B, C)."""
+    version: int = 1
+    """Raised when the function changes: its runs are then other runs."""
+
+    def __call__(self, z_MBC: Tensor, target: Tensor) -> Tensor:
+        return self.function(z_MBC, target)
 
 
 def cross_entropy(z_MBC: Tensor, y_MB: Tensor) -> Tensor:
@@ -31,9 +45,8 @@ def cotangent(z_MBC: Tensor, xi_MBC: Tensor) -> Tensor:
     return (z_MBC * xi_MBC).sum(-1)
 
 
-LOSSES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
-    "cross_entropy": cross_entropy,
-    "quadratic": quadratic,
-    "cotangent": cotangent,
+LOSSES: dict[str, Loss] = {
+    "cross_entropy": Loss(cross_entropy),
+    "quadratic": Loss(quadratic),
+    "cotangent": Loss(cotangent),
 }
-"""Outputs (M, B, C) and targets to (M, B). The targets are classes (M, B), for `cotangent` its xi (M, B, C)."""
