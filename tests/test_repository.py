@@ -121,7 +121,6 @@ ELSEWHERE = {
     "cli": "tests/test_cli.py",
     "moved": "test_old_paths_name_the_new_ones",
     "papers/*/claims": "tests/test_papers.py",
-    "papers/*/figures": "tests/test_papers.py",
     "papers/*/tables": "tests/test_papers.py",
     "theory/expected": "tests/theory/test_meanfield.py",
 }

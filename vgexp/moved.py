@@ -18,7 +18,7 @@ MOVED = {
     "experiment": "experiments",
     "forecast": "costs.forecast",
     "graph": "watching.graph",
-    "histories": "figures.histories",
+    "histories": "papers.glorot2010.histories",
     "initializers": "networks.initializers",
     "layers": "networks.parts",
     "listener": "watching.listener",

@@ -3,7 +3,7 @@ import pandas as pd
 import pytest
 from matplotlib.colors import to_hex
 
-from vgexp.figures.series import draw_bands, draw_group, draw_series
+from vgexp.figures.series import draw_band, draw_group, draw_series
 from vgexp.figures.style import COLORS, MARKERS, panels
 
 FRAME = pd.DataFrame(
@@ -49,8 +49,9 @@ def test_theory_is_a_line_beside_marks_alone(ax):
 
 
 def test_bands_lie_between_low_and_high(ax):
-    draw_bands(ax, FRAME[FRAME["group"] == "b"], "x")
+    draw_band(ax, FRAME[FRAME["group"] == "b"], "x", 2, "b")
     (band,) = ax.collections
     assert set(band.get_paths()[0].vertices[:, 1]) == {3.5, 4.5, 5.5}
     (line,) = ax.get_lines()
+    assert line.get_color() == COLORS[2] and line.get_label() == "b"
     np.testing.assert_array_equal(line.get_ydata(), [4, 5])

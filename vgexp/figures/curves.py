@@ -6,7 +6,7 @@ from matplotlib.figure import Figure
 
 from vgexp.claims import Missing
 from vgexp.figures.pictures import Picture
-from vgexp.figures.series import draw_bands, draw_group
+from vgexp.figures.series import draw_band, draw_group
 from vgexp.figures.style import MARKERS, legend, log_spaced, panels, step_axis
 from vgexp.results import Results, estimate, groups
 
@@ -47,16 +47,15 @@ def curve_frame(results: Results) -> pd.DataFrame:
 
 def draw_curves(frame: pd.DataFrame) -> Figure:
     """Two panels: losses, errors."""
-    names = list(frame["group"].unique())
     with panels(1, 2) as (figure, axes):
         for ax, (text, (batch, evaluation)) in zip(axes[0], PANELS.items(), strict=True):
             shown = frame[frame["quantity"].isin((batch, evaluation))]
             shown = shown.assign(at=shown["step"] + step_axis(ax, np.unique(shown["step"])))
-            draw_bands(ax, shown[shown["quantity"] == batch], "at")
-            marks = shown[shown["quantity"] == evaluation]
-            for name, rows in marks.groupby("group", sort=False):
-                number = names.index(name)
-                draw_group(ax, rows, "at", number, "_", MARKERS[number % len(MARKERS)], capsize=2)
+            for number, name in enumerate(frame["group"].unique()):
+                rows = shown[shown["group"] == name]
+                draw_band(ax, rows[rows["quantity"] == batch], "at", number, name)
+                marks = rows[rows["quantity"] == evaluation]
+                draw_group(ax, marks, "at", number, "_", MARKERS[number % len(MARKERS)], capsize=2)
             ax.set_ylabel(text)
         legend(figure, axes[0, 0])
     return figure

@@ -28,7 +28,7 @@ class Picture(NamedTuple):
 
     figure: Figure
     caption: str
-    frame: pd.DataFrame = pd.DataFrame()
+    frame: pd.DataFrame
 
     def _repr_png_(self) -> bytes:
         """In a notebook a picture shows itself."""

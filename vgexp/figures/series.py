@@ -37,10 +37,9 @@ def draw_group(
         ax.plot(line[x], line["theory"], color=color, linewidth=0.9)
 
 
-def draw_bands(ax: Axes, frame: pd.DataFrame, x: str, label: bool = True) -> None:
-    """Every `group` as a line, `value`, in a band from `low` to `high`."""
-    for number, (name, rows) in enumerate(frame.groupby("group", sort=False)):
-        color = COLORS[number % len(COLORS)]
-        ax.plot(rows[x], rows["value"], color=color, label=name if label else "_")
-        if rows["low"].notna().any():
-            ax.fill_between(rows[x], rows["low"], rows["high"], color=color, alpha=0.15, linewidth=0)
+def draw_band(ax: Axes, rows: pd.DataFrame, x: str, number: int, label: str) -> None:
+    """One group as a line in the color of its number, `value`, in a band from `low` to `high`."""
+    color = COLORS[number % len(COLORS)]
+    ax.plot(rows[x], rows["value"], color=color, label=label)
+    if rows["low"].notna().any():
+        ax.fill_between(rows[x], rows["low"], rows["high"], color=color, alpha=0.15, linewidth=0)

@@ -1,8 +1,9 @@
 import numpy as np
 import pytest
 import torch
+from drawn import assert_among, framed, heights
 
-from vgexp.papers.glorot2010.surfaces import COSTS, DRAWS, Example, examples, gradient, grid, height, plateau
+from vgexp.papers.glorot2010.surfaces import COSTS, DRAWS, Example, examples, figure5, gradient, grid, height, plateau
 
 
 @pytest.mark.parametrize("cost", COSTS)
@@ -37,3 +38,18 @@ def test_a_large_input_flattens_the_surface():
 def test_examples_are_different_and_of_both_targets():
     assert len(set(examples())) == DRAWS
     assert {example.target for example in examples()} == {0, 1}
+
+
+def test_figure5_shows_the_heights():
+    picture = figure5(None)
+    frame = picture.frame
+    assert set(frame["group"]) == {"cross-entropy", "quadratic"}
+    for cost, rows in frame.groupby("group"):
+        z = torch.from_numpy(np.array(rows["w2"] * np.tanh(rows["w1"])))
+        p = torch.sigmoid(z)
+        expected = p**2 / 2 if cost == "quadratic" else -torch.log1p(-p)
+        np.testing.assert_allclose(rows["value"], expected, atol=1e-14)
+        assert (rows["w1"].min(), rows["w2"].max()) == (-4, 4)
+    shown = heights(picture.figure)
+    assert_among(shown, framed(picture, "value"))
+    assert len(shown) > 500

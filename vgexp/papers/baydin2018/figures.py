@@ -1,12 +1,13 @@
 """The figures of Baydin et al. (2018), and the ledger of a training step."""
 
 from collections.abc import Callable
+from itertools import product
 
 import numpy as np
 import pandas as pd
 
 from vgexp.claims import Grid, since
-from vgexp.figures import COLORS, MARKERS, Picture, Table, legend, panels
+from vgexp.figures import Picture, Table, draw_series, legend, panels
 from vgexp.papers.baydin2018.claims import (
     DEPTHS,
     LARGE,
@@ -20,6 +21,8 @@ from vgexp.papers.baydin2018.claims import (
     time_over_forward,
 )
 from vgexp.results import Results, estimate
+
+REVERSE = "reverse mode"
 
 
 def ledger(results: Results) -> Table:
@@ -46,69 +49,104 @@ def ledger(results: Results) -> Table:
     )
 
 
+def product_frame(results: Results) -> pd.DataFrame:
+    """`depth value theory seeds`: FLOPs of function and gradient over those of the function, counted and expected."""
+    rows = []
+    for depth in DEPTHS:
+        found = gradient_over_forward(depth, results)
+        rows.append((depth, float(found.mean()), 3 - first_share(depth), found.sizes["seed"]))
+    return pd.DataFrame(rows, columns=["depth", "value", "theory", "seeds"])
+
+
 def products(results: Results) -> Picture:
     """FLOPs of function and gradient over those of the function, by depth."""
+    frame = product_frame(results)
     with panels(1, 1, size=(4, 2.8)) as (figure, axes):
         ax = axes[0, 0]
-        ax.plot(DEPTHS, [float(gradient_over_forward(depth, results).mean()) for depth in DEPTHS], "o", label="counted")
-        ax.plot(
-            DEPTHS, [3 - first_share(depth) for depth in DEPTHS], linewidth=0.8, label="3 less the first layer's share"
-        )
+        ax.plot(frame["depth"], frame["value"], "o", label="counted")
+        ax.plot(frame["depth"], frame["theory"], linewidth=0.8, label="3 less the first layer's share")
         ax.set(xscale="log", xlabel="hidden layers", ylabel="FLOPs of f and gradient / FLOPs of f", ylim=(2, 3.05))
         legend(figure, ax)
     return Picture(
-        figure, "One product forward, two backward, but for the first layer: counted exactly (2 runs, equal)."
+        figure, "One product forward, two backward, but for the first layer: counted exactly (2 runs, equal).", frame
     )
+
+
+def difference_frame(results: Results) -> pd.DataFrame:
+    """`group h value seeds`: relative error of the gradient by differences of step h, geometric mean over seeds; that
+    of reverse mode has no `h`."""
+    parts = []
+    for central, text in ((False, "forward difference"), (True, "central difference")):
+        errors_SH = numeric_errors(central)
+        columns = {"h": STEPS, "value": np.exp(np.log(errors_SH).mean(0))}
+        parts.append(pd.DataFrame(columns).assign(group=text, seeds=len(errors_SH)))
+    exact = estimate(symbolic_error(results))
+    parts.append(pd.DataFrame([{"group": REVERSE, "value": exact.point, "seeds": exact.seeds}]))
+    return pd.concat(parts, ignore_index=True)
 
 
 def differences(results: Results) -> Picture:
     """Error of differences against their step."""
+    frame = difference_frame(results)
+    reverse = frame["group"] == REVERSE
     with panels(1, 1, size=(4, 3)) as (figure, axes):
         ax = axes[0, 0]
-        for number, (central, label) in enumerate(((False, "forward difference"), (True, "central difference"))):
-            errors_SH = numeric_errors(central)
-            ax.plot(STEPS, np.exp(np.log(errors_SH).mean(0)), MARKERS[number] + "-", color=COLORS[number], label=label)
-        exact = estimate(symbolic_error(results)).point
-        ax.axhline(exact, color="0.4", linestyle="--", linewidth=0.8, label="reverse mode")
+        draw_series(ax, frame[~reverse], "h")
+        exact = frame.loc[reverse, "value"].item()
+        ax.axhline(exact, color="0.4", linestyle="--", linewidth=0.8, label=REVERSE)
         ax.set(xscale="log", yscale="log", xlabel="step h", ylabel="relative error of the gradient")
         legend(figure, ax, columns=2)
     return Picture(
         figure,
         "Numeric differentiation between truncation (right) and rounding (left), geometric mean of 5 seeds in "
         "float64; reverse mode is exact to rounding.",
+        frame,
     )
+
+
+def mode_frame() -> pd.DataFrame:
+    """`group inputs value`: FLOPs of the gradient over those of the function, counted."""
+    rows = [(f"{mode} mode", n, mode_cost(mode, n)) for mode in ("forward", "reverse") for n in MANY_INPUTS]
+    return pd.DataFrame(rows, columns=["group", "inputs", "value"])
 
 
 def modes(results: Results) -> Picture:
     """Cost of a gradient against the number of inputs."""
+    frame = mode_frame()
     with panels(1, 1, size=(4, 2.8)) as (figure, axes):
         ax = axes[0, 0]
-        for number, mode in enumerate(("forward", "reverse")):
-            cost = [mode_cost(mode, inputs) for inputs in MANY_INPUTS]
-            ax.plot(MANY_INPUTS, cost, MARKERS[number] + "-", color=COLORS[number], label=f"{mode} mode")
+        draw_series(ax, frame, "inputs")
         ax.set(xscale="log", yscale="log", xlabel="inputs", ylabel="FLOPs of the gradient / of f")
         legend(figure, ax)
-    return Picture(figure, "A gradient by forward mode takes a sweep an input, by reverse mode one (counted, 1 seed).")
+    return Picture(
+        figure, "A gradient by forward mode takes a sweep an input, by reverse mode one (counted, 1 seed).", frame
+    )
+
+
+def time_frame(results: Results) -> pd.DataFrame:
+    """`group width batch_size depth value low high seeds`: time of function and gradient over that of the function."""
+    rows = []
+    for width, batch, depth in product((64, 256), (32, 256), (4, 16, 64)):
+        where = {"model.width": width, "data.batch_size": batch, "model.depth": depth}
+        found = estimate(time_over_forward(where, results).to_numpy())
+        rows.append((f"{width} units, batch {batch}", width, batch, depth, *found))
+    return pd.DataFrame(rows, columns=["group", "width", "batch_size", "depth", "value", "low", "high", "seeds"])
 
 
 def time(results: Results) -> Picture:
     """Time of function and gradient over that of the function, by depth, width and batch."""
+    frame = time_frame(results)
     with panels(1, 1, size=(4, 2.8)) as (figure, axes):
         ax = axes[0, 0]
-        number = 0
-        for width in (64, 256):
-            for batch in (32, 256):
-                sets = [{"model.width": width, "data.batch_size": batch, "model.depth": depth} for depth in (4, 16, 64)]
-                found = [estimate(time_over_forward(one, results).to_numpy()) for one in sets]
-                y = [one.point for one in found]
-                reach = [[one.point - one.low for one in found], [one.high - one.point for one in found]]
-                label = f"{width} units, batch {batch}"
-                ax.errorbar((4, 16, 64), y, reach, fmt=MARKERS[number] + "-", color=COLORS[number], label=label)
-                number += 1
+        draw_series(ax, frame, "depth")
         ax.set(xscale="log", xlabel="hidden layers", ylabel="time of f and gradient / time of f", ylim=(1, 6))
+        ax.set_xticks((4, 16, 64), ("4", "16", "64"))
+        ax.minorticks_off()
         legend(figure, ax, columns=2)
     return Picture(
-        figure, "Time of a step over that of its forward pass: medians over 30 steps, mean and 95 % interval of 5 runs."
+        figure,
+        "Time of a step over that of its forward pass: medians over 30 steps, mean and 95 % interval of 5 runs.",
+        frame,
     )
 
 

@@ -3,80 +3,119 @@
 from collections.abc import Callable
 
 import numpy as np
+import pandas as pd
 
 from vgexp.config import CheckpointConfig, DataConfig, ModelConfig, Run
 from vgexp.costs import counted
-from vgexp.figures import COLORS, MARKERS, Picture, label_panel, legend, panels
+from vgexp.figures import COLORS, Picture, draw_series, label_panel, legend, panels
 from vgexp.papers.budget import UNIT, flops, units
 from vgexp.papers.chen2016.claims import DEPTHS, WAYS, at
 from vgexp.results import Results
 
+LIVE = "live memory (layers' activations)"
+STEPS = {
+    "store": ("store", "plain", "sqrt"),
+    "segments": ("checkpoint", "plain", "sqrt"),
+    "revolve": ("checkpoint", "plain", "revolve(4)"),
+    "invert": ("invert", "reversible", "sqrt"),
+}
+"""Way -> memory mode, family and checkpoints of the steps that are shown as they go."""
+
+
+def memory_frame(results: Results) -> pd.DataFrame:
+    """`group depth value theory seeds`: live units of each way, and the theory's leading term, also in between."""
+    between = np.geomspace(DEPTHS[0], DEPTHS[-1], 50)[1:-1]
+    depths = np.array([*DEPTHS, *between])
+    parts = []
+    for way, (text, theory, law) in WAYS.items():
+        counted_units = [units(at(way, depth), results) for depth in DEPTHS]
+        columns = {
+            "value": [float(one.mean()) for one in counted_units] + [np.nan] * len(between),
+            "seeds": [one.sizes["seed"] for one in counted_units] + [0] * len(between),
+        }
+        parts.append(pd.DataFrame({"group": f"{text}: {law}", "depth": depths, "theory": theory(depths)} | columns))
+    return pd.concat(parts, ignore_index=True)
+
 
 def memory(results: Results) -> Picture:
     """Live units against depth for the four ways, theory as lines."""
+    frame = memory_frame(results)
     with panels(1, 1, size=(4.4, 3.4)) as (figure, axes):
         ax = axes[0, 0]
-        n = np.geomspace(DEPTHS[0], DEPTHS[-1], 50)
-        for number, (way, (label, theory, law)) in enumerate(WAYS.items()):
-            found = [float(units(at(way, depth), results).mean()) for depth in DEPTHS]
-            ax.plot(DEPTHS, found, MARKERS[number], color=COLORS[number], label=f"{label}: {law}")
-            ax.plot(n, theory(n), color=COLORS[number], linewidth=0.8)
-        ax.set(xscale="log", yscale="log", xlabel="layers n", ylabel="live memory (layers' activations)")
+        draw_series(ax, frame, "depth")
+        ax.set(xscale="log", yscale="log", xlabel="layers n", ylabel=LIVE)
         legend(figure, ax, columns=2)
     return Picture(
         figure,
         "Memory of one training step against depth: marks are counted exactly (2 runs, equal), lines are the "
         "theory's leading term. Storing needs one unit a layer; a few units of gradients come on top in every mode.",
+        frame,
     )
+
+
+def front_frame(results: Results) -> pd.DataFrame:
+    """`group depth units value seeds`: live units, and FLOPs of a step over those of its forward pass."""
+    rows = []
+    for way, (text, _, _) in WAYS.items():
+        for depth in DEPTHS:
+            grid = at(way, depth)
+            work = flops(grid, results) / grid.runs(results, "forward_flops")
+            rows.append((text, depth, float(units(grid, results).mean()), float(work.mean()), work.sizes["seed"]))
+    return pd.DataFrame(rows, columns=["group", "depth", "units", "value", "seeds"])
 
 
 def front(results: Results) -> Picture:
     """Work against memory at each depth: what a byte saved costs."""
+    frame = front_frame(results)
     with panels(1, 1, size=(4.4, 3.2)) as (figure, axes):
         ax = axes[0, 0]
-        for number, (way, (label, _, _)) in enumerate(WAYS.items()):
-            grids = [at(way, depth) for depth in DEPTHS]
-            x = [float(units(grid, results).mean()) for grid in grids]
-            y = [float((flops(grid, results) / grid.runs(results, "forward_flops")).mean()) for grid in grids]
-            ax.plot(x, y, f"{MARKERS[number]}-", color=COLORS[number], label=label, linewidth=0.7)
-        ax.set(xscale="log", xlabel="live memory (layers' activations)", ylabel="FLOPs of a step / forward pass")
+        draw_series(ax, frame, "units", linewidth=0.7)
+        ax.set(xscale="log", xlabel=LIVE, ylabel="FLOPs of a step / forward pass")
         legend(figure, ax, columns=2)
     return Picture(
         figure,
         f"What memory costs: FLOPs of a step over those of its forward pass, at depths {', '.join(map(str, DEPTHS))} "
         "along each line. Storing costs three forward passes, checkpoints and rebuilding four, few snapshots a "
         "little more with depth.",
+        frame,
     )
+
+
+def timeline_frame() -> pd.DataFrame:
+    """`group event pass value`: live units after each allocation and release of one step, counted."""
+    parts = []
+    for way, (mode, family, every) in STEPS.items():
+        run = Run(
+            data=DataConfig("digits", 64),
+            model=ModelConfig(family, depth=32, width=64),
+            memory=mode,
+            checkpoint=CheckpointConfig(every),
+        )
+        costs = counted(run, 64, 10)
+        events = np.arange(len(costs.timeline))
+        columns = {"event": events, "pass": np.where(events < costs.backward_at, "forward", "backward")}
+        one = pd.DataFrame(columns | {"value": np.array(costs.timeline) / UNIT})
+        parts.append(one.assign(group=WAYS[way][0].replace("10", "4")))
+    return pd.concat(parts, ignore_index=True)
 
 
 def timeline(results: Results) -> Picture:
     """Live memory while one step goes forward and back."""
-    modes = {
-        "store": ("store", "plain", "sqrt"),
-        "segments": ("checkpoint", "plain", "sqrt"),
-        "revolve": ("checkpoint", "plain", "revolve(4)"),
-        "invert": ("invert", "reversible", "sqrt"),
-    }
-    with panels(1, 4, sharey=True, size=(7.6, 2.5)) as (figure, axes):
-        for number, (ax, (grid, (mode, family, every))) in enumerate(zip(axes[0], modes.items(), strict=True)):
-            run = Run(
-                data=DataConfig("digits", 64),
-                model=ModelConfig(family, depth=32, width=64),
-                memory=mode,
-                checkpoint=CheckpointConfig(every),
-            )
-            costs = counted(run, 64, 10)
-            live = np.array(costs.timeline) / UNIT
-            ax.fill_between(np.arange(len(live)), live, step="post", color=COLORS[number], alpha=0.35, linewidth=0)
-            ax.axvline(costs.backward_at, color="0.4", linewidth=0.7, linestyle=":")
-            label_panel(ax, WAYS[grid][0].replace("10", "4"))
+    frame = timeline_frame()
+    with panels(1, len(STEPS), sharey=True, size=(7.6, 2.5)) as (figure, axes):
+        for ax, color, (name, rows) in zip(axes[0], COLORS, frame.groupby("group", sort=False), strict=False):
+            ax.fill_between(rows["event"], rows["value"], step="post", color=color, alpha=0.35, linewidth=0)
+            begins = rows.loc[rows["pass"] == "backward", "event"].min()
+            ax.axvline(begins, color="0.4", linewidth=0.7, linestyle=":")
+            label_panel(ax, str(name))
             ax.set_xlabel("allocations and releases")
-        axes[0, 0].set_ylabel("live memory (layers' activations)")
+        axes[0, 0].set_ylabel(LIVE)
     return Picture(
         figure,
         "One step of 32 layers as it goes: live memory after each allocation and release; dotted, where the backward "
         "pass begins. Storing fills up and empties; checkpoints keep every sixth layer and refill one segment at a "
         "time; a reversible network stays level.",
+        frame,
     )
 
 

@@ -9,7 +9,11 @@ Legend: G points of a grid along w1 (columns) and w2 (rows).
 from typing import NamedTuple
 
 import numpy as np
+import pandas as pd
 from scipy.special import expit, log_expit
+
+from vgexp.figures import COLORS, Picture, legend, panels
+from vgexp.results import Results, estimate
 
 REACH = 4.0
 POINTS = 161
@@ -17,6 +21,8 @@ FLAT = 0.01
 """A point lies on a plateau where the gradient is below this fraction of its largest."""
 DRAWS = 20
 COSTS = ("cross_entropy", "quadratic")
+COARSE = 4
+"""Points of the grid of surfaces between two that figure 5 shows."""
 
 
 class Example(NamedTuple):
@@ -61,3 +67,40 @@ def plateau(cost: str, example: Example) -> float:
     """Share of the square on which the gradient is below 1 % of its largest."""
     norm_GG = np.hypot(*gradient(cost, *grid(), example))
     return float((norm_GG < FLAT * norm_GG.max()).mean())
+
+
+def surface_frame() -> pd.DataFrame:
+    """`group w1 w2 value`: the two costs over the square, at every fourth point of the grid."""
+    example = Example(1.0, 0)
+    w1_GG, w2_GG = (axis[::COARSE, ::COARSE] for axis in grid())
+    parts = []
+    for cost in COSTS:
+        columns = {"w1": w1_GG, "w2": w2_GG, "value": height(cost, w1_GG, w2_GG, example)}
+        one = pd.DataFrame({name: values.ravel() for name, values in columns.items()})
+        parts.append(one.assign(group=cost.replace("_", "-")))
+    return pd.concat(parts, ignore_index=True)
+
+
+def figure5(results: Results) -> Picture:
+    """The two cost surfaces."""
+    frame = surface_frame()
+    with panels(1, 1, size=(4.4, 3.6)) as (figure, axes):
+        axes[0, 0].remove()
+        ax = figure.add_subplot(projection="3d")
+        for color, (cost, rows) in zip(COLORS, frame.groupby("group", sort=False), strict=False):
+            heights = rows.pivot(index="w2", columns="w1", values="value")
+            x, y = np.meshgrid(heights.columns, heights.index)
+            ax.plot_wireframe(x, y, heights.to_numpy(), rstride=2, cstride=2, color=color, linewidth=0.6)
+            ax.plot([], [], color=color, label=cost)
+        ax.set(xlabel="$w_1$", ylabel="$w_2$", zlabel="cost")
+        ax.view_init(22, -50)
+        ax.set_box_aspect(None, zoom=0.85)  # pyright: ignore[reportArgumentType] the stub says int
+        legend(figure, ax)
+    shares = {cost: estimate([plateau(cost, one) for one in examples()]) for cost in COSTS}
+    return Picture(
+        figure,
+        "Figure 5 of the paper: cost of a network of two weights, tanh below and a logistic unit above, for input 1 "
+        f"and target 0. Share of the square with a gradient below 1 % of its largest, over {DRAWS} random "
+        f"inputs: cross-entropy {shares['cross_entropy']:.2f}, quadratic {shares['quadratic']:.2f}.",
+        frame,
+    )

@@ -3,52 +3,78 @@
 from collections.abc import Callable
 
 import numpy as np
+import pandas as pd
 from xarray.ufuncs import exp, log
 
-from vgexp.figures import COLORS, MARKERS, Picture, legend, panels
+from vgexp.figures import Picture, draw_series, legend, panels
 from vgexp.papers.gomez2017.claims import DEPTHS, SCALES, error, largest_error
 from vgexp.results import Results, estimate
+
+ERROR = "relative error of a rebuilt state"
+GUIDES = {"rounding": (2**-24, "--"), "nothing left of the state": (1.0, ":")}
+"""Errors that the figures compare with, and how the lines look."""
+
+
+def error_frame(results: Results) -> pd.DataFrame:
+    """`group blocks value low high seeds`: the largest relative error of a rebuilt state, geometric mean over seeds.
+
+    Errors that overflowed in a seed are left out. The guides have no `blocks`.
+    """
+    rows = []
+    for grid, text in SCALES.items():
+        for depth in DEPTHS:
+            blocks = (depth - 1) // 2
+            with np.errstate(divide="ignore", invalid="ignore"):
+                mean = estimate(np.log10(largest_error(grid, blocks, results))).map(lambda x: 10.0**x)
+            rows.append((text, blocks, *mean))
+    rows += [(text, np.nan, value, np.nan, np.nan, 0) for text, (value, _) in GUIDES.items()]
+    frame = pd.DataFrame(rows, columns=["group", "blocks", "value", "low", "high", "seeds"])
+    return frame[np.isfinite(frame["value"])].reset_index(drop=True)
 
 
 def errors(results: Results) -> Picture:
     """The largest relative error against depth, at three scales of the branches."""
+    frame = error_frame(results)
+    guide = frame["group"].isin(GUIDES)
     with panels(1, 1, size=(4.4, 3.2)) as (figure, axes):
         ax = axes[0, 0]
-        for number, (grid, label) in enumerate(SCALES.items()):
-            blocks = [(depth - 1) // 2 for depth in DEPTHS]
-            with np.errstate(divide="ignore", invalid="ignore"):
-                logs = [estimate(np.log10(largest_error(grid, one, results))) for one in blocks]
-            points = np.array([10**one.point for one in logs])
-            seen = np.isfinite(points)
-            ax.plot(np.array(blocks)[seen], points[seen], f"{MARKERS[number]}-", color=COLORS[number], label=label)
-        ax.axhline(1, color="0.4", linewidth=0.7, linestyle=":")
-        ax.axhline(2**-24, color="0.4", linewidth=0.7, linestyle="--")
-        ax.set(
-            xscale="log", yscale="log", xlabel="blocks", ylabel="relative error of a rebuilt state", ylim=(1e-8, 1e24)
-        )
+        draw_series(ax, frame[~guide].drop(columns=["low", "high"]), "blocks")
+        for _, row in frame[guide].iterrows():
+            ax.axhline(row["value"], color="0.4", linewidth=0.7, linestyle=GUIDES[row["group"]][1])
+        ax.set(xscale="log", yscale="log", xlabel="blocks", ylabel=ERROR, ylim=(1e-8, 1e24))
         legend(figure, ax)
     return Picture(
         figure,
         "The largest relative error of a rebuilt state, geometric mean of 5 seeds, float32. Dashed: rounding; "
         "dotted: nothing left of the state. Rounding errors grow exponentially with depth unless the branches are "
         "small. Values that overflowed are left out.",
+        frame,
     )
+
+
+def layer_frame(results: Results) -> pd.DataFrame:
+    """`group layer value seeds`: the error of each layer's state in 50 blocks, geometric mean over seeds."""
+    parts = []
+    for grid, text in SCALES.items():
+        rebuilt = error(grid, 101, results).sel(layer=slice(2, None))
+        mean = exp(log(rebuilt).mean("seed", skipna=False))
+        parts.append(mean.to_dataframe("value").reset_index().assign(group=text, seeds=rebuilt.sizes["seed"]))
+    return pd.concat(parts, ignore_index=True)
 
 
 def layers(results: Results) -> Picture:
     """The error layer by layer in 50 blocks."""
+    frame = layer_frame(results)
     with panels(1, 1, size=(4.4, 3)) as (figure, axes):
         ax = axes[0, 0]
-        for number, (grid, label) in enumerate(SCALES.items()):
-            rebuilt = error(grid, 101, results).sel(layer=slice(2, None))
-            mean = exp(log(rebuilt).mean("seed", skipna=False))
-            ax.plot(mean["layer"], mean, color=COLORS[number], label=label)
-        ax.set(yscale="log", xlabel="layer", ylabel="relative error of a rebuilt state")
+        draw_series(ax, frame, "layer", "-")
+        ax.set(yscale="log", xlabel="layer", ylabel=ERROR)
         legend(figure, ax)
     return Picture(
         figure,
         "The same layer by layer in 50 blocks (geometric mean of 5 seeds): the states are rebuilt from the top down, "
         "and every coupling magnifies the errors of those above.",
+        frame,
     )
 
 

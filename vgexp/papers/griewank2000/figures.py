@@ -3,28 +3,39 @@
 from collections.abc import Callable
 
 import numpy as np
+import pandas as pd
 
-from vgexp.figures import COLORS, MARKERS, Picture, legend, panels
+from vgexp.figures import Picture, draw_series, legend, panels
 from vgexp.networks import extra_steps
 from vgexp.papers.griewank2000.claims import DEPTHS, SNAPSHOTS, recomputed
 from vgexp.results import Results
 
 
+def step_frame(results: Results) -> pd.DataFrame:
+    """`group depth snapshots value theory seeds`: steps run again over layers, counted, and by the formula."""
+    rows = []
+    for depth in DEPTHS:
+        for snapshots in range(1, 33):
+            formula = extra_steps(depth, snapshots) / depth
+            again = recomputed(depth, snapshots, results) / depth if snapshots in SNAPSHOTS else None
+            found = (np.nan, 0) if again is None else (float(again.mean()), again.sizes["seed"])
+            rows.append((f"{depth} layers", depth, snapshots, found[0], formula, found[1]))
+    return pd.DataFrame(rows, columns=["group", "depth", "snapshots", "value", "theory", "seeds"])
+
+
 def steps(results: Results) -> Picture:
     """Recomputed steps a layer against snapshots, the formula as lines."""
+    frame = step_frame(results)
     with panels(1, 1, size=(4.4, 3)) as (figure, axes):
         ax = axes[0, 0]
-        many = np.arange(1, 33)
-        for number, depth in enumerate(DEPTHS):
-            found = [float(recomputed(depth, s, results).mean()) / depth for s in SNAPSHOTS]
-            ax.plot(SNAPSHOTS, found, MARKERS[number], color=COLORS[number], label=f"{depth} layers")
-            ax.plot(many, [extra_steps(depth, int(s)) / depth for s in many], color=COLORS[number], linewidth=0.8)
+        draw_series(ax, frame, "snapshots")
         ax.set(xscale="log", yscale="log", xlabel="snapshots s", ylabel="steps recomputed / layers")
         legend(figure, ax)
     return Picture(
         figure,
         "Forward steps that are run again, a layer: marks are counted in FLOPs (2 runs, equal), lines are the "
         "formula. With one snapshot, the input, the work is quadratic; a handful makes it a few sweeps.",
+        frame,
     )
 
 
