@@ -115,3 +115,25 @@ def test_a_job_spells_its_members_so_that_they_come_back(numbers):
     for run, member in zip(runs, config.members, strict=True):
         back = typed(config, list(member))
         assert (back.seed, back.optim, back.init) == (run.seed, run.optim, run.init)
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (["optim.momentum=0.5,0.9"], "optim.momentum: got '0.5,0.9', accepts one value: .* with optim.name=sgd$"),
+        (
+            ["model.branch=0.1,1", "model.family=plain", "model.activation=tanh,relu"],
+            "model.branch: got '0.1,1', accepts one value: .* with model.family=plain$",
+        ),
+    ],
+)
+def test_choices_that_make_no_difference(overrides, message):
+    with composer() as compose, pytest.raises(ConfigError, match=message):
+        runs_of(overrides, compose, lambda run: None)
+
+
+def test_choices_that_some_runs_read_make_fewer_runs():
+    with composer() as compose:
+        runs = runs_of(["optim.momentum=0.5,0.9", "optim.name=sgd,momentum"], compose, lambda run: None)
+    assert len(runs) == 4
+    assert [len(stack.runs) for stack in stacks(runs, lambda run: 9, lambda run: False)] == [1, 2]

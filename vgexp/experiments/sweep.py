@@ -13,7 +13,7 @@ from typing import Any
 from vgexp.config import FIELDS, ConfigError, Run, structure
 from vgexp.experiments.compose import Compose, typed
 from vgexp.experiments.overrides import parse
-from vgexp.networks.identity import identity
+from vgexp.networks.identity import identity, unread
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,10 @@ def expand(overrides: Sequence[str]) -> Sweep:
 
 
 def runs_of(overrides: Sequence[str], compose: Compose, check: Callable[[Run], None]) -> list[tuple[list[str], Run]]:
-    """Every run of a sweep with the structure overrides of its job, each one typed and checked."""
+    """Every run of a sweep with the structure overrides of its job, each one typed and checked.
+
+    Raises ConfigError for choices that make no difference.
+    """
     sweep = expand(overrides)
     runs = []
     for job in sweep.jobs:
@@ -77,6 +80,7 @@ def runs_of(overrides: Sequence[str], compose: Compose, check: Callable[[Run], N
             run = typed(config, member)
             check(run)
             runs.append((job, run))
+    _require_readers(overrides, [run for _, run in runs])
     return runs
 
 
@@ -99,6 +103,16 @@ def stacks(
             if left:
                 cut.append(Stack(group.overrides, left))
     return cut
+
+
+def _require_readers(overrides: Sequence[str], runs: Sequence[Run]) -> None:
+    """Raises ConfigError for the first field with choices that no run of the sweep reads."""
+    for override in parse(overrides):
+        key = override.get_key_element()
+        read_by = FIELDS[key].read_by if override.is_sweep_override() and key in FIELDS else ""
+        if read_by and all(key in unread(run) for run in runs):
+            found = ", ".join(dict.fromkeys(f"{read_by}={attrgetter(read_by)(run)}" for run in runs))
+            raise ConfigError(key, override.get_value_string(), f"one value: it makes no difference with {found}")
 
 
 def _spell(value: Any) -> str:
