@@ -16,6 +16,11 @@ CASES = {
     "SEGMENT": ([1, "sqrt", "revolve(3)"], [0, "revolve(0)", "revolve", "log"]),
     "SCHEDULE": (["never", "log", 3, [0, 4]], [0, "often", [-1], [1.5], None]),
     "STACK_SIZE": (["auto", 1], [0, "all"]),
+    "NAME": (["tanh"], [1, None]),
+    "NAMES": ([["a", "b"], []], [[1]]),
+    "BOOLEAN": ([True], [1, None]),
+    "GRIDS": ([{}], [[]]),
+    "OVERRIDES": ([[["seed=0"], ["seed=1"]]], [[[0]]]),
     "FOLDER": (["a", "a/b"], ["", "a//b", "../a"]),
 }
 

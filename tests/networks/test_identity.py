@@ -19,9 +19,11 @@ from vgexp.config.fields import (
     Run,
 )
 from vgexp.config.rows import flat, from_row
+from vgexp.config.rules import SCHEDULE
+from vgexp.config.schedules import schedule
 from vgexp.networks.activations import ACTIVATIONS
 from vgexp.networks.families import FAMILIES
-from vgexp.networks.identity import REGISTRIES, changes, identity, unread
+from vgexp.networks.identity import READS, REGISTRIES, changes, identity, unread
 from vgexp.networks.initializers import INITIALIZERS
 from vgexp.networks.losses import LOSSES
 from vgexp.networks.optimizers import OPTIMIZERS, Sgd
@@ -80,19 +82,82 @@ def test_changes_survive_json_and_tables(run):
     assert identity(from_row(stored(flat(run)))) == identity(run)
 
 
-@given(runs, st.sampled_from(sorted(key for key, known in FIELDS.items() if known.read_by or known.member)))
-def test_a_field_that_is_not_read_does_not_matter_and_one_that_is_does(run, key):
-    """Another value for one field: a new id if, and only if, something reads it."""
-    value = {"probe.histograms": [7], "probe.spectra": [7], "checkpoint.every": 7, "init.name": "lecun"}.get(key, 0.375)
-    value = {"init.distribution": "haar", "init.scope": "hidden", "seed": 10**7, "model.branch_layers": 2}.get(
-        key, value
-    )
-    row = flat(run) | {"steps": 10**4 + 1}
-    one, other = from_row(stored(row)), from_row(stored(row | {key: value}))
-    if flat(one)[key] != flat(other)[key] and not (
-        {"init.sigma_w", "init.distribution"} & (unread(one) | unread(other))
-    ):
-        assert (identity(one) == identity(other)) == (key in unread(other))
+VALUES = {
+    "seed": [0, 1],
+    "steps": [6, 12],
+    "loss": sorted(LOSSES),
+    "data.name": ["shapeset", "digits"],
+    "data.batch_size": [10, 11],
+    "data.range": [[0.0, 1.0], [-1.0, 1.0]],
+    "model.family": sorted(FAMILIES),
+    "model.depth": [2, 3],
+    "model.width": [4, 5],
+    "model.activation": sorted(ACTIVATIONS),
+    "model.negative_slope": [0.01, 0.2],
+    "model.branch": [1.0, 0.5],
+    "model.branch_layers": [1, 2],
+    "init.name": sorted(INITIALIZERS),
+    "init.sigma_w": [None, 0.7],
+    "init.sigma_b": [0.0, 1.0],
+    "init.distribution": [None, "other"],
+    "init.scope": ["all", "hidden"],
+    "optim.name": sorted(OPTIMIZERS),
+    "optim.lr": [0.03, 1.0],
+    "optim.momentum": [0.9, 0.0],
+    "optim.beta1": [0.9, 0.0],
+    "optim.beta2": [0.999, 0.0],
+    "optim.eps": [1e-8, 1.0],
+    "probe.tier": ["light", "full", "cost"],
+    "probe.every": ["log", "ends", "end", "never", 1, 4],
+    "probe.on": ["batch", "monitor"],
+    "probe.histograms": ["ends", "never"],
+    "probe.spectra": ["ends", "never"],
+    "eval.every": ["end", "ends", "never", 5],
+    "memory": ["store", "checkpoint", "invert"],
+    "checkpoint.every": ["sqrt", 1, "revolve(2)"],
+    "dtype": ["float32", "float64"],
+}
+"""Values of every field that counts, no two of which mean the same."""
+configs = st.fixed_dictionaries({key: st.sampled_from(values) for key, values in VALUES.items()})
+
+
+def test_every_field_that_counts_has_values():
+    assert list(VALUES) == [key for key, known in FIELDS.items() if known.in_identity]
+
+
+@given(configs, st.data())
+def test_another_value_is_another_run_where_something_reads_it_and_only_there(config, data):
+    key = data.draw(st.sampled_from(list(VALUES)))
+    value = data.draw(st.sampled_from([value for value in VALUES[key] if value != config[key]]))
+    run, other = from_row(stored(config)), from_row(stored(config | {key: value}))
+    assert (identity(run) == identity(other)) == (key in unread(run))
+
+
+@given(configs)
+def test_everything_can_be_said_in_other_words(config):
+    run = from_row(stored(config))
+    due = {key: schedule(config[key], run.steps) for key, known in FIELDS.items() if known.rule is SCHEDULE}
+    words: dict[str, object] = {
+        key: [step for step in range(run.steps, -1, -1) if due[key](step)] * 2 for key in due
+    } | {key: VALUES[key][0] for key in unread(run)}
+    words["model.width"] = [run.model.width] * run.model.depth
+    if run.init.sigma_w is None:
+        words["init.sigma_w"] = INITIALIZERS[run.init.name].sigma_w
+    if run.init.distribution is None:
+        words["init.distribution"] = INITIALIZERS[run.init.name].distributions[0]
+    assert identity(from_row(stored(config | words))) == identity(run)
+    for key, value in words.items():
+        assert identity(from_row(stored(config | {key: value}))) == identity(run), key
+
+
+@pytest.mark.parametrize("field", sorted({known.read_by for known in FIELDS.values()} - {""}))
+def test_what_is_read_are_fields(field):
+    """A typing error in `reads` would make one run of several."""
+    readable = {key for key, known in FIELDS.items() if known.read_by == field}
+    for name in READS[field] if field in READS else REGISTRIES[field]:
+        entry = REGISTRIES.get(field, {}).get(name)
+        reads = READS[field][name] if field in READS else vars(entry).get("reads")
+        assert reads is None or reads <= readable, name
 
 
 @pytest.mark.parametrize(

@@ -18,8 +18,8 @@ class Field:
     """What is known of a field beside its default."""
 
     meaning: str
-    rule: Rule | None = None
-    """What it accepts; None where its type or a registry of names says it."""
+    rule: Rule
+    """What it accepts. Of what is registered under a name it knows only that it is a name."""
     member: bool = False
     """Whether members of one stack may differ in it; all other fields are structure."""
     in_identity: bool = True
@@ -32,7 +32,7 @@ class Field:
     """The type that it is declared with."""
 
 
-def setting(default: Any, meaning: str, rule: Rule | None = None, **known: Any) -> Any:
+def setting(default: Any, meaning: str, rule: Rule, **known: Any) -> Any:
     """A dataclass field with what is known of it."""
     metadata = {"field": Field(meaning, rule, **known)}
     if isinstance(default, list | dict):
@@ -42,17 +42,17 @@ def setting(default: Any, meaning: str, rule: Rule | None = None, **known: Any) 
 
 @dataclass
 class DataConfig:
-    name: str = setting("shapeset", "The data set.")
+    name: str = setting("shapeset", "The data set.", rules.NAME)
     batch_size: int = setting(10, "Examples a step.", rules.COUNT)
     range: list[float] = setting([0.0, 1.0], "The values of a black and of a white pixel.", rules.INTERVAL)
 
 
 @dataclass
 class ModelConfig:
-    family: str = setting("plain", "The family of networks.")
+    family: str = setting("plain", "The family of networks.", rules.NAME)
     depth: int = setting(5, "Number of hidden layers.", rules.COUNT)
     width: Any = setting(1000, "Units of a hidden layer: an integer, or a list with one a layer.", rules.WIDTH)
-    activation: str = setting("tanh", "The function phi between the layers.")
+    activation: str = setting("tanh", "The function phi between the layers.", rules.NAME)
     negative_slope: float = setting(0.01, "Slope of leaky ReLU below 0.", rules.FINITE, read_by="model.activation")
     branch: float = setting(
         1.0, "What a branch is multiplied with before it is added.", rules.FINITE, read_by="model.family"
@@ -64,7 +64,7 @@ class ModelConfig:
 
 @dataclass
 class InitConfig:
-    name: str = setting("glorot", "The law of the first weights.", member=True)
+    name: str = setting("glorot", "The law of the first weights.", rules.NAME, member=True)
     sigma_w: float | None = setting(
         None,
         "Scale of the weights; null is the law's own.",
@@ -72,7 +72,12 @@ class InitConfig:
         member=True,
     )
     sigma_b: float = setting(0.0, "Standard deviation of the first biases.", rules.NOT_NEGATIVE, member=True)
-    distribution: str | None = setting(None, "uniform or normal, where both exist; null is the law's own.", member=True)
+    distribution: str | None = setting(
+        None,
+        "uniform or normal, where both exist; null is the law's own.",
+        rules.optional(rules.NAME, "a name, or null for the law's own"),
+        member=True,
+    )
     scope: str = setting(
         "all",
         "The matrices that the law is for; hidden leaves the first and the last one standard.",
@@ -83,8 +88,8 @@ class InitConfig:
 
 @dataclass
 class OptimConfig:
-    name: str = setting("sgd", "The optimiser.")
-    lr: float = setting(0.03, "Learning rate.", rules.NOT_NEGATIVE, member=True)
+    name: str = setting("sgd", "The optimiser.", rules.NAME)
+    lr: float = setting(0.03, "Learning rate.", rules.NOT_NEGATIVE, member=True, read_by="optim.name")
     momentum: float = setting(
         0.9, "Share of the last update that is kept.", rules.FRACTION, member=True, read_by="optim.name"
     )
@@ -130,7 +135,7 @@ class Run:
     name: str = setting("train", "Results go to results/<name>/.", rules.FOLDER, in_identity=False)
     seed: int = setting(0, "Of the first weights and of the batches.", rules.NATURAL, member=True)
     steps: int = setting(1000, "Updates T: they give T + 1 observations, 0..T.", rules.NATURAL)
-    loss: str = setting("cross_entropy", "The loss that is minimised.")
+    loss: str = setting("cross_entropy", "The loss that is minimised.", rules.NAME)
     data: DataConfig = field(default_factory=DataConfig)
     model: ModelConfig = field(default_factory=ModelConfig)
     init: InitConfig = field(default_factory=InitConfig)
@@ -161,14 +166,31 @@ class Run:
         in_identity=False,
         of_sweep=True,
     )
-    rerun: bool = setting(False, "Computes runs again that are already done.", in_identity=False, of_sweep=True)
-    scale: str | None = setting(None, "Of an experiment: which of its `scales` to sweep.", in_identity=False)
-    scales: dict[str, Any] = setting({}, "Of an experiment: grids by scale.", in_identity=False, of_sweep=True)
+    rerun: bool = setting(
+        False, "Computes runs again that are already done.", rules.BOOLEAN, in_identity=False, of_sweep=True
+    )
+    scale: str | None = setting(
+        None,
+        "Of an experiment: which of its `scales` to sweep.",
+        rules.optional(rules.NAME, "a name, or null"),
+        in_identity=False,
+    )
+    scales: dict[str, Any] = setting(
+        {}, "Of an experiment: grids by scale.", rules.GRIDS, in_identity=False, of_sweep=True
+    )
     only: list[str] | None = setting(
-        None, "Of an experiment: the grids to run, of its scale; null for all.", in_identity=False, of_sweep=True
+        None,
+        "Of an experiment: the grids to run, of its scale; null for all.",
+        rules.optional(rules.NAMES, "a list of names, or null for all"),
+        in_identity=False,
+        of_sweep=True,
     )
     members: Any = setting(
-        None, "Set by the sweeper: the overrides of each member of a stack.", in_identity=False, of_sweep=True
+        None,
+        "Set by the sweeper: the overrides of each member of a stack.",
+        rules.optional(rules.OVERRIDES, "a list of overrides for each member, or null"),
+        in_identity=False,
+        of_sweep=True,
     )
 
 

@@ -56,6 +56,9 @@ def _is_width(x: Any) -> bool:
     return COUNT.holds(x) or (isinstance(x, list) and len(x) > 0 and all(map(COUNT.holds, x)))
 
 
+NAME = Rule(lambda x: isinstance(x, str), "a name")
+NAMES = Rule(lambda x: all(map(NAME.holds, x)), "a list of names")
+BOOLEAN = Rule(lambda x: isinstance(x, bool), "true or false")
 FOLDER = Rule(lambda x: all(part not in ("", "..") for part in x.split("/")), "a relative folder name")
 COUNT, NATURAL = integer(1), integer(0)
 FINITE = Rule(math.isfinite, "a finite number")
@@ -69,4 +72,6 @@ SEGMENT = Rule(
     lambda x: COUNT.holds(x) or x == "sqrt" or revolve_snapshots(x) is not None,
     "an integer of at least 1, sqrt, or revolve(s) with s snapshots",
 )
+GRIDS = Rule(lambda x: isinstance(x, dict), "grids by scale")
+OVERRIDES = Rule(lambda x: all(map(NAMES.holds, x)), "lists of overrides")
 STACK_SIZE = Rule(lambda x: x == "auto" or COUNT.holds(x), "auto, or an integer of at least 1")

@@ -21,9 +21,9 @@ def validate(run: Run, registered: Mapping[str, Collection[str]]) -> None:
         value = values[key]
         if key in registered:
             _require_name(key, value, registered[key])
-        elif known.rule is not None and known.rule.names:
+        elif known.rule.names:
             _require_name(key, value, known.rule.names)
-        elif known.rule is not None and (_is_nan(value) or not known.rule.holds(value)):
+        elif _is_nan(value) or not known.rule.holds(value):
             raise ConfigError(key, value, known.rule.words)
         if known.rule is SCHEDULE and isinstance(value, list) and any(step > run.steps for step in value):
             raise ConfigError(key, value, f"steps up to {run.steps} (steps)")

@@ -6,9 +6,8 @@ out as a ConfigError of one.
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import is_dataclass
 from pathlib import Path
-from typing import Any, get_type_hints
+from typing import Any
 
 import hydra
 from hydra import initialize_config_dir
@@ -18,23 +17,11 @@ from hydra.errors import HydraException, MissingConfigException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from vgexp.config import ConfigError, Run
+from vgexp.config import FIELDS, ConfigError, Run
 from vgexp.experiments.overrides import first_line, parse
 
 Compose = Callable[[Sequence[str]], DictConfig]
 """Overrides without choices -> a composed config."""
-
-TYPES = {
-    "int": "an integer",
-    "int | None": "an integer, or null",
-    "float": "a number",
-    "float | None": "a number, or null",
-    "bool": "true or false",
-    "str": "a name",
-    "str | None": "a name, or null",
-    "list[float]": "two numbers: [0,1] or [-1,1]",
-}
-"""What a field of each type accepts, in words."""
 
 ConfigStore.instance().store(name="run", node=Run)
 
@@ -92,15 +79,6 @@ def _config_error(error: Exception, overrides: Sequence[str]) -> ConfigError:
         return ConfigError(key, name, ", ".join(cause.options or ()))
     key = str(getattr(cause, "full_key", None) or "command line")
     got = next((text.split("=", 1)[1] for text in overrides if text.split("=")[0] == key), None)
-    accepts = TYPES.get(_annotation(key), first_line(cause))
+    field = FIELDS.get(key.split("[")[0])
+    accepts = field.rule.words if field else first_line(cause)
     return ConfigError(key, got if got is not None else first_line(cause), accepts)
-
-
-def _annotation(key: str) -> str:
-    """The type of a field as it is written in its dataclass: `int | None`."""
-    kind: Any = Run
-    for part in key.split("["):
-        for name in part.rstrip("]").split("."):
-            hints = get_type_hints(kind) if is_dataclass(kind) else {}
-            kind = hints.get(name, kind)
-    return kind.__name__ if isinstance(kind, type) and kind in (int, float, bool, str) else str(kind)

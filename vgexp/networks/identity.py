@@ -70,11 +70,11 @@ def unread(run: Run) -> set[str]:
 
 
 def versions(run: Run) -> dict[str, int]:
-    """The versions of what the run is made of, by the field that chooses it, or by the column of a quantity."""
+    """The versions of what the run is made of, by the field that chooses it; of a quantity by `quantities.<column>`."""
     chosen = flat(run)
     entries = {field: registry.get(chosen[field]) for field, registry in REGISTRIES.items()}
     if run.probe.tier == "full":
-        entries |= QUANTITIES
+        entries |= {f"quantities.{column}": quantity for column, quantity in QUANTITIES.items()}
     return {name: getattr(entry, "version", 1) for name, entry in entries.items()}
 
 
