@@ -36,7 +36,7 @@ class StackSweeper(Sweeper):
 
         todo = plan.plan(arguments, composed)
         todo.write(launch.COMMAND.get())
-        jobs = [stack.job() for stack in todo.stacks]
+        jobs = [job.spelled() for job in todo.jobs]
         assert self.launcher is not None
         returns = self.launcher.launch(jobs, initial_job_idx=0) if jobs else []
         for returned in returns:

@@ -22,7 +22,7 @@ def planned(*overrides):
 def test_a_sweep_is_known_before_anything_is_written():
     found = planned(*QUICK, "model.activation=tanh,relu", "seed=range(0,3)", "max_members=2", "name=here")
     assert found.folder == Path("results/here")
-    assert (len(found.runs), [len(stack.runs) for stack in found.stacks]) == (6, [2, 1, 2, 1])
+    assert (len(found.runs), [len(job.runs) for job in found.jobs]) == (6, [2, 1, 2, 1])
     assert (found.grids, found.left_out) == ({}, {})
     assert not Path("results").exists()
     found.write("vgexp train here")
@@ -34,9 +34,9 @@ def test_a_sweep_is_known_before_anything_is_written():
 def test_what_is_done_is_left_out():
     vgexp.run(*QUICK, "seed=0,1")
     again = planned(*QUICK, "seed=range(0,3)")
-    assert [[run.seed for run in stack.runs] for stack in again.stacks] == [[2]]
+    assert [[run.seed for run in stack.runs] for stack in again.jobs] == [[2]]
     assert len(again.runs) == 3
-    assert [len(stack.runs) for stack in planned(*QUICK, "seed=range(0,3)", "rerun=true").stacks] == [3]
+    assert [len(stack.runs) for stack in planned(*QUICK, "seed=range(0,3)", "rerun=true").jobs] == [3]
 
 
 def test_the_grids_of_an_experiment():

@@ -10,7 +10,7 @@ from vgexp.config.errors import ConfigError
 from vgexp.config.fields import FIELDS
 from vgexp.config.rows import structure
 from vgexp.experiments.compose import composer, typed
-from vgexp.experiments.sweep import Stack, expand, runs_of, stacks
+from vgexp.experiments.sweep import Job, expand, jobs, runs_of
 from vgexp.networks.identity import identity
 
 NUMBERS = st.integers(0, 99).map(str)
@@ -71,7 +71,7 @@ def test_every_run_is_checked_with_the_overrides_of_its_job():
 @given(RUNS, st.integers(1, 4), st.sets(st.integers(1, 3)))
 def test_stacks_hold_every_run_that_is_left_once_and_in_order(runs, size, skipped):
     planned = [([f"model.depth={run.model.depth}"], run) for run in runs]
-    found = stacks(planned, lambda _: size, lambda run: run.seed in skipped)
+    found = jobs(planned, lambda _: size, lambda run: run.seed in skipped)
     assert all(1 <= len(stack.runs) <= size for stack in found)
     for stack in found:
         assert all(structure(run) == structure(stack.runs[0]) for run in stack.runs)
@@ -80,7 +80,7 @@ def test_stacks_hold_every_run_that_is_left_once_and_in_order(runs, size, skippe
         left = dict.fromkeys(identity(run) for run in runs if run.model.depth == depth and run.seed not in skipped)
         assert [identity(run) for stack in found for run in stack.runs if run.model.depth == depth] == list(left)
     # What is done already moves no run to another stack.
-    whole = stacks(planned, lambda _: size, lambda _: False)
+    whole = jobs(planned, lambda _: size, lambda _: False)
     left = [[run for run in stack.runs if run.seed not in skipped] for stack in whole]
     assert [stack.runs for stack in found] == [kept for kept in left if kept]
 
@@ -109,7 +109,7 @@ def test_a_job_spells_its_members_so_that_they_come_back(numbers):
         )
         for lr, sigma_w, seed, distribution in numbers
     ]
-    job = Stack(["steps=10"], runs).job()
+    job = Job(["steps=10"], runs).spelled()
     with composer() as compose:
         config = compose(job)
     for run, member in zip(runs, config.members, strict=True):

@@ -22,9 +22,11 @@ DEEPEST = 10**7
 
 
 def forecast(run: Run, inputs: int, classes: int, budget: float | None = None) -> pd.DataFrame:
-    """One row a memory mode that the family has: `memory forward_flops backward_flops live_bytes weight_bytes`, and
-    with a budget in bytes `largest_depth` (of the largest width, where widths differ). Weights include the optimiser's
-    slots and the scratch gradient."""
+    """One row for each memory mode that the family has: `memory forward_flops backward_flops live_bytes weight_bytes`.
+
+    With a budget in bytes also `largest_depth` (of the largest width, where widths differ). Weights include the
+    optimiser's slots and the scratch gradient.
+    """
     modes = ("store", "checkpoint", "invert") if FAMILIES[run.model.family].invert else ("store", "checkpoint")
     rows, equal = [], isinstance(run.model.width, int)
     for mode in modes:
@@ -46,9 +48,10 @@ def forecast(run: Run, inputs: int, classes: int, budget: float | None = None) -
 
 
 def flops(run: Run, inputs: int, classes: int) -> tuple[int, int]:
-    """Of one step forward, and backward with update and recomputation: 2 B I O for each product.
+    """FLOPs of one step: of the forward pass, and of the backward pass with update and recomputation.
 
-    Backward two products a matrix (the first layer sends nothing down), and one more for each that is run again.
+    A product takes 2 B I O. The backward pass has two products a matrix (one in the first layer, whose input needs no
+    gradient) and one more for each matrix that is run again.
     """
     products: Counter[int] = Counter()
     for part in blueprints(run, inputs, classes):
@@ -118,7 +121,7 @@ def _units(run: Run) -> float:
 
 
 def counted(run: Run, inputs: int, classes: int) -> Costs:
-    """The ledger of one step of a network that is not there."""
+    """The ledger of one step of a run's network, from its shapes alone."""
     dtype = getattr(torch, run.dtype)
     x_1BI = torch.empty(1, run.data.batch_size, inputs, dtype=dtype, device="meta")
     target = torch.empty(1, run.data.batch_size, dtype=torch.long, device="meta")

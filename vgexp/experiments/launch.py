@@ -38,8 +38,8 @@ def run(*overrides: str) -> Results:
     with composer() as compose:
         todo = plan(overrides, compose)
     todo.write("vgexp.run(" + ", ".join(map(repr, overrides)) + ")")
-    for stack in todo.stacks:
-        train_stack(stack.runs, Store(todo.folder))
+    for job in todo.jobs:
+        train_stack(job.runs, Store(todo.folder))
     results = read(todo.folder)
     return results.select([identity(run) for run in todo.runs])
 

@@ -16,7 +16,7 @@ from vgexp.experiments.checks import check_run
 from vgexp.experiments.compose import Compose, composer, groups, typed
 from vgexp.experiments.imports import load_imports
 from vgexp.experiments.overrides import check_keys, check_single, flattened, without
-from vgexp.experiments.sweep import Stack, expand, runs_of, stacks
+from vgexp.experiments.sweep import Job, expand, jobs, runs_of
 from vgexp.networks import OPTIMIZERS, bytes_per_member
 from vgexp.networks.identity import identity
 from vgexp.results.writing import Store
@@ -32,7 +32,7 @@ class Plan:
     folder: Path
     runs: list[Run]
     grids: dict[str, list[str]]
-    stacks: list[Stack]
+    jobs: list[Job]
     left_out: dict[str, str]
     """Grid -> why it cannot be run on this computer."""
 
@@ -70,7 +70,7 @@ def plan(overrides: Sequence[str], compose: Compose) -> Plan:
         raise ConfigError("name", sorted(map(str, folders)), "one folder a sweep")
     folder = folders.pop()
     done = set() if first.rerun else Store(folder).done()
-    todo = stacks(planned, limit, lambda run: identity(run) in done)
+    todo = jobs(planned, limit, lambda run: identity(run) in done)
     members.pop("", None)
     return Plan(folder, list({identity(run): run for _, run in planned}.values()), members, todo, left_out)
 

@@ -27,13 +27,13 @@ class Sweep:
 
 
 @dataclass
-class Stack:
-    """Runs that train together, and the overrides that make their job."""
+class Job:
+    """What a launcher is given: runs that train together in one stack, and the overrides that all of them share."""
 
     overrides: list[str]
     runs: list[Run]
 
-    def job(self) -> list[str]:
+    def spelled(self) -> list[str]:
         """Overrides for a launcher: the structure, and every member spelled out."""
         members = [
             [f"{key}={_spell(attrgetter(key)(run))}" for key, known in FIELDS.items() if known.member]
@@ -84,24 +84,22 @@ def runs_of(overrides: Sequence[str], compose: Compose, check: Callable[[Run], N
     return runs
 
 
-def stacks(
-    runs: Sequence[tuple[list[str], Run]], limit: Callable[[Run], int], skip: Callable[[Run], bool]
-) -> list[Stack]:
+def jobs(runs: Sequence[tuple[list[str], Run]], limit: Callable[[Run], int], skip: Callable[[Run], bool]) -> list[Job]:
     """Groups runs of one structure, without repeats, into stacks of at most `limit`; drops the runs to skip.
 
     Groups are cut before runs are dropped: after an interruption the same command cuts them at the same places.
     """
-    groups: dict[str, Stack] = {}
+    groups: dict[str, Job] = {}
     for overrides, run in {identity(run): (overrides, run) for overrides, run in runs}.values():
         key = str(structure(run))
-        groups.setdefault(key, Stack(overrides, [])).runs.append(run)
+        groups.setdefault(key, Job(overrides, [])).runs.append(run)
     cut = []
     for group in groups.values():
         size = limit(group.runs[0])
         for start in range(0, len(group.runs), size):
             left = [run for run in group.runs[start : start + size] if not skip(run)]
             if left:
-                cut.append(Stack(group.overrides, left))
+                cut.append(Job(group.overrides, left))
     return cut
 
 
