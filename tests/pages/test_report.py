@@ -1,10 +1,13 @@
 import re
+import shutil
 from pathlib import Path
 
 import pandas as pd
+from markupsafe import Markup
 
 import vgexp
 from vgexp.claims.verdicts import COLUMNS
+from vgexp.figures.pictures import Table
 from vgexp.pages import report
 
 
@@ -14,7 +17,7 @@ def results():
 
 def test_works_offline_and_says_how_it_was_made():
     results()
-    page = report.write(Path("results/train")).read_text()
+    page = report.write_report(Path("results/train")).read_text()
     linked = re.findall(r"(?:src|href)=[\"'](?!#|data:)[^\"']*", page)
     assert linked == []
     assert "<svg" in page
@@ -25,7 +28,7 @@ def test_works_offline_and_says_how_it_was_made():
 def test_everything_shown_is_escaped():
     found = results()
     found.commands[:] = ["<script>alert(1)</script>"]
-    page = report.render(Path("results/<b>"), found, "<i>title", "<u>", [], None)
+    page = report.render(Path("results/<b>"), found, "<i>title", "<u>", [], None, {})
     for raw in ("<script>alert", "<i>title", "results/<b>", "<u>"):
         assert raw not in page
     assert "&lt;script&gt;alert" in page
@@ -50,6 +53,23 @@ def test_claims_show_intervals_seeds_and_reasons():
         "reason": "part 1 lies outside",
         "scale": "smoke",
     }
-    page = report.render(Path("x"), results(), "t", "", [], pd.DataFrame([row]))
+    page = report.render(Path("x"), results(), "t", "", [], pd.DataFrame([row]), {})
     for text in ("X-1", "5 [4.5, 5.5]", "1 … 3", "refuted", "part 1 lies outside", "not as expected", ">7<"):
         assert text in page
+
+
+def test_tables_pictures_and_reasons_stand_on_the_page():
+    table = Table(pd.DataFrame({"a<b": ["1 & 2"]}), "What it says.")
+    pictures = [("one", Markup("<svg></svg>"), "A line."), ("two", Markup(), "not drawn: no runs")]
+    page = report.render(Path("x"), results(), "t", "", pictures, None, {"first": table})
+    for text in ("a&lt;b", "1 &amp; 2", "What it says.", '<figure id="one"><svg></svg>', "not drawn: no runs"):
+        assert text in page
+    assert "gradient&#39;s" in page or "gradient's" in page  # the fits of dz
+
+
+def test_a_sweep_that_has_not_begun_has_a_page():
+    results()
+    shutil.rmtree(Path("results/train/runs"))
+    shutil.rmtree(Path("results/train/layers"))
+    page = report.write_report(Path("results/train")).read_text()
+    assert "3 runs missing" in page and "<svg" not in page

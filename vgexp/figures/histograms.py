@@ -28,7 +28,7 @@ def histogram_picture(results: Results, quantity: str, step: int | None = None, 
         raise Missing(f"no histograms of {quantity} were recorded at step {step}")
     return Picture(
         draw_histograms(frame),
-        f"Densities of the {label(quantity)} by layer at step {step} (1 seed, the examples observed).",
+        f"Densities of the {label(quantity)} by layer at step {step} (1 seed, the examples that were observed).",
         frame,
     )
 

@@ -18,7 +18,7 @@ def speed_picture(results: Results) -> Picture:
         raise Missing("no updates were recorded")
     return Picture(
         draw_speeds(frame),
-        "Relative speed of each layer, rms of the update over rms of the weights (geometric mean of seeds"
+        "Relative speed of each layer, rms of the update over rms of the weights (geometric mean over seeds"
         f"{left_out(results)}). Where the lines lie apart, parts of the network learn at different speeds.",
         frame,
     )

@@ -1,5 +1,5 @@
 """One page that works offline: the figures, tables and claims of a folder of results."""
 
-from vgexp.pages.report import write
+from vgexp.pages.report import write_report
 
-__all__ = ["write"]
+__all__ = ["write_report"]

@@ -13,7 +13,7 @@ from typing import Protocol, cast
 from vgexp.claims import Claim, Missing, evaluate
 from vgexp.config import ConfigError
 from vgexp.figures import Picture, Table, draw_each
-from vgexp.pages import report as reports
+from vgexp.pages import write_report
 from vgexp.results import Results, read, write_atomically
 
 
@@ -65,4 +65,4 @@ def report(name: str, folder: Path) -> Path:
     claims = evaluate(paper.CLAIMS, results, folder.resolve().name)
     write_atomically(folder / "claims.csv", claims.to_csv(index=False).encode())
     pictures, made = figures(name, results), tables(name, results)
-    return reports.write(folder, results, paper.CITATION, paper.INTRO, pictures, claims, made)
+    return write_report(folder, results, paper.CITATION, paper.INTRO, pictures, claims, made)

@@ -44,8 +44,9 @@ def ledger(results: Results) -> Table:
             seeds = f", times as medians over 30 steps, mean and 95 % interval of {medians.sizes['seed']} runs"
     return Table(
         pd.DataFrame(columns),
-        "The ledger of one training step, four hidden layers on digits (the last row is the readout): products counted "
-        f"exactly, the weights' update among those backward, bytes kept for the backward pass{seeds}.",
+        "The ledger of one training step, four hidden layers on digits; the last row is the readout. Products are "
+        f"counted exactly, and the weights' update is among those backward; bytes are those kept for the backward "
+        f"pass{seeds}.",
     )
 
 
@@ -64,11 +65,14 @@ def products(results: Results) -> Picture:
     with panels(1, 1, size=(4, 2.8)) as (figure, axes):
         ax = axes[0, 0]
         ax.plot(frame["depth"], frame["value"], "o", label="counted")
-        ax.plot(frame["depth"], frame["theory"], linewidth=0.8, label="3 less the first layer's share")
+        ax.plot(frame["depth"], frame["theory"], linewidth=0.8, label="3 minus the first layer's share")
         ax.set(xscale="log", xlabel="hidden layers", ylabel="FLOPs of f and gradient / FLOPs of f", ylim=(2, 3.05))
         legend(figure, ax)
     return Picture(
-        figure, "One product forward, two backward, but for the first layer: counted exactly (2 runs, equal).", frame
+        figure,
+        "A layer takes one product forward and two backward, the first layer one: its input needs no "
+        "gradient. Counted exactly (2 runs, equal).",
+        frame,
     )
 
 
@@ -98,8 +102,8 @@ def differences(results: Results) -> Picture:
         legend(figure, ax, columns=2)
     return Picture(
         figure,
-        "Numeric differentiation between truncation (right) and rounding (left), geometric mean of 5 seeds in "
-        "float64; reverse mode is exact to rounding.",
+        "Numeric differentiation: truncation errors on the right, rounding errors on the left. Geometric mean of 5 "
+        "seeds in float64. Reverse mode is exact up to rounding.",
         frame,
     )
 
@@ -119,7 +123,9 @@ def modes(results: Results) -> Picture:
         ax.set(xscale="log", yscale="log", xlabel="inputs", ylabel="FLOPs of the gradient / of f")
         legend(figure, ax)
     return Picture(
-        figure, "A gradient by forward mode takes a sweep an input, by reverse mode one (counted, 1 seed).", frame
+        figure,
+        "By forward mode a gradient takes one sweep for each input, by reverse mode one for all (counted, 1 seed).",
+        frame,
     )
 
 

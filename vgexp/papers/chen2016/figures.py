@@ -47,8 +47,8 @@ def memory(results: Results) -> Picture:
         legend(figure, ax, columns=2)
     return Picture(
         figure,
-        "Memory of one training step against depth: marks are counted exactly (2 runs, equal), lines are the "
-        "theory's leading term. Storing needs one unit a layer; a few units of gradients come on top in every mode.",
+        "Memory of one training step against depth. Marks: counted exactly (2 runs, equal); lines: the leading term of "
+        "theory. Storing needs one unit for each layer; a few units of gradients come on top in every mode.",
         frame,
     )
 
@@ -65,7 +65,7 @@ def front_frame(results: Results) -> pd.DataFrame:
 
 
 def front(results: Results) -> Picture:
-    """Work against memory at each depth: what a byte saved costs."""
+    """Work against memory at each depth."""
     frame = front_frame(results)
     with panels(1, 1, size=(4.4, 3.2)) as (figure, axes):
         ax = axes[0, 0]
@@ -74,9 +74,9 @@ def front(results: Results) -> Picture:
         legend(figure, ax, columns=2)
     return Picture(
         figure,
-        f"What memory costs: FLOPs of a step over those of its forward pass, at depths {', '.join(map(str, DEPTHS))} "
-        "along each line. Storing costs three forward passes, checkpoints and rebuilding four, few snapshots a "
-        "little more with depth.",
+        "What saving memory costs: FLOPs of a step over those of its forward pass. Along each line the depth is "
+        f"{', '.join(map(str, DEPTHS))}. Storing costs three forward passes, checkpoints and rebuilding four, few "
+        "snapshots a little more with depth.",
         frame,
     )
 
@@ -112,9 +112,9 @@ def timeline(results: Results) -> Picture:
         axes[0, 0].set_ylabel(LIVE)
     return Picture(
         figure,
-        "One step of 32 layers as it goes: live memory after each allocation and release; dotted, where the backward "
-        "pass begins. Storing fills up and empties; checkpoints keep every sixth layer and refill one segment at a "
-        "time; a reversible network stays level.",
+        "One step of 32 layers as it goes: live memory after each allocation and release; the dotted line is where the "
+        "backward pass begins. Storing fills up and empties; checkpoints keep every sixth layer and refill one "
+        "segment at a time; a reversible network stays level.",
         frame,
     )
 

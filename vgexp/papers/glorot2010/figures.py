@@ -97,7 +97,7 @@ def figure2(results: Results) -> Picture:
 
 
 def figure2_digits(results: Results) -> Picture:
-    """Ours: the whole story of figure 2 on a small network, and five layers as the contrast."""
+    """Our own: four layers that leave saturation as in figure 2, on a small network, and five that do not."""
     parts = []
     for depth in (4, 5):
         grid = Grid("escape", {"model.depth": depth})
@@ -115,10 +115,10 @@ def figure2_digits(results: Results) -> Picture:
     lr = float(claims.ESCAPE.runs(results, "optim.lr")[0])
     return Picture(
         figure,
-        f"Beside figure 2, ours: digits, 100 units a layer, learning rate {lr:g}, mean activation with bars of one "
+        f"Our own, beside figure 2: digits, 100 units a layer, learning rate {lr:g}, mean activation with bars of one "
         "standard deviation (1 seed). With four layers the top one leaves saturation by itself, then layer 1 begins "
-        "to saturate (its bars grow); with five it does not in as many updates. At width 1000 the paper needs 0.7 to "
-        "2 million.",
+        "to saturate (its bars grow); with five it does not within the same number of updates. At width 1000 "
+        "the paper needs 0.7 to 2 million updates.",
         frame,
     )
 

@@ -46,7 +46,7 @@ def errors(results: Results) -> Picture:
     return Picture(
         figure,
         "The largest relative error of a rebuilt state, geometric mean of 5 seeds, float32. Dashed: rounding; "
-        "dotted: nothing left of the state. Rounding errors grow exponentially with depth unless the branches are "
+        "dotted: nothing is left of the state. Rounding errors grow exponentially with depth unless the branches are "
         "small. Values that overflowed are left out.",
         frame,
     )

@@ -24,7 +24,7 @@ def step_frame(results: Results) -> pd.DataFrame:
 
 
 def steps(results: Results) -> Picture:
-    """Recomputed steps a layer against snapshots, the formula as lines."""
+    """Steps run again for each layer against the number of snapshots, the formula as lines."""
     frame = step_frame(results)
     with panels(1, 1, size=(4.4, 3)) as (figure, axes):
         ax = axes[0, 0]
@@ -33,8 +33,8 @@ def steps(results: Results) -> Picture:
         legend(figure, ax)
     return Picture(
         figure,
-        "Forward steps that are run again, a layer: marks are counted in FLOPs (2 runs, equal), lines are the "
-        "formula. With one snapshot, the input, the work is quadratic; a handful makes it a few sweeps.",
+        "Forward steps that are run again, per layer. Marks: counted in FLOPs (2 runs, equal); lines: the formula. "
+        "With one snapshot, the input, the work grows with the square of the depth; with a handful it is a few sweeps.",
         frame,
     )
 

@@ -1,0 +1,63 @@
+import math
+
+import pandas as pd
+import pytest
+
+import vgexp
+from vgexp.pages.sections import claim_entries, fit_rows, interval, number, origins, status_counts
+from vgexp.results.estimates import Estimate
+
+
+@pytest.fixture
+def results():
+    return vgexp.run(
+        "data=digits", "model.family=plain,residual", "model.depth=6", "model.width=10", "steps=0", "seed=0,1,2"
+    )
+
+
+def test_claims_have_their_parts_and_refuted_ones_come_first():
+    def row(claim, part, verdict, expected):
+        text = {"statement": f"{claim} is so", "source": "eq. 1", "reason": ""}
+        return {"claim": claim, "part": part, "verdict": verdict, "expected_verdict": expected, **text}
+
+    claims = pd.DataFrame(
+        [
+            row("A", 1, "holds", "holds"),
+            row("B", 1, "not measured", "holds"),
+            row("C", 1, "refuted", "holds"),
+            row("C", 2, "refuted", "holds"),
+            row("D", 1, "refuted", "refuted"),
+        ]
+    )
+    entries = claim_entries(claims)
+    assert [entry["claim"] for entry in entries] == ["C", "D", "B", "A"]
+    assert [len(entry["parts"]) for entry in entries] == [2, 1, 1, 1]
+    assert [entry["surprising"] for entry in entries] == [True, False, False, False]
+
+
+def test_fits_have_a_row_a_group_by_the_gradient_of_its_family(results):
+    rows = fit_rows(results)
+    assert [(row["networks"], row["quantity"]) for row in rows] == [("plain", "dz_rms"), ("residual", "dx_rms")]
+    assert all(row["seeds"] == 3 and row["depth"] == 6 for row in rows)
+    assert fit_rows(results.select([])) == []
+
+
+def test_runs_are_counted_by_status(results):
+    assert status_counts(results) == {"done": 6}
+    results.runs.loc[0, "status"] = "failed"
+    results.planned["f" * 12] = {"seed": 3}
+    assert status_counts(results) == {"done": 5, "failed": 1, "missing": 1}
+
+
+def test_origins_are_distinct(results):
+    assert len(origins(results)) == 1
+    results.runs.loc[0, "torch"] = "1.0"
+    assert {row["torch"] for row in origins(results)} == {"1.0", results.runs.loc[1, "torch"]}
+
+
+def test_numbers_are_short_and_nan_is_empty():
+    assert [number(x) for x in (123.4, 0.012345, math.inf, -math.inf, math.nan, None, "")] == [
+        *("123", "0.0123", "∞", "-∞", "", "", ""),
+    ]
+    assert interval(Estimate(1.0, 0.5, 1.5, 3)) == "1 [0.5, 1.5]"
+    assert interval(Estimate(math.nan, math.nan, math.nan, 3)) == "–"
