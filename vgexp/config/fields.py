@@ -15,19 +15,19 @@ from vgexp.config.rules import Rule
 
 @dataclass(frozen=True)
 class Field:
-    """What is known of a field beside its default."""
+    """What is known of a field of the config, its default apart."""
 
     meaning: str
     rule: Rule
-    """What it accepts. Of what is registered under a name it knows only that it is a name."""
+    """What it accepts. Where the names of a registry are accepted, the rule asks for a name only."""
     member: bool = False
     """Whether members of one stack may differ in it; all other fields are structure."""
     in_identity: bool = True
     """Whether it can change a number. The others change where and how a run is computed."""
     read_by: str = ""
-    """The field whose choice decides whether this one is read; empty where it always is."""
+    """The field that decides whether this one matters, as `optim.name` of `optim.momentum`; empty: it always does."""
     of_sweep: bool = False
-    """Whether it belongs to the sweep that a run is part of, and not to the run: no table has it."""
+    """Whether it belongs to the sweep, not to each of its runs: no table has it."""
     type: Any = None
     """The type that it is declared with."""
 
@@ -42,13 +42,17 @@ def setting(default: Any, meaning: str, rule: Rule, **known: Any) -> Any:
 
 @dataclass
 class DataConfig:
+    """Examples, and how they come in batches."""
+
     name: str = setting("shapeset", "The data set.", rules.NAME)
-    batch_size: int = setting(10, "Examples a step.", rules.COUNT)
+    batch_size: int = setting(10, "Examples in a batch.", rules.COUNT)
     range: list[float] = setting([0.0, 1.0], "The values of a black and of a white pixel.", rules.INTERVAL)
 
 
 @dataclass
 class ModelConfig:
+    """The network."""
+
     family: str = setting("plain", "The family of networks.", rules.NAME)
     depth: int = setting(5, "Number of hidden layers.", rules.COUNT)
     width: Any = setting(1000, "Units of a hidden layer: an integer, or a list with one a layer.", rules.WIDTH)
@@ -64,6 +68,8 @@ class ModelConfig:
 
 @dataclass
 class InitConfig:
+    """The first weights and biases."""
+
     name: str = setting("glorot", "The law of the first weights.", rules.NAME, member=True)
     sigma_w: float | None = setting(
         None,
@@ -88,20 +94,28 @@ class InitConfig:
 
 @dataclass
 class OptimConfig:
+    """The optimiser and its numbers."""
+
     name: str = setting("sgd", "The optimiser.", rules.NAME)
     lr: float = setting(0.03, "Learning rate.", rules.NOT_NEGATIVE, member=True, read_by="optim.name")
     momentum: float = setting(
-        0.9, "Share of the last update that is kept.", rules.FRACTION, member=True, read_by="optim.name"
+        0.9,
+        "What the last update is multiplied with before the gradient is added.",
+        rules.FRACTION,
+        member=True,
+        read_by="optim.name",
     )
     beta1: float = setting(0.9, "Decay of Adam's first moment.", rules.FRACTION, member=True, read_by="optim.name")
     beta2: float = setting(0.999, "Decay of Adam's second moment.", rules.FRACTION, member=True, read_by="optim.name")
     eps: float = setting(
-        1e-8, "What Adam's denominator is at least.", rules.POSITIVE, member=True, read_by="optim.name"
+        1e-8, "Added to the denominator of Adam's step.", rules.POSITIVE, member=True, read_by="optim.name"
     )
 
 
 @dataclass
 class ProbeConfig:
+    """What is recorded, and at which steps."""
+
     tier: str = setting("light", "Which quantities are recorded.", rules.one_of("light", "full", "cost"))
     every: Any = setting("log", "Schedule of recording.", rules.SCHEDULE)
     on: str = setting(
@@ -115,6 +129,8 @@ class ProbeConfig:
 
 @dataclass
 class CheckpointConfig:
+    """What a backward pass that recomputes keeps."""
+
     every: Any = setting(
         "sqrt",
         "Layers a segment: an integer, or sqrt; or revolve(s) with s snapshots, the input among them.",
@@ -125,6 +141,8 @@ class CheckpointConfig:
 
 @dataclass
 class EvalConfig:
+    """When the errors on the validation and the test set are measured."""
+
     every: Any = setting("end", "Schedule of evaluation on the validation and the test set.", rules.SCHEDULE)
 
 
@@ -133,8 +151,8 @@ class Run:
     """One training of one network."""
 
     name: str = setting("train", "Results go to results/<name>/.", rules.FOLDER, in_identity=False)
-    seed: int = setting(0, "Of the first weights and of the batches.", rules.NATURAL, member=True)
-    steps: int = setting(1000, "Updates T: they give T + 1 observations, 0..T.", rules.NATURAL)
+    seed: int = setting(0, "Seed of the first weights and of the batches.", rules.NATURAL, member=True)
+    steps: int = setting(1000, "Updates, T of them: they give T + 1 observations, 0..T.", rules.NATURAL)
     loss: str = setting("cross_entropy", "The loss that is minimised.", rules.NAME)
     data: DataConfig = field(default_factory=DataConfig)
     model: ModelConfig = field(default_factory=ModelConfig)
@@ -151,7 +169,7 @@ class Run:
     device: str = setting(
         "auto", "auto takes a GPU where there is one.", rules.one_of("auto", "cpu", "cuda"), in_identity=False
     )
-    dtype: str = setting("float32", "Of weights and signals.", rules.one_of("float32", "float64"))
+    dtype: str = setting("float32", "Type of weights, activations and gradients.", rules.one_of("float32", "float64"))
     threads: int | None = setting(
         None,
         "CPU threads of one job; null leaves torch's choice.",
@@ -171,16 +189,16 @@ class Run:
     )
     scale: str | None = setting(
         None,
-        "Of an experiment: which of its `scales` to sweep.",
+        "The scale of an experiment that is swept, one of `scales`.",
         rules.optional(rules.NAME, "a name, or null"),
         in_identity=False,
     )
     scales: dict[str, Any] = setting(
-        {}, "Of an experiment: grids by scale.", rules.GRIDS, in_identity=False, of_sweep=True
+        {}, "The grids of an experiment, by scale.", rules.GRIDS, in_identity=False, of_sweep=True
     )
     only: list[str] | None = setting(
         None,
-        "Of an experiment: the grids to run, of its scale; null for all.",
+        "The grids of that scale to run; null for all.",
         rules.optional(rules.NAMES, "a list of names, or null for all"),
         in_identity=False,
         of_sweep=True,

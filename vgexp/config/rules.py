@@ -15,7 +15,7 @@ class Rule(NamedTuple):
     words: str
     """What is accepted, as an error says it."""
     names: tuple[str, ...] = ()
-    """The accepted values, where they are a few names."""
+    """What is accepted, where it is a few names."""
 
 
 def one_of(*names: str) -> Rule:
@@ -65,7 +65,7 @@ FINITE = Rule(math.isfinite, "a finite number")
 POSITIVE = Rule(lambda x: 0 < x < math.inf, "a positive number")
 NOT_NEGATIVE = Rule(lambda x: 0 <= x < math.inf, "a number of at least 0")
 FRACTION = Rule(lambda x: 0 <= x < 1, "a number in [0, 1)")
-INTERVAL = Rule(lambda x: len(x) == 2 and x[0] < x[1], "two increasing numbers: [0,1] or [-1,1]")
+INTERVAL = Rule(lambda x: len(x) == 2 and -math.inf < x[0] < x[1] < math.inf, "two increasing numbers: [0,1] or [-1,1]")
 SCHEDULE = Rule(_is_schedule, ACCEPTS)
 WIDTH = Rule(_is_width, "an integer of at least 1, or a list of such")
 SEGMENT = Rule(

@@ -12,10 +12,10 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException
 
-from vgexp.config import ConfigError, Run, flat
+from vgexp.config import FIELDS, ConfigError
 
-COMMAND_FIELDS = ("logger", "only", "rerun")
-"""Fields that a person may set and that no results table holds."""
+NOT_TYPED = ("scales", "members")
+"""Fields that experiment files and the sweeper set, and nobody on the command line."""
 
 
 def parse(overrides: Sequence[str]) -> list[Override]:
@@ -81,7 +81,7 @@ def check_single(overrides: Sequence[str]) -> None:
 
 def check_keys(overrides: Sequence[str], groups: Collection[str]) -> None:
     """Raises ConfigError for an override of a field that does not exist, with the nearest one that does."""
-    known = [*flat(Run()), *COMMAND_FIELDS, *groups]
+    known = [*(key for key in FIELDS if key not in NOT_TYPED), *groups]
     for override in parse(overrides):
         key = override.get_key_element().lstrip("+~")
         if key.startswith("hydra") or (key in known and not override.is_add()):

@@ -52,8 +52,8 @@ def changes(run: Run) -> dict[str, Any]:
 
 
 def unread(run: Run) -> set[str]:
-    """The fields whose value does not matter to the run: nothing that it is made of reads it, or it says what the law
-    of the weights has of its own."""
+    """The fields that could as well have their default: nothing that the run is made of reads them, or they repeat what
+    the law of the weights has of its own."""
     chosen = flat(run)
     found = set()
     for key, known in FIELDS.items():
