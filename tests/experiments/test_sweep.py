@@ -136,4 +136,4 @@ def test_choices_that_some_runs_read_make_fewer_runs():
     with composer() as compose:
         runs = runs_of(["optim.momentum=0.5,0.9", "optim.name=sgd,momentum"], compose, lambda run: None)
     assert len(runs) == 4
-    assert [len(stack.runs) for stack in stacks(runs, lambda run: 9, lambda run: False)] == [1, 2]
+    assert [len(job.runs) for job in jobs(runs, lambda run: 9, lambda run: False)] == [1, 2]
