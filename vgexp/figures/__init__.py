@@ -5,7 +5,7 @@ from vgexp.figures.heatmaps import heatmap_picture
 from vgexp.figures.histograms import bins, draw_densities, histogram_picture
 from vgexp.figures.pictures import Picture, Table, count, draw_each, save
 from vgexp.figures.profiles import profile_picture, signals
-from vgexp.figures.series import draw_band, draw_group, draw_series
+from vgexp.figures.series import draw_band, draw_series
 from vgexp.figures.speeds import speed_picture
 from vgexp.figures.style import COLORS, MARKERS, label_panel, layer_color, legend, panels
 from vgexp.figures.sweeps import draw_all
@@ -23,7 +23,6 @@ __all__ = [
     "draw_band",
     "draw_densities",
     "draw_each",
-    "draw_group",
     "draw_series",
     "heatmap_picture",
     "histogram_picture",
