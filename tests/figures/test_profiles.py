@@ -10,6 +10,7 @@ from vgexp.config.rows import from_row
 from vgexp.figures.profiles import gradient_column, profile_frame, profile_picture, signals
 from vgexp.networks.families import FAMILIES
 from vgexp.theory.expected import expected
+from vgexp.theory.meanfield import covers
 
 
 def rows_of(frame, **where):
@@ -110,3 +111,16 @@ def test_nothing_recorded_is_missing(sweep):
     assert isinstance(empty.layers, pd.DataFrame)
     with pytest.raises(Missing):
         profile_picture(empty)
+
+
+@pytest.mark.parametrize("key", ["model.family", "model.activation", "init.name", "data.name"])
+@pytest.mark.parametrize("name", ["gone", "mnist"])
+def test_results_outlive_what_they_were_computed_with(sweep, key, name, monkeypatch, tmp_path):
+    """An entry from outside that is not imported here, or data without their files, leave all but the theory."""
+    monkeypatch.setenv("VGEXP_DATA", str(tmp_path))
+    older = sweep.select(list(sweep.runs["run"]))
+    older.runs[key] = name
+    assert not covers(from_row(older.runs.iloc[0])) or key == "data.name"
+    frame = profile_frame(older)
+    assert frame["value"].notna().any() and frame["theory"].isna().all()
+    assert gradient_column(older) == ("dz_rms" if key == "model.family" else "dx_rms")

@@ -1,5 +1,6 @@
 """Profiles: activations and gradients over the layers, at one step, against mean-field theory."""
 
+from collections import defaultdict
 from collections.abc import Mapping
 
 import numpy as np
@@ -8,6 +9,7 @@ from matplotlib.figure import Figure
 
 from vgexp.claims import Missing
 from vgexp.config import from_row
+from vgexp.data import DATASETS, Unavailable
 from vgexp.figures.pictures import Picture, count
 from vgexp.figures.series import draw_group
 from vgexp.figures.style import layer_axis, legend, log_if_decades, panels
@@ -76,8 +78,8 @@ def draw_profiles(frame: pd.DataFrame) -> Figure:
 
 
 def signals() -> Mapping[str, str]:
-    """The column that shows what happens to the gradient, by family."""
-    return {name: f"{family.signal}_rms" for name, family in FAMILIES.items()}
+    """The column that shows what happens to the gradient, by family; dz_rms for one that is not known here."""
+    return defaultdict(lambda: "dz_rms", {name: f"{family.signal}_rms" for name, family in FAMILIES.items()})
 
 
 def gradient_column(results: Results) -> str:
@@ -87,10 +89,13 @@ def gradient_column(results: Results) -> str:
 
 
 def _theory(runs: pd.DataFrame) -> pd.DataFrame:
-    """The predicted profile of the first seed, by layer; empty where there is no theory."""
+    """The predicted profile of the first seed, by layer; empty where there is no theory, or not its examples."""
     first = runs.sort_values("seed").iloc[0]
     run = from_row({str(key): value for key, value in first.items()})
-    if not covers(run):
+    if not covers(run) or run.data.name not in DATASETS:
         return pd.DataFrame()
-    found = expected(run)
+    try:
+        found = expected(run)
+    except Unavailable:
+        return pd.DataFrame()
     return found[found["part"] == ""].set_index("layer")

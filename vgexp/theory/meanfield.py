@@ -18,7 +18,7 @@ from scipy.stats import norm, qmc
 from torch import Tensor
 
 from vgexp.config import Run
-from vgexp.networks import FAMILIES, Activation, activation, blueprints
+from vgexp.networks import ACTIVATIONS, FAMILIES, INITIALIZERS, Activation, activation, blueprints
 from vgexp.numerics import gaussian_mean
 
 
@@ -47,8 +47,10 @@ def profile(run: Run, x_KI: Tensor, classes: int) -> pd.DataFrame:
 
 
 def covers(run: Run) -> bool:
-    """Whether there is a theory for the run's family."""
-    return FAMILIES[run.model.family].recursion is not None
+    """Whether there is a theory for the run's family, and everything that it is made of is known here."""
+    family = FAMILIES.get(run.model.family)
+    known = run.model.activation in ACTIVATIONS and run.init.name in INITIALIZERS
+    return known and family is not None and family.recursion is not None
 
 
 def mean_square_slope(phi: Activation, q_K: Tensor) -> Tensor:
