@@ -43,3 +43,8 @@ def test_pictures_and_tables_show_themselves_in_a_notebook():
 
 def test_count():
     assert [count(n) for n in (1, 3)] == ["1 seed", "3 seeds"]
+
+
+def test_a_picture_in_words_is_its_caption():
+    assert repr(picture()) == "Picture('A line.', 2 rows)"
+    assert repr(Table(pd.DataFrame({"a": [1]}), "One.")) == "Table('One.', 1 rows)"

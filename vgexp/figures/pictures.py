@@ -30,6 +30,9 @@ class Picture(NamedTuple):
     caption: str
     frame: pd.DataFrame
 
+    def __repr__(self) -> str:
+        return f"Picture({self.caption!r}, {len(self.frame)} rows)"
+
     def _repr_png_(self) -> bytes:
         """In a notebook a picture shows itself."""
         stream = io.BytesIO()
@@ -43,6 +46,9 @@ class Table(NamedTuple):
 
     rows: pd.DataFrame
     caption: str
+
+    def __repr__(self) -> str:
+        return f"Table({self.caption!r}, {len(self.rows)} rows)"
 
     def _repr_html_(self) -> str:
         """In a notebook a table shows itself."""
