@@ -94,7 +94,7 @@ class Training:
             measured |= {"train_loss": loss_M, "train_error": error(z_MBC, y_MB)}
             self.records.observe(observation)
         else:
-            loss_M, _ = self.stack.observed_step(x_MBI, target, None, update=not last)
+            loss_M = self.stack.step(x_MBI, target, update=not last)
         if measured:
             self.records.step(step, **measured)
         self.step += 1

@@ -28,13 +28,13 @@ class Stack:
         self.diverged_at_M = torch.full((len(runs),), -1, device=self.device)
         """The first step whose loss was not finite, -1 where there is none."""
 
-    def step(self, x_MBI: Tensor, target: Tensor) -> Tensor:
-        """One update: the batch's loss (M,).
+    def step(self, x_MBI: Tensor, target: Tensor, update: bool = True) -> Tensor:
+        """One step that nobody looks at: the batch's loss (M,).
 
         It reads and writes tensors of the stack alone, and nothing in it depends on a number on the host or waits for
         the device: a CUDA graph can capture it.
         """
-        loss_M, _ = self.observed_step(x_MBI, target, None, update=True)
+        loss_M, _ = self.observed_step(x_MBI, target, None, update)
         return loss_M
 
     def observed_step(
