@@ -4,7 +4,8 @@ from drawn import assert_drawn
 
 import vgexp
 from vgexp.claims.statements import Missing
-from vgexp.figures.heatmaps import PANELS, heatmap_frame, heatmap_picture
+from vgexp.figures.heatmaps import heatmap_frame, heatmap_picture
+from vgexp.figures.pictures import GROUPS_SHOWN
 
 
 def test_cells_are_those_of_the_first_seed(sweep):
@@ -21,8 +22,8 @@ def test_what_is_drawn_is_the_frame(sweep):
     for quantity in (None, "w_rms"):
         picture = heatmap_picture(sweep, quantity)
         assert_drawn(picture, "value")
-    assert heatmap_picture(sweep).caption.startswith("gradient dx (rms)")
-    assert picture.caption.startswith("weights W (rms)")
+    assert heatmap_picture(sweep).caption.startswith("By layer and step: gradient dx (rms),")
+    assert picture.caption.startswith("By layer and step: weights W (rms),")
 
 
 def test_cells_lie_around_their_steps(sweep):
@@ -36,8 +37,8 @@ def test_cells_lie_around_their_steps(sweep):
 def test_one_recorded_step_and_too_many_groups():
     found = vgexp.run("data=digits", "model.depth=2", "model.width=6", "steps=0", "init.sigma_w=1,2,3,4,5,6,7")
     picture = heatmap_picture(found)
-    assert picture.frame["group"].nunique() == PANELS
-    assert f"the first {PANELS} of 7" in picture.caption
+    assert picture.frame["group"].nunique() == GROUPS_SHOWN
+    assert f"the first {GROUPS_SHOWN} of 7" in picture.caption
     assert_drawn(picture, "value")
 
 

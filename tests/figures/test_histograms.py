@@ -42,6 +42,17 @@ def test_names_choose_the_groups_and_their_order(sweep):
     assert list(picture.frame["group"].unique()) == ["residual", "plain"]
 
 
+def test_the_caption_says_which_groups_are_left_out(sweep):
+    assert "groups" not in histogram_picture(sweep, "h").caption
+    widths = "init.sigma_w=1,2,3,4,5,6,7"
+    found = vgexp.run("data=digits", "model.depth=2", "model.width=6", "steps=4", "probe=full", widths)
+    picture = histogram_picture(found, "h")
+    assert picture.frame["group"].nunique() == 6
+    assert "the first 6 of 7 groups" in picture.caption
+    chosen = histogram_picture(found, "h", 0, names=list(picture.frame["group"].unique()[:2]))
+    assert "groups" not in chosen.caption
+
+
 def test_runs_that_recorded_different_things_and_no_step_0():
     """Folders that recorded different things are drawn together; the first look need not be at step 0."""
     vgexp.run("data=digits", "model.depth=2", "model.width=10", "steps=4", "name=light")

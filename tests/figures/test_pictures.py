@@ -3,7 +3,7 @@ import re
 import pandas as pd
 
 from vgexp.claims.statements import Missing
-from vgexp.figures.pictures import Picture, Table, count, draw_each, save
+from vgexp.figures.pictures import GROUPS_SHOWN, Picture, Table, count, draw_each, left_out, save, seeds_in
 from vgexp.figures.style import panels
 
 
@@ -48,3 +48,14 @@ def test_count():
 def test_a_picture_in_words_is_its_caption():
     assert repr(picture()) == "Picture('A line.', 2 rows)"
     assert repr(Table(pd.DataFrame({"a": [1]}), "One.")) == "Table('One.', 1 rows)"
+
+
+def test_captions_say_which_groups_are_left_out():
+    assert left_out(GROUPS_SHOWN) == ""
+    assert left_out(GROUPS_SHOWN + 3) == "; the first 6 of 9 groups"
+
+
+def test_seeds_of_a_frame_are_a_number_or_a_range():
+    assert seeds_in(pd.DataFrame({"seeds": [0, 5, 5]})) == "5 seeds"
+    assert seeds_in(pd.DataFrame({"seeds": [1.0, 0.0]})) == "1 seed"
+    assert seeds_in(pd.DataFrame({"seeds": [5, 2, 0, 3]})) == "2 to 5 seeds"

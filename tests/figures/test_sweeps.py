@@ -1,12 +1,34 @@
+import io
+
+import pandas as pd
 import pytest
+from drawn import assert_drawn
 
 import vgexp
+from vgexp.figures.curves import draw_curves
+from vgexp.figures.heatmaps import draw_heatmaps
+from vgexp.figures.histograms import draw_histograms
+from vgexp.figures.pictures import save
+from vgexp.figures.profiles import draw_profiles
+from vgexp.figures.speeds import draw_speeds
 from vgexp.figures.sweeps import draw_all
+
+DRAW = {
+    "profile": draw_profiles,
+    "heatmap": draw_heatmaps,
+    "curves": draw_curves,
+    "speeds": draw_speeds,
+    "histogram_h": draw_histograms,
+    "histogram_dz": draw_histograms,
+    "histogram_dw": draw_histograms,
+}
+NUMBERS = ["value", "low", "high", "theory", "density"]
+"""Columns of a frame that are drawn as heights or colors."""
 
 
 def test_every_figure_is_drawn_with_labels_on_both_axes(sweep):
     drawn = draw_all(sweep)
-    assert list(drawn) == ["profile", "heatmap", "curves", "speeds", "histogram_h", "histogram_dz", "histogram_dw"]
+    assert list(drawn) == list(DRAW)
     for name, picture in drawn.items():
         axes = [ax for ax in picture.figure.axes if ax.get_label() != "<colorbar>"]
         assert any(ax.get_xlabel() for ax in axes), name
@@ -14,6 +36,19 @@ def test_every_figure_is_drawn_with_labels_on_both_axes(sweep):
         assert "seed" in picture.caption, name
         assert not picture.frame.empty, name
         assert {"group", "quantity", "step"} <= set(picture.frame), name
+
+
+def test_pictures_show_what_is_in_their_frames_and_nothing_else(sweep):
+    for picture in draw_all(sweep).values():
+        assert_drawn(picture, *(column for column in NUMBERS if column in picture.frame))
+
+
+def test_frames_are_enough_to_draw_the_figures_again(sweep, tmp_path):
+    """Even after they have been text, as on a page."""
+    for name, picture in draw_all(sweep).items():
+        text = io.StringIO(picture.frame.to_csv(index=False))
+        again = DRAW[name](pd.read_csv(text))
+        assert save(again, tmp_path / "again", name) == save(picture.figure, tmp_path / "first", name), name
 
 
 @pytest.mark.parametrize("runs", [1, 6])

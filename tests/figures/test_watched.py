@@ -4,7 +4,7 @@ from drawn import assert_drawn
 from torch import nn
 
 import vgexp
-from vgexp.figures.watched import LINES, QUANTITIES, watched_frame, watched_picture
+from vgexp.figures.watched import QUANTITIES, STEPS_SHOWN, watched_frame, watched_picture
 
 
 def recorded(steps):
@@ -31,7 +31,7 @@ def test_rows_are_those_of_the_monitor():
 def test_what_is_drawn_is_the_frame_of_a_few_steps():
     picture = watched_picture(recorded(20))
     steps = list(picture.frame["step"].unique())
-    assert len(steps) == LINES and steps[0] == 0 and steps[-1] == 19
+    assert len(steps) == STEPS_SHOWN and steps[0] == 0 and steps[-1] == 19
     assert_drawn(picture, "value")
 
 

@@ -3,7 +3,7 @@
 from vgexp.figures.curves import curve_picture
 from vgexp.figures.heatmaps import heatmap_picture
 from vgexp.figures.histograms import bins, draw_densities, histogram_picture
-from vgexp.figures.pictures import Picture, Table, count, draw_each, save
+from vgexp.figures.pictures import Picture, Table, count, draw_each, save, seeds_in
 from vgexp.figures.profiles import profile_picture, signals
 from vgexp.figures.series import draw_band, draw_series
 from vgexp.figures.speeds import speed_picture
@@ -32,6 +32,7 @@ __all__ = [
     "panels",
     "profile_picture",
     "save",
+    "seeds_in",
     "signals",
     "speed_picture",
     "watched_picture",

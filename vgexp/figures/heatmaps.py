@@ -8,13 +8,10 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from vgexp.claims import Missing
-from vgexp.figures.pictures import Picture
+from vgexp.figures.pictures import GROUPS_SHOWN, Picture, left_out
 from vgexp.figures.profiles import gradient_column
 from vgexp.figures.style import label_panel, step_axis, tiles
 from vgexp.results import Results, groups, label
-
-PANELS = 6
-"""Groups that get a panel, the first of however many there are."""
 
 
 def heatmap_picture(results: Results, quantity: str | None = None) -> Picture:
@@ -25,7 +22,8 @@ def heatmap_picture(results: Results, quantity: str | None = None) -> Picture:
     frame = heatmap_frame(results, quantity)
     return Picture(
         draw_heatmaps(frame),
-        f"{label(quantity)} by layer and step, on one logarithmic color scale (1 seed a panel{left_out(results)}).",
+        f"By layer and step: {label(quantity)}, on one logarithmic color scale (1 seed a panel"
+        f"{left_out(len(groups(results.runs)))}).",
         frame,
     )
 
@@ -33,19 +31,13 @@ def heatmap_picture(results: Results, quantity: str | None = None) -> Picture:
 def heatmap_frame(results: Results, quantity: str) -> pd.DataFrame:
     """`group run seed step layer part quantity value`: a row a cell, of a layer's last matrix."""
     parts = []
-    for name, runs in list(groups(results.runs).items())[:PANELS]:
+    for name, runs in list(groups(results.runs).items())[:GROUPS_SHOWN]:
         run = runs.sort_values("seed").iloc[0]
         rows = results.layers[(results.layers["run"] == run["run"]) & (results.layers["part"] == "")]
         rows = rows[rows["layer"] <= run["model.depth"]].assign(group=name, seed=run["seed"], quantity=quantity)
         parts.append(rows.rename(columns={quantity: "value"}))
     columns = ["group", "run", "seed", "step", "layer", "part", "quantity", "value"]
     return pd.concat(parts, ignore_index=True)[columns]
-
-
-def left_out(results: Results) -> str:
-    """What a caption adds where there are more groups than panels."""
-    there = len(groups(results.runs))
-    return f"; the first {PANELS} of {there} groups" if there > PANELS else ""
 
 
 def draw_heatmaps(frame: pd.DataFrame) -> Figure:

@@ -8,8 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from vgexp.claims import Missing
-from vgexp.figures.heatmaps import PANELS
-from vgexp.figures.pictures import Picture
+from vgexp.figures.pictures import GROUPS_SHOWN, Picture, left_out
 from vgexp.figures.style import label_panel, layer_color, panels
 from vgexp.results import Results, groups, label
 
@@ -28,19 +27,25 @@ def histogram_picture(results: Results, quantity: str, step: int | None = None, 
         raise Missing(f"no histograms of {quantity} were recorded at step {step}")
     return Picture(
         draw_histograms(frame),
-        f"Densities of the {label(quantity)} by layer at step {step} (1 seed, the examples that were observed).",
+        f"Densities of the {label(quantity)} by layer at step {step} (1 seed, the examples that were observed"
+        f"{'' if names else left_out(len(first_runs(results, step)))}).",
         frame,
     )
 
 
 def histogram_frame(results: Results, quantity: str, step: int, names: Sequence[str] = ()) -> pd.DataFrame:
     """`group run seed step depth layer part quantity left right density`: a row a bin, of a layer's last matrix."""
-    recorded = set(results.histograms.loc[results.histograms["step"] == step, "run"])
-    firsts = {name: runs.sort_values("seed").iloc[0] for name, runs in groups(results.runs).items()}
-    found = {name: run for name, run in firsts.items() if run["run"] in recorded}
-    chosen = names or list(found)[:PANELS]
+    found = first_runs(results, step)
+    chosen = names or list(found)[:GROUPS_SHOWN]
     parts = [bins(results, found[name], quantity, step).assign(group=name) for name in chosen]
     return pd.concat(parts, ignore_index=True)[COLUMNS] if parts else pd.DataFrame(columns=COLUMNS)
+
+
+def first_runs(results: Results, step: int) -> dict[str, pd.Series]:
+    """The first seed of every group, its row of the runs table, where it has histograms at this step."""
+    recorded = set(results.histograms.loc[results.histograms["step"] == step, "run"])
+    firsts = {name: runs.sort_values("seed").iloc[0] for name, runs in groups(results.runs).items()}
+    return {name: run for name, run in firsts.items() if run["run"] in recorded}
 
 
 def bins(results: Results, run: pd.Series, quantity: str, step: int) -> pd.DataFrame:

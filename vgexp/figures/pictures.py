@@ -13,6 +13,9 @@ from vgexp.claims import Missing
 from vgexp.figures.style import STYLE
 from vgexp.results import Results
 
+GROUPS_SHOWN = 6
+"""Groups that get a panel, the first of however many there are."""
+
 
 class Picture(NamedTuple):
     """A figure, what it shows, and the numbers in it.
@@ -80,3 +83,15 @@ def draw_each(functions: Mapping[str, Callable[[Results], Picture]], results: Re
 def count(seeds: int) -> str:
     """`1 seed`, `3 seeds`."""
     return f"{seeds} seed{'s' * (seeds != 1)}"
+
+
+def seeds_in(frame: pd.DataFrame) -> str:
+    """How many seeds are in the values of a frame: `5 seeds`, or `2 to 5 seeds` where that differs from row to row."""
+    there = frame.loc[frame["seeds"] > 0, "seeds"]
+    least, most = int(there.min()), int(there.max())
+    return count(most) if least == most else f"{least} to {count(most)}"
+
+
+def left_out(there: int) -> str:
+    """What a caption adds where there are more groups than panels; empty where all are shown."""
+    return f"; the first {GROUPS_SHOWN} of {there} groups" if there > GROUPS_SHOWN else ""

@@ -5,8 +5,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from vgexp.claims import Missing
-from vgexp.figures.heatmaps import PANELS, left_out
-from vgexp.figures.pictures import Picture
+from vgexp.figures.pictures import GROUPS_SHOWN, Picture, left_out
 from vgexp.figures.style import label_panel, layer_color, legend, log_if_decades, step_axis, tiles
 from vgexp.results import Results, groups, label
 
@@ -19,7 +18,8 @@ def speed_picture(results: Results) -> Picture:
     return Picture(
         draw_speeds(frame),
         "Relative speed of each layer, rms of the update over rms of the weights (geometric mean over seeds"
-        f"{left_out(results)}). Where the lines lie apart, parts of the network learn at different speeds.",
+        f"{left_out(len(groups(results.runs)))}). Where the lines lie apart, parts of the network learn at "
+        "different speeds.",
         frame,
     )
 
@@ -27,7 +27,7 @@ def speed_picture(results: Results) -> Picture:
 def speed_frame(results: Results) -> pd.DataFrame:
     """`group depth step layer part quantity value seeds`: a row a layer and step, the readout too."""
     parts = []
-    for name, runs in list(groups(results.runs).items())[:PANELS]:
+    for name, runs in list(groups(results.runs).items())[:GROUPS_SHOWN]:
         rows = results.layers[results.layers["run"].isin(runs["run"]) & (results.layers["part"] == "")]
         rows = rows[rows["update_ratio"] > 0]
         logs = rows.assign(log=np.log(rows["update_ratio"])).groupby(["layer", "step"])["log"]

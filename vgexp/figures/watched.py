@@ -8,7 +8,7 @@ from vgexp.figures.pictures import Picture
 from vgexp.figures.style import layer_axis, layer_color, legend, log_if_decades, panels
 from vgexp.results import label
 
-LINES = 6
+STEPS_SHOWN = 6
 """Recorded steps that get a line, evenly chosen from however many there are."""
 QUANTITIES = ("dz_rms", "z_rms", "dw_rms")
 
@@ -28,7 +28,7 @@ def watched_picture(recorded: pd.DataFrame) -> Picture:
 def watched_frame(recorded: pd.DataFrame) -> pd.DataFrame:
     """`step layer name call quantity value`: a row a call of a layer, from a monitor's frame."""
     steps = sorted(recorded["step"].unique())
-    shown = [steps[i] for i in sorted({round(i) for i in np.linspace(0, len(steps) - 1, min(LINES, len(steps)))})]
+    shown = [steps[i] for i in sorted({round(i) for i in np.linspace(0, len(steps) - 1, min(STEPS_SHOWN, len(steps)))})]
     rows = recorded[recorded["step"].isin(shown)]
     long = rows.melt(["step", "layer", "name", "call"], QUANTITIES, "quantity")
     return long[(long["value"] > 0) & np.isfinite(long["value"])].reset_index(drop=True)
@@ -47,5 +47,5 @@ def draw_watched(frame: pd.DataFrame) -> Figure:
             log_if_decades(ax)
             layer_axis(ax)
             ax.set_xlabel("call, in the order of execution")
-        legend(figure, axes[0, 0], columns=LINES)
+        legend(figure, axes[0, 0], columns=STEPS_SHOWN)
     return figure

@@ -32,6 +32,7 @@ def test_largest_errors_are_geometric_means_over_seeds(results):
             assert (row["low"], row["high"]) == (pytest.approx(np.exp(low)), pytest.approx(np.exp(high)))
             assert row["seeds"] == len(log_S) == 5
     guides = frame[frame["blocks"].isna()].set_index("group")["value"]
+    assert "geometric mean of 5 seeds" in picture.caption
     assert guides.to_dict() == {"rounding": 2**-24, "nothing left of the state": 1.0}
     assert_drawn(picture, "value")
 

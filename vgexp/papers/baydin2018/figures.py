@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from vgexp.claims import Grid, since
-from vgexp.figures import Picture, Table, draw_series, legend, panels
+from vgexp.figures import Picture, Table, draw_series, legend, panels, seeds_in
 from vgexp.papers.baydin2018.claims import (
     DEPTHS,
     LARGE,
@@ -102,8 +102,8 @@ def differences(results: Results) -> Picture:
         legend(figure, ax, columns=2)
     return Picture(
         figure,
-        "Numeric differentiation: truncation errors on the right, rounding errors on the left. Geometric mean of 5 "
-        "seeds in float64. Reverse mode is exact up to rounding.",
+        "Numeric differentiation: truncation errors on the right, rounding errors on the left. Geometric mean of "
+        f"{seeds_in(frame)} in float64. Reverse mode is exact up to rounding.",
         frame,
     )
 

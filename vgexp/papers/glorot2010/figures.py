@@ -16,7 +16,6 @@ from vgexp.data import shapeset
 from vgexp.figures import (
     Picture,
     bins,
-    count,
     curve_picture,
     draw_densities,
     heatmap_picture,
@@ -25,6 +24,7 @@ from vgexp.figures import (
     legend,
     panels,
     profile_picture,
+    seeds_in,
     speed_picture,
 )
 from vgexp.numerics import generator
@@ -90,8 +90,8 @@ def figure2(results: Results) -> Picture:
     return Picture(
         figure,
         "Figure 2 of the paper: four sigmoid layers on Shapeset, mean activation with bars of one standard deviation "
-        f"over units and 300 test examples ({_seeds(frame)}); the paper goes on to epoch 140. The top layer is pushed "
-        "to 0 within the first thousands of updates, and those below order themselves above ½.",
+        f"over units and 300 test examples ({seeds_in(frame)}); the paper goes on to epoch 140. The top layer is "
+        "pushed to 0 within the first thousands of updates, and those below order themselves above ½.",
         frame,
     )
 
@@ -140,7 +140,7 @@ def percentiles(networks: Mapping[str, Grid], results: Results, caption: str) ->
     parts = [histories.percentile_frame(name, grid, results, PAPER_P98[name]) for name, grid in networks.items()]
     frame = pd.concat(parts, ignore_index=True)
     figure = draw_stacked(frame, histories.draw_percentiles)
-    return Picture(figure, f"{caption} Means over {_seeds(frame)}.", frame)
+    return Picture(figure, f"{caption} Means over {seeds_in(frame)}.", frame)
 
 
 def figure3(results: Results) -> Picture:
@@ -203,7 +203,7 @@ def figure9(results: Results) -> Picture:
         "Figure 9 of the paper: plus and minus the standard deviation of a batch's weight gradients in training "
         "(running mean of 5 observations), standard above, normalized below. They come to differ by layer, more "
         "under standard. Absolute scales depend on how the batch is averaged, which the paper does not say. Means over "
-        f"{_seeds(frame)}.",
+        f"{seeds_in(frame)}.",
         frame,
     )
 
@@ -215,10 +215,6 @@ def figure10(results: Results) -> Picture:
         results,
         "Figure 10 of the paper: as figure 3, tanh with normalized initialisation. All layers saturate, and together.",
     )
-
-
-def _seeds(frame: pd.DataFrame) -> str:
-    return count(int(frame["seeds"].max()))
 
 
 def _grid_figure(function: Callable[[Results], Picture]) -> Callable[[Results], Picture]:

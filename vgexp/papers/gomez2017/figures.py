@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 from xarray.ufuncs import exp, log
 
-from vgexp.figures import Picture, draw_series, legend, panels
+from vgexp.figures import Picture, draw_series, legend, panels, seeds_in
 from vgexp.papers.gomez2017.claims import DEPTHS, SCALES, error, largest_error
 from vgexp.results import Results, estimate
 
@@ -45,9 +45,9 @@ def errors(results: Results) -> Picture:
         legend(figure, ax)
     return Picture(
         figure,
-        "The largest relative error of a rebuilt state, geometric mean of 5 seeds, float32. Dashed: rounding; "
-        "dotted: nothing is left of the state. Rounding errors grow exponentially with depth unless the branches are "
-        "small. Values that overflowed are left out.",
+        f"The largest relative error of a rebuilt state, geometric mean of {seeds_in(frame)}, float32. Dashed: "
+        "rounding; dotted: nothing is left of the state. Rounding errors grow exponentially with depth unless "
+        "the branches are small. Values that overflowed are left out.",
         frame,
     )
 
@@ -72,8 +72,8 @@ def layers(results: Results) -> Picture:
         legend(figure, ax)
     return Picture(
         figure,
-        "The same layer by layer in 50 blocks (geometric mean of 5 seeds): the states are rebuilt from the top down, "
-        "and every coupling magnifies the errors of those above.",
+        f"The same layer by layer in 50 blocks (geometric mean of {seeds_in(frame)}): the states are rebuilt from "
+        "the top down, and every coupling magnifies the errors of those above.",
         frame,
     )
 
