@@ -6,6 +6,7 @@ from vgexp.config.errors import ConfigError
 from vgexp.data.originals import Unavailable
 from vgexp.experiments.checks import check_run
 from vgexp.networks.activations import ACTIVATIONS
+from vgexp.numerics import products
 
 CHOICES = [
     "loss",
@@ -40,6 +41,17 @@ def test_a_distribution_that_its_law_does_not_have():
     check_run(small(init__name="he", init__distribution="uniform"))
     with pytest.raises(ConfigError, match=r"init.distribution: got 'uniform', accepts haar \(orthogonal\)"):
         check_run(small(init__name="orthogonal", init__distribution="uniform"))
+
+
+def test_a_kernel_that_there_is_not(monkeypatch):
+    """Also where no layer is large enough to need one."""
+    monkeypatch.setenv(products.CHOICE, "nonsense")
+    products.chosen.cache_clear()
+    try:
+        with pytest.raises(ConfigError, match=r"^VGEXP_PRODUCTS: got 'nonsense', accepts auto, torch"):
+            check_run(small())
+    finally:
+        products.chosen.cache_clear()
 
 
 def test_a_device_that_is_not_here(monkeypatch):

@@ -6,6 +6,7 @@ from vgexp.config import ConfigError, Run, validate
 from vgexp.data import dataset
 from vgexp.networks import INITIALIZERS, require_buildable
 from vgexp.networks.identity import REGISTRIES
+from vgexp.numerics import products
 from vgexp.results import tensorboard
 
 
@@ -20,4 +21,5 @@ def check_run(run: Run) -> None:
         raise ConfigError("init.distribution", run.init.distribution, f"{', '.join(accepted)} ({run.init.name})")
     if run.device == "cuda" and not torch.cuda.is_available():
         raise ConfigError("device", run.device, "auto or cpu: there is no CUDA device here")
+    products.chosen()  # a choice that cannot be used ends here, whatever the size of the layers
     dataset(run.data)

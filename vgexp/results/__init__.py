@@ -4,11 +4,11 @@ What writes results needs torch: `vgexp.results.writing` and `vgexp.results.tens
 reading loads none.
 """
 
-from vgexp.results.columns import COLUMNS, PROVENANCE, TABLES, TENSORS, TIMES, WATCHED, Column, Table, label
+from vgexp.results.columns import COLUMNS, TABLES, WATCHED, Table, label
 from vgexp.results.estimates import Estimate, estimate
 from vgexp.results.files import write_atomically
 from vgexp.results.groups import groups, short
-from vgexp.results.profiles import Fit, by_depth, fit, fits, layer_array, slope, verdict
+from vgexp.results.profiles import Fit, by_depth, fit, fits, slope, verdict
 from vgexp.results.reading import CONFIG, ResultsError, read, stored
 from vgexp.results.status import STATUSES, statuses
 from vgexp.results.tables import Results
@@ -16,13 +16,9 @@ from vgexp.results.tables import Results
 __all__ = [
     "COLUMNS",
     "CONFIG",
-    "PROVENANCE",
     "STATUSES",
     "TABLES",
-    "TENSORS",
-    "TIMES",
     "WATCHED",
-    "Column",
     "Estimate",
     "Fit",
     "Results",
@@ -34,7 +30,6 @@ __all__ = [
     "fits",
     "groups",
     "label",
-    "layer_array",
     "read",
     "short",
     "slope",
