@@ -74,6 +74,25 @@ def test_watching_loads_neither_data_nor_sweeps():
     assert not [name for name in found if name.startswith(heavy)]
 
 
+LAZY = ["vgexp", "vgexp.experiments", "vgexp.results"]
+"""Packages whose names load their module when they are first asked for."""
+
+
+@pytest.mark.parametrize("package", LAZY)
+def test_names_of_lazy_packages_are_none_of_their_modules(package):
+    """Importing a module of that name would put it in the place of what the package promises."""
+    found = importlib.import_module(package)
+    below = {path.stem for path in Path(found.__file__).parent.iterdir()}
+    assert dir(found) == sorted(found.__all__) and not below & set(found.__all__)
+
+
+@pytest.mark.parametrize("package", LAZY)
+def test_lazy_packages_load_nothing_before_they_are_asked(package):
+    code = f"import sys, {package}; print(*sys.modules)"
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+    assert not {"torch", "pandas", "numpy", "scipy", "hydra", "matplotlib"} & set(found)
+
+
 def test_modules_are_small_and_well_named():
     for path in modules(CHECKOUT / "vgexp"):
         assert len(path.read_text().splitlines()) <= 330, path
@@ -122,6 +141,7 @@ ELSEWHERE = {
     "moved": "test_old_paths_name_the_new_ones",
     "papers/*/claims": "tests/test_papers.py",
     "papers/*/tables": "tests/test_papers.py",
+    "results/errors": "tests/results/test_reading.py",
     "theory/expected": "tests/theory/test_meanfield.py",
 }
 """Modules without a test module of their own place, and where they are tested."""

@@ -6,34 +6,14 @@
 >>> with vgexp.watch(model) as monitor:  # doctest: +SKIP
 ...     loss.backward(); monitor.step()
 >>> print(monitor.diagnosis())  # doctest: +SKIP
+
+A public name loads its package, and torch, when it is first asked for (`__init__.pyi` says which).
 """
 
-from typing import TYPE_CHECKING, Any
+import lazy_loader
 
 from vgexp import moved
 
-if TYPE_CHECKING:
-    from vgexp.experiments import predict, run
-    from vgexp.results import read
-    from vgexp.watching import diagnose, watch
-
-__all__ = ["diagnose", "predict", "read", "run", "watch"]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
 
 moved.install()
-
-_HOME = {
-    "diagnose": "vgexp.watching",
-    "predict": "vgexp.experiments",
-    "read": "vgexp.results",
-    "run": "vgexp.experiments",
-    "watch": "vgexp.watching",
-}
-
-
-def __getattr__(name: str) -> Any:
-    """Public names load their modules (and torch) when first asked for: `vgexp --help` stays quick."""
-    if name not in _HOME:
-        raise AttributeError(f"module 'vgexp' has no attribute {name!r}")
-    from importlib import import_module
-
-    return getattr(import_module(_HOME[name]), name)

@@ -17,7 +17,8 @@ import vgexp
 from vgexp.config.fields import Run
 from vgexp.config.rows import flat, from_row
 from vgexp.results.columns import TABLES
-from vgexp.results.reading import CONFIG, ResultsError, complete, read
+from vgexp.results.errors import ResultsError
+from vgexp.results.reading import CONFIG, complete, read
 from vgexp.results.writing import Store
 from vgexp.training.loop import train
 

@@ -1,8 +1,8 @@
-"""From overrides to runs: sweeps, plans, launches, and predictions without a run."""
+"""From overrides to runs: sweeps, plans, launches, and predictions without a run.
 
-from vgexp.experiments.imports import IMPORTS, load_imports
-from vgexp.experiments.launch import run, start
-from vgexp.experiments.overrides import check_single, fields_of
-from vgexp.experiments.prediction import predict
+A name loads its module when it is first asked for (`__init__.pyi` says which): a bad override is found without torch.
+"""
 
-__all__ = ["IMPORTS", "check_single", "fields_of", "load_imports", "predict", "run", "start"]
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -16,7 +16,7 @@ import pandas as pd
 from scipy import stats
 
 from vgexp.results.estimates import LEVEL, Estimate, estimate
-from vgexp.results.groups import groups
+from vgexp.results.grouping import groups
 
 VANISHED = 2.0
 """Decades: a whole interval beyond this is vanishing (or, negative, exploding)."""

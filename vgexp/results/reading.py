@@ -15,12 +15,9 @@ import pyarrow.parquet as pq
 
 from vgexp.config import Run, flat
 from vgexp.results.columns import TABLES, defaults
+from vgexp.results.errors import ResultsError
 from vgexp.results.plans import empty_plan, merged, read_plan
 from vgexp.results.tables import Results
-
-
-class ResultsError(ValueError):
-    """A folder that holds no results, in one line."""
 
 
 def stored(config: Mapping[str, Any]) -> dict[str, Any]:

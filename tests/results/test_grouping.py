@@ -1,6 +1,6 @@
 import pandas as pd
 
-from vgexp.results.groups import conditions, groups
+from vgexp.results.grouping import conditions, groups
 
 
 def table():

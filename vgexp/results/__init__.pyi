@@ -1,0 +1,35 @@
+from .columns import COLUMNS, TABLES, WATCHED, Table, label
+from .errors import ResultsError
+from .estimates import Estimate, estimate
+from .files import write_atomically
+from .grouping import groups, short
+from .profiles import Fit, by_depth, fit, fits, slope, verdict
+from .reading import CONFIG, read, stored
+from .status import STATUSES, statuses
+from .tables import Results
+
+__all__ = [
+    "COLUMNS",
+    "CONFIG",
+    "STATUSES",
+    "TABLES",
+    "WATCHED",
+    "Estimate",
+    "Fit",
+    "Results",
+    "ResultsError",
+    "Table",
+    "by_depth",
+    "estimate",
+    "fit",
+    "fits",
+    "groups",
+    "label",
+    "read",
+    "short",
+    "slope",
+    "statuses",
+    "stored",
+    "verdict",
+    "write_atomically",
+]
