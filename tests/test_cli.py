@@ -2,6 +2,7 @@
 
 import json
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -124,6 +125,16 @@ def test_one_sitting(monkeypatch, capsys):
     capsys.readouterr()
     assert vgexp_command(monkeypatch, "predict", "model.activation=sigmoid", "data=digits") == 0
     assert "vanishing: from layer 5 down to 1 the gradient shrinks by" in capsys.readouterr().out
+
+
+def test_what_comes_next_can_be_pasted(monkeypatch, capsys):
+    """Folders with spaces and letters of any language are quoted."""
+    assert vgexp_command(monkeypatch, "train", *QUICK, "name='größe und tiefe'") == 0
+    line = capsys.readouterr().out.splitlines()[-1]
+    assert line.endswith("next: vgexp report 'results/größe und tiefe'")
+    assert vgexp_command(monkeypatch, *shlex.split(line.split("next: ")[1])[1:]) == 0
+    assert vgexp_command(monkeypatch, "plot", "results/größe und tiefe") == 0
+    assert capsys.readouterr().out.splitlines()[-1].endswith("next: vgexp report 'results/größe und tiefe'")
 
 
 def test_the_config_can_be_looked_at(monkeypatch, capsys):

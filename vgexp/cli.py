@@ -1,6 +1,7 @@
 """The command line: `vgexp COMMAND --help` explains each."""
 
 import os
+import shlex
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NoReturn
@@ -65,7 +66,7 @@ def train(context: typer.Context) -> None:
         check_single(fields_of(arguments))
     folder = start(arguments)
     if folder is not None:
-        print(f"results in {folder}    next: vgexp report {folder}")
+        print(f"results in {folder}    next: vgexp report {shlex.quote(str(folder))}")
 
 
 @app.command(context_settings=OVERRIDES)
@@ -125,7 +126,7 @@ def plot(folders: Folders, out: Annotated[Path | None, typer.Option(help="Where 
     drawn = draw_all(results)
     for name, picture in drawn.items():
         save(picture.figure, target, name)
-    print(f"{len(drawn)} figures in {target}    next: vgexp report {folders[0]}")
+    print(f"{len(drawn)} figures in {target}    next: vgexp report {shlex.quote(str(folders[0]))}")
 
 
 @app.command()

@@ -1,8 +1,13 @@
 import pytest
+from hydra import initialize_config_dir
+from hydra.core.global_hydra import GlobalHydra
+from hydra.version import VersionBase
 
 from vgexp.config.errors import ConfigError
 from vgexp.config.fields import Run
 from vgexp.experiments.compose import composer, conf_dir, groups, typed
+from vgexp.experiments.launch import run
+from vgexp.experiments.prediction import predict
 
 
 def test_no_overrides_give_the_defaults():
@@ -46,3 +51,18 @@ def test_errors_of_members_in_one_line():
         config = compose([])
     with pytest.raises(ConfigError, match=r"^seed: got '1.5', accepts an integer of at least 0$"):
         typed(config, ["seed=1.5"])
+
+
+def test_the_callers_hydra_is_left_as_it_was():
+    """A script with a Hydra app of its own may train and predict, also where that raises."""
+    with initialize_config_dir(str(conf_dir()), version_base="1.2"):
+        theirs, version = GlobalHydra.instance().hydra, VersionBase.instance().version_base
+        run(*["data=digits", "model.depth=2", "model.width=8", "steps=0", "eval.every=never"])
+        predict("data=digits", "model.depth=2", "model.width=8")
+        with pytest.raises(ConfigError):
+            predict("model.depht=2")
+        assert GlobalHydra.instance().hydra is theirs and VersionBase.instance().version_base == version
+    GlobalHydra.instance().clear()
+    with composer():
+        assert GlobalHydra.instance().is_initialized()
+    assert not GlobalHydra.instance().is_initialized()

@@ -14,6 +14,7 @@ from hydra import initialize_config_dir
 from hydra.core.config_store import ConfigStore
 from hydra.core.global_hydra import GlobalHydra
 from hydra.errors import HydraException, MissingConfigException
+from hydra.version import VersionBase
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
@@ -40,15 +41,23 @@ def groups() -> list[str]:
 
 @contextmanager
 def composer() -> Iterator[Compose]:
-    """Composes configs outside a Hydra app. Raises ConfigError where Hydra raises its own errors."""
+    """Composes configs, also within a Hydra app of the caller's, which finds its own Hydra as it left it.
+
+    Raises ConfigError where Hydra raises its own errors.
+    """
 
     def compose(overrides: Sequence[str]) -> DictConfig:
         with speaking(overrides):
             return hydra.compose("config", overrides=list(overrides))
 
+    callers, version = GlobalHydra.instance().hydra, VersionBase.instance().version_base
     GlobalHydra.instance().clear()
-    with initialize_config_dir(str(conf_dir()), version_base="1.3"):
-        yield compose
+    try:
+        with initialize_config_dir(str(conf_dir()), version_base="1.3"):
+            yield compose
+    finally:
+        GlobalHydra.instance().hydra = callers
+        VersionBase.instance().version_base = version
 
 
 def typed(config: DictConfig, overrides: Sequence[str] = ()) -> Run:
