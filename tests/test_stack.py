@@ -8,6 +8,7 @@ from samples import small
 
 from vgexp.networks.initializers import INITIALIZERS
 from vgexp.networks.optimizers import OPTIMIZERS
+from vgexp.training.stack import Stack
 
 
 def members(**changes):
@@ -71,6 +72,15 @@ def test_members_of_one_seed_see_the_same_batches_and_other_seeds_others(train_a
     x, _ = train_all(*members()).stack.stream.batch(3)
     assert torch.equal(x[0], x[1])
     assert not torch.equal(x[0], x[2])
+
+
+def test_weights_and_batches_are_seeded_apart(train_all):
+    runs = [small(seed=seed, data__seed=batches) for seed, batches in ((0, None), (1, 0), (0, 1))]
+    assert_stack_equals_singles(train_all, runs)
+    x_MBI, _ = train_all(*runs).stack.stream.batch(0)
+    weight_MIO = Stack(runs).network.matrices[0].weight_MIO
+    assert torch.equal(x_MBI[0], x_MBI[1]) and not torch.equal(x_MBI[0], x_MBI[2])
+    assert torch.equal(weight_MIO[0], weight_MIO[2]) and not torch.equal(weight_MIO[0], weight_MIO[1])
 
 
 def test_a_diverging_member_leaves_its_neighbours_alone(train_all):

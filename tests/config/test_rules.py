@@ -7,6 +7,7 @@ from vgexp.config import rules
 CASES = {
     "COUNT": ([1, 7], [0, -1, 1.0, True, "1", None]),
     "NATURAL": ([0, 7], [-1, 0.0, False]),
+    "SEED": ([0, 2**32 - 1], [-1, 2**32, 1.0, None, True]),
     "POSITIVE": ([1e-9, 3], [0, -1.0, math.inf]),
     "NOT_NEGATIVE": ([0, 0.5], [-1e-9, math.inf]),
     "FRACTION": ([0, 0.999], [1, -0.1]),

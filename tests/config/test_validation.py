@@ -3,7 +3,16 @@ from dataclasses import replace
 import pytest
 
 from vgexp.config.errors import ConfigError
-from vgexp.config.fields import CheckpointConfig, EvalConfig, InitConfig, ModelConfig, OptimConfig, ProbeConfig, Run
+from vgexp.config.fields import (
+    CheckpointConfig,
+    DataConfig,
+    EvalConfig,
+    InitConfig,
+    ModelConfig,
+    OptimConfig,
+    ProbeConfig,
+    Run,
+)
 from vgexp.config.validation import validate
 
 
@@ -30,6 +39,8 @@ def test_numbers_that_are_none(value):
         ({"eval": EvalConfig(every="often")}, "eval.every: got 'often', accepts never, start"),
         ({"checkpoint": CheckpointConfig("revolve(0)")}, "checkpoint.every: got 'revolve\\(0\\)', accepts an integer"),
         ({"init": InitConfig(scope="some")}, "init.scope: got 'some', accepts all, hidden"),
+        ({"seed": 2**32}, "seed: got 4294967296, accepts an integer from 0 to 4294967295"),
+        ({"data": DataConfig(seed=-1)}, "data.seed: got -1, accepts an integer from 0 to 4294967295, or null"),
         ({"threads": 0}, "threads: got 0, accepts an integer of at least 1, or null"),
         ({"model": ModelConfig(branch_layers=3)}, "model.branch_layers: got 3, accepts 1 or 2"),
     ],

@@ -49,7 +49,7 @@ def test_errors_of_hydra_in_one_line(override, message):
 def test_errors_of_members_in_one_line():
     with composer() as compose:
         config = compose([])
-    with pytest.raises(ConfigError, match=r"^seed: got '1.5', accepts an integer of at least 0$"):
+    with pytest.raises(ConfigError, match=r"^seed: got '1.5', accepts an integer from 0 to 4294967295$"):
         typed(config, ["seed=1.5"])
 
 

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from vgexp.config.fields import (
     FIELDS,
     CheckpointConfig,
+    DataConfig,
     InitConfig,
     ModelConfig,
     OptimConfig,
@@ -29,6 +30,11 @@ from vgexp.networks.losses import LOSSES
 from vgexp.networks.optimizers import OPTIMIZERS, Sgd
 from vgexp.numerics.quantities import QUANTITIES
 from vgexp.results.reading import stored
+
+
+def checkpointed(depth, every, family="plain"):
+    return {"memory": "checkpoint", "checkpoint": CheckpointConfig(every), "model": ModelConfig(family, depth)}
+
 
 LEAKY = ModelConfig(activation="leaky_relu")
 COMMITTED = sorted(Path(__file__).parents[2].glob("results/*/small"))
@@ -89,8 +95,9 @@ VALUES = {
     "data.name": ["shapeset", "digits"],
     "data.batch_size": [10, 11],
     "data.range": [[0.0, 1.0], [-1.0, 1.0]],
+    "data.seed": [None, 2],
     "model.family": sorted(FAMILIES),
-    "model.depth": [2, 3],
+    "model.depth": [8, 12],
     "model.width": [4, 5],
     "model.activation": sorted(ACTIVATIONS),
     "model.negative_slope": [0.01, 0.2],
@@ -171,6 +178,20 @@ def test_what_is_read_are_fields(field):
         ({"probe": ProbeConfig(histograms="never", spectra=3)}, {}),
         ({"init": InitConfig("he", sigma_w=2**0.5, distribution="normal")}, {"init": InitConfig("he")}),
         ({"init": InitConfig(distribution="uniform")}, {}),
+        ({"init": InitConfig("standard", scope="hidden")}, {"init": InitConfig("standard")}),
+        (
+            {"init": InitConfig("standard", 1 / 3**0.5, 0.1, "uniform", "hidden")},
+            {"init": InitConfig("standard", None, 0.1)},
+        ),
+        (
+            {"model": ModelConfig(depth=1), "init": InitConfig("he", 2.0, 0.1, scope="hidden")},
+            {"model": ModelConfig(depth=1), "init": InitConfig("standard", sigma_b=0.1)},
+        ),
+        ({"seed": 3, "data": DataConfig(seed=3)}, {"seed": 3}),
+        (checkpointed(16, 4), checkpointed(16, "sqrt")),
+        (checkpointed(17, 4, "reversible"), checkpointed(17, "sqrt", "reversible")),
+        (checkpointed(1, 1), checkpointed(1, "sqrt")),
+        (checkpointed(5, 7), checkpointed(5, 5)),
     ],
 )
 def test_one_run_written_in_two_ways(one, other):
@@ -191,6 +212,12 @@ def test_one_run_written_in_two_ways(one, other):
         ({"memory": "checkpoint", "checkpoint": CheckpointConfig(3)}, {"memory": "checkpoint"}),
         ({"probe": ProbeConfig("full", histograms="never")}, {"probe": ProbeConfig("full")}),
         ({"init": InitConfig("he", distribution="uniform")}, {"init": InitConfig("he")}),
+        ({"init": InitConfig("standard", 0.7, scope="hidden")}, {"init": InitConfig("standard", 0.7)}),
+        ({"init": InitConfig("he", scope="hidden")}, {"init": InitConfig("he")}),
+        ({"seed": 3, "data": DataConfig(seed=0)}, {"seed": 3}),
+        (checkpointed(17, 4, "reversible"), checkpointed(17, 5, "reversible")),
+        (checkpointed(5, 4), checkpointed(5, 5)),
+        (checkpointed(5, "revolve(4)"), checkpointed(5, "revolve(5)")),
     ],
 )
 def test_two_runs(one, other):

@@ -1,8 +1,9 @@
 import pytest
 import torch
 
+from vgexp.config import rules
 from vgexp.networks.initializers import weights
-from vgexp.numerics.seeds import STREAMS, generator
+from vgexp.numerics.seeds import LARGEST, STREAMS, generator
 
 FIRST_DRAWS = {
     ("weights", ()): [0.7949446204465005, 0.2635225312049789, 0.7020694889383534],
@@ -48,6 +49,18 @@ def test_streams_and_keys_draw_apart():
 
 def test_zeros_at_the_end_of_a_key_do_not_count():
     assert draw("weights", 3) == draw("weights", 3, 0) == draw("weights", 3, 0, 0)
+
+
+@pytest.mark.parametrize("key", [(-1,), (2**32,), (2**32 + 5, 0), (0, 1, 2**32)])
+def test_a_number_out_of_range_is_refused(key):
+    """numpy reads 2^32 + 5 as two numbers: batch block 0 of that seed would be block 1 of seed 5."""
+    with pytest.raises(ValueError, match="integers from 0 to 4294967295"):
+        generator("batches", *key)
+    assert rules.SEED.holds(LARGEST) and not rules.SEED.holds(LARGEST + 1)
+
+
+def test_the_largest_seeds_draw_apart():
+    assert len({tuple(draw("weights", seed, 1)) for seed in (0, 1, 2**31, LARGEST - 1, LARGEST)}) == 5
 
 
 def test_nobody_else_moves_a_stream():

@@ -47,6 +47,12 @@ class DataConfig:
     name: str = setting("shapeset", "The data set.", rules.NAME)
     batch_size: int = setting(10, "Examples in a batch.", rules.COUNT)
     range: list[float] = setting([0.0, 1.0], "The values of a black and of a white pixel.", rules.INTERVAL)
+    seed: int | None = setting(
+        None,
+        "Seed of the batches; null: the run's.",
+        rules.optional(rules.SEED, f"{rules.SEED.words}, or null"),
+        member=True,
+    )
 
 
 @dataclass
@@ -151,7 +157,9 @@ class Run:
     """One training of one network."""
 
     name: str = setting("train", "Results go to results/<name>/.", rules.FOLDER, in_identity=False)
-    seed: int = setting(0, "Seed of the first weights and of the batches.", rules.NATURAL, member=True)
+    seed: int = setting(
+        0, "Seed of the first weights and, without a data.seed, of the batches.", rules.SEED, member=True
+    )
     steps: int = setting(1000, "Updates, T of them: they give T + 1 observations, 0..T.", rules.NATURAL)
     loss: str = setting("cross_entropy", "The loss that is minimised.", rules.NAME)
     data: DataConfig = field(default_factory=DataConfig)
@@ -210,6 +218,11 @@ class Run:
         in_identity=False,
         of_sweep=True,
     )
+
+    @property
+    def batch_seed(self) -> int:
+        """The seed of the batches: `data.seed`, or the run's own."""
+        return self.seed if self.data.seed is None else self.data.seed
 
 
 def _known(config: type, prefix: str = "") -> Iterator[tuple[str, Field]]:

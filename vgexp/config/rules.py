@@ -23,10 +23,10 @@ def one_of(*names: str) -> Rule:
     return Rule(lambda x: x in names, ", ".join(names), names)
 
 
-def integer(low: int) -> Rule:
-    """An integer that is not smaller than `low`."""
-    holds = lambda x: isinstance(x, int) and not isinstance(x, bool) and x >= low
-    return Rule(holds, f"an integer of at least {low}")
+def integer(low: int, high: int | None = None) -> Rule:
+    """An integer that is not smaller than `low`, nor larger than `high`."""
+    holds = lambda x: isinstance(x, int) and not isinstance(x, bool) and low <= x and (high is None or x <= high)
+    return Rule(holds, f"an integer of at least {low}" if high is None else f"an integer from {low} to {high}")
 
 
 def optional(rule: Rule, words: str) -> Rule:
@@ -61,6 +61,7 @@ NAMES = Rule(lambda x: all(map(NAME.holds, x)), "a list of names")
 BOOLEAN = Rule(lambda x: isinstance(x, bool), "true or false")
 FOLDER = Rule(lambda x: all(part not in ("", "..") for part in x.split("/")), "a relative folder name")
 COUNT, NATURAL = integer(1), integer(0)
+SEED = integer(0, 2**32 - 1)
 FINITE = Rule(math.isfinite, "a finite number")
 POSITIVE = Rule(lambda x: 0 < x < math.inf, "a positive number")
 NOT_NEGATIVE = Rule(lambda x: 0 <= x < math.inf, "a number of at least 0")

@@ -16,6 +16,9 @@ from vgexp.networks.initializers import weight_variance, weights
 from vgexp.networks.parts import Key, Matrix, Part, Vector
 from vgexp.numerics import generator
 
+STANDARD = "standard"
+"""The law of the first and the last matrix where `init.scope` is hidden."""
+
 
 @dataclass(frozen=True)
 class Blueprint:
@@ -72,7 +75,7 @@ def widths(run: Run) -> list[int]:
 def law(run: Run, layer: int) -> InitConfig:
     """The law of a layer's matrices: `init.scope=hidden` leaves the first and the last matrix standard."""
     if run.init.scope == "hidden" and layer in (1, run.model.depth + 1):
-        return InitConfig(name="standard", sigma_b=run.init.sigma_b)
+        return InitConfig(STANDARD, sigma_b=run.init.sigma_b)
     return run.init
 
 

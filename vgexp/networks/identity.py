@@ -5,12 +5,15 @@ one run; a version that is raised makes other runs of those that have the entry.
 """
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
-from vgexp.config import FIELDS, Run, digest, flat
+from vgexp.config import FIELDS, CheckpointConfig, InitConfig, Run, digest, flat
 from vgexp.config import changes as changes_of
 from vgexp.data import DATASETS
 from vgexp.networks.activations import ACTIVATIONS
+from vgexp.networks.blueprints import STANDARD
+from vgexp.networks.checkpoint import segment_length
 from vgexp.networks.families import FAMILIES
 from vgexp.networks.initializers import INITIALIZERS
 from vgexp.networks.losses import LOSSES
@@ -43,17 +46,19 @@ READS: Mapping[str, Mapping[str, frozenset[str]]] = {
 
 def identity(run: Run) -> str:
     """12 hex digits, the same for all runs that must give the same numbers."""
-    return digest(changes(run), versions(run))
+    run = _plainest(run)
+    return digest(changes_of(run, unread(run)), versions(run))
 
 
 def changes(run: Run) -> dict[str, Any]:
     """The fields of a run's identity that differ from their default."""
+    run = _plainest(run)
     return changes_of(run, unread(run))
 
 
 def unread(run: Run) -> set[str]:
-    """The fields that could as well have their default: nothing that the run is made of reads them, or they repeat what
-    the law of the weights has of its own."""
+    """The fields that could as well have their default: nothing that the run is made of reads them, or they say what
+    holds without them."""
     chosen = flat(run)
     found = set()
     for key, known in FIELDS.items():
@@ -61,12 +66,39 @@ def unread(run: Run) -> set[str]:
             reads = _reads(known.read_by, chosen[known.read_by])
             if reads is not None and key not in reads:
                 found.add(key)
-    law = INITIALIZERS.get(run.init.name)
-    if law is not None and run.init.sigma_w == law.sigma_w:
-        found.add("init.sigma_w")
-    if law is not None and run.init.distribution == law.distributions[0]:
-        found.add("init.distribution")
+    law, init = INITIALIZERS.get(run.init.name), run.init
+    if law is not None:
+        if init.sigma_w == law.sigma_w:
+            found.add("init.sigma_w")
+        if init.distribution == law.distributions[0]:
+            found.add("init.distribution")
+        own = init.sigma_w in (None, law.sigma_w) and init.distribution in (None, law.distributions[0])
+        if init.name == STANDARD and own:
+            found.add("init.scope")
+    if run.checkpoint.every == segment_length(_recomputed(run)):
+        found.add("checkpoint.every")
+    if run.data.seed == run.seed:
+        found.add("data.seed")
     return found
+
+
+def _plainest(run: Run) -> Run:
+    """The run, with segments no longer than the chain that they cut, and the law that all its matrices have.
+
+    Snapshots that are more than the chain are left as they are: runs that are published have ids with them.
+    """
+    every, init = run.checkpoint.every, run.init
+    if isinstance(every, int):
+        every = min(every, _recomputed(run))
+    if init.scope == "hidden" and run.model.depth == 1:  # both matrices are ends
+        init = InitConfig(STANDARD, sigma_b=init.sigma_b)
+    return replace(run, checkpoint=CheckpointConfig(every), init=init)
+
+
+def _recomputed(run: Run) -> int:
+    """The layers that a checkpointing run cuts into segments."""
+    family = FAMILIES.get(run.model.family)
+    return max(1, run.model.depth - (family.stored if family else 0))
 
 
 def versions(run: Run) -> dict[str, int]:

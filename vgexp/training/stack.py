@@ -20,7 +20,8 @@ class Stack:
     def __init__(self, runs: Sequence[Run]) -> None:
         self.runs, self.run = list(runs), runs[0]
         self.device = torch_device(self.run.device)
-        self.stream = Stream(self.run.data, [run.seed for run in runs], getattr(torch, self.run.dtype), self.device)
+        seeds = [run.batch_seed for run in runs]
+        self.stream = Stream(self.run.data, seeds, getattr(torch, self.run.dtype), self.device)
         self.network = build(runs, self.stream.data.inputs, self.stream.data.classes, self.device)
         self.optimizer = self.new_optimizer(list(self.network.parts.values()))
         self.taken = torch.zeros((), dtype=torch.long, device=self.device)
