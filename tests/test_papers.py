@@ -40,6 +40,8 @@ def test_committed_claims_are_those_of_the_committed_tables(folder):
     pd.testing.assert_frame_equal(
         committed[texts].astype(object).fillna(""), found[texts].astype(object).fillna(""), check_dtype=False
     )
+    columns = ["expected", "reference", "exact"]
+    pd.testing.assert_frame_equal(committed[columns], found[columns], check_dtype=False)
     numbers = ["low", "high", "measured", "measured_low", "measured_high", "seeds"]
     tabled = committed["claim"].isin([claim.name for claim in claims if claim.grids])
     assert tabled.any()

@@ -5,7 +5,7 @@ import pytest
 
 from vgexp.claims.statements import Claim, Criterion, Missing
 from vgexp.claims.verdicts import COLUMNS, compare, evaluate
-from vgexp.results.estimates import Estimate
+from vgexp.results.estimates import Estimate, estimate, exact, geometric_mean, median
 from vgexp.results.tables import Results
 
 
@@ -15,22 +15,41 @@ def results():
     return Results(runs, empty, empty, empty, empty, [], grids={"g": ["a", "b"]})
 
 
-def claim(*ranges, values=(1.0, 1.1, 0.9), **options):
-    criteria = tuple(Criterion("x", low, high, lambda _: values) for low, high in ranges)
+def claim(*ranges, values=(1.0, 1.001, 0.999), by=estimate, **options):
+    criteria = tuple(Criterion("x", low, high, lambda _: values, by=by) for low, high in ranges)
     return Claim("C", "x is 1", "here", criteria, grids=("g",), **options)
 
 
 @pytest.mark.parametrize(
     ("found", "word"),
     [
-        (Estimate(1.0, 0.0, 2.0, 3), "in"),
+        (Estimate(1.0, 0.6, 1.4, 3), "in"),
+        (Estimate(1.0, 0.0, 1.5, 3), "in"),  # not inside, but no wider than the range
+        (Estimate(1.0, 0.0, 2.0, 3), "undecided"),  # its point is inside, but it is wider than the range
+        (Estimate(1.0, -8.0, 10.0, 3), "undecided"),
         (Estimate(3.0, 2.5, 3.5, 3), "out"),
         (Estimate(3.0, 1.5, 4.5, 3), "undecided"),
+        (Estimate(1.0, math.nan, math.nan, 1), "undecided"),  # one seed decides nothing, neither way
         (Estimate(3.0, math.nan, math.nan, 1), "undecided"),
     ],
 )
 def test_compare(found, word):
     assert compare(found, 0.5, 2.0) == word
+
+
+@pytest.mark.parametrize(
+    ("found", "word"),
+    [
+        (Estimate(3.0, 2.1, 9.0, 3), "in"),
+        (Estimate(3.0, 1.9, 4.0, 3), "undecided"),  # a one-sided range has no width to compare with
+        (Estimate(1.0, 0.9, 1.1, 3), "out"),
+        (Estimate(math.inf, 3.0, math.inf, 5), "in"),
+    ],
+)
+def test_in_a_one_sided_range_the_whole_interval_must_lie(found, word):
+    assert compare(found, 2.0, math.inf) == word
+    mirrored = Estimate(-found.point, -found.high, -found.low, found.seeds)
+    assert compare(mirrored, -math.inf, -2.0) == word
 
 
 def verdict(one, scale="smoke"):
@@ -41,10 +60,49 @@ def verdict(one, scale="smoke"):
 def test_verdicts():
     assert verdict(claim((0.9, 1.1))) == ("holds", "")
     assert verdict(claim((0.9, 1.1), (2, 3))) == ("refuted", "part 2 lies outside")
-    assert verdict(claim((1.05, 1.2))) == ("not measured", "undecided: part 1")
+    assert verdict(claim((1.001, 1.2))) == ("not measured", "undecided: part 1")
     assert verdict(claim((0, 2), scale="paper")) == ("not measured", "needs scale paper")
     assert verdict(claim((0, 2), reason="consistent with")) == ("not measured", "consistent with")
     assert verdict(claim((0, 2), values=(math.nan,))) == ("not measured", "a value is not finite")
+    assert verdict(claim((0, 2), values=(1.0, math.inf))) == ("not measured", "a value is not finite")
+    assert verdict(claim((0, 2), values=(1.0, 0.0), by=geometric_mean)) == ("not measured", "a value is not above 0")
+
+
+@pytest.mark.parametrize("accepted", [(0, 2), (5, 6), (-math.inf, 5)])
+def test_one_seed_of_a_random_quantity_neither_holds_nor_is_refuted(accepted):
+    for by in (estimate, geometric_mean, median):
+        assert verdict(claim(accepted, values=(1.0,), by=by)) == (
+            "not measured",
+            "undecided: part 1, too few seeds (1)",
+        )
+
+
+def test_one_count_is_enough():
+    assert verdict(claim((0, 2), values=(1.0,), by=exact)) == ("holds", "")
+    assert verdict(claim((5, 6), values=(1.0,), by=exact)) == ("refuted", "part 1 lies outside")
+    assert verdict(claim((0, 2), values=(1.0, 4.0), by=exact)) == ("not measured", "undecided: part 1")
+
+
+def test_what_is_never_reached_lies_beyond_every_bound():
+    within, never = (10.0, 20.0, 30.0, 40.0, 50.0), (math.inf,) * 5
+    assert verdict(claim((0, 60), values=within, by=median)) == ("holds", "")
+    assert verdict(claim((0, 60), values=never, by=median)) == ("refuted", "part 1 lies outside")
+    assert verdict(claim((0, 60), values=(*within[:4], math.inf), by=median)) == ("not measured", "undecided: part 1")
+    assert verdict(claim((0, 60), values=within[:4], by=median)) == (
+        "not measured",
+        "undecided: part 1, too few seeds (4)",
+    )
+
+
+def test_the_paper_s_number_our_reference_and_what_is_exact_have_their_columns():
+    criteria = (
+        Criterion("x", 0, 2, lambda _: (1.0, 1.0), expected=1.5),
+        Criterion("y", 0, 2, lambda _: (1.0, 1.0), reference=1.25, by=exact),
+    )
+    table = evaluate([Claim("C", "", "", criteria)], results(), "smoke")
+    assert table["expected"].fillna(0).tolist() == [1.5, 0]
+    assert table["reference"].fillna(0).tolist() == [0, 1.25]
+    assert table["exact"].tolist() == [False, True]
 
 
 def test_what_is_missing_is_said():

@@ -42,6 +42,7 @@ def test_claims_show_intervals_seeds_and_reasons():
         "source": "eq. 1",
         "quantity": "ratio",
         "expected": 2.0,
+        "reference": 2.25,
         "low": 1.0,
         "high": 3.0,
         "measured": 5.0,
@@ -53,9 +54,20 @@ def test_claims_show_intervals_seeds_and_reasons():
         "reason": "part 1 lies outside",
         "scale": "smoke",
     }
-    page = report.render(Path("x"), results(), "t", "", [], pd.DataFrame([row]), {})
-    for text in ("X-1", "5 [4.5, 5.5]", "1 … 3", "refuted", "part 1 lies outside", "not as expected", ">7<"):
+    counted = row | {"part": 2, "exact": True, "measured": 6.0, "measured_low": 6.0, "measured_high": 6.0}
+    page = report.render(Path("x"), results(), "t", "", [], pd.DataFrame([row, counted]), {})
+    for text in (
+        "X-1",
+        "5 [4.5, 5.5]",
+        "1 … 3",
+        "refuted",
+        "part 1 lies outside",
+        "not as expected",
+        ">7<",
+        "6 exact<",
+    ):
         assert text in page
+    assert '<td class="n">2</td><td class="n">2.25</td>' in page  # the paper's number, and our own reference
 
 
 def test_tables_pictures_and_reasons_stand_on_the_page():

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import xarray as xr
 
-from vgexp.results import Results
+from vgexp.results import Estimator, Results, estimate
 
 Measure = Callable[[Results], xr.DataArray | np.ndarray]
 """One value a seed. Raises Missing when the results do not hold what it needs."""
@@ -26,6 +26,11 @@ class Criterion:
     measure: Measure
     expected: float | None = None
     """The number of the paper (or of the theory it states), where there is one."""
+    reference: float | None = None
+    """Our own number from elsewhere: another program, a formula of ours."""
+    by: Estimator = estimate
+    """How the values of the seeds become one: their mean, their `geometric_mean` (ratios and other positive numbers),
+    their `median` (what may never be reached), or as they are (`exact`: counts and formulas)."""
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,8 @@
 """Verdicts: what the measurements say of a claim, by a rule that leaves nothing to argue about.
 
-A claim `holds` when the estimate of every criterion lies in its range, is `refuted` when a whole interval lies outside,
-and else is `not measured`, with the reason. A refuted claim is a finding: no range is widened to mend it.
+The interval of a part over seeds decides whether it is in its range (see `compare`). A claim `holds` when all its parts
+are in their ranges, is `refuted` when one is out, and else is `not measured`, with the reason. A refuted claim is a
+finding: no range is widened to mend it.
 """
 
 import math
@@ -11,12 +12,12 @@ import numpy as np
 import pandas as pd
 
 from vgexp.claims.statements import Claim, Criterion, Missing
-from vgexp.results import Estimate, Results, estimate
+from vgexp.results import Estimate, Results, exact
 
 # fmt: off
 COLUMNS = [
-    "claim", "part", "statement", "source", "quantity", "expected", "low", "high", "measured", "measured_low",
-    "measured_high", "seeds", "verdict", "expected_verdict", "reason", "scale", "seconds",
+    "claim", "part", "statement", "source", "quantity", "expected", "reference", "low", "high", "measured",
+    "measured_low", "measured_high", "exact", "seeds", "verdict", "expected_verdict", "reason", "scale", "seconds",
 ]
 # fmt: on
 SCALES = ("smoke", "small", "paper")
@@ -39,11 +40,13 @@ def evaluate(claims: Sequence[Claim], results: Results, scale: str) -> pd.DataFr
                     "source": claim.source,
                     "quantity": criterion.quantity,
                     "expected": math.nan if criterion.expected is None else criterion.expected,
+                    "reference": math.nan if criterion.reference is None else criterion.reference,
                     "low": criterion.low,
                     "high": criterion.high,
                     "measured": found.point,
                     "measured_low": found.low,
                     "measured_high": found.high,
+                    "exact": criterion.by is exact,
                     "seeds": found.seeds,
                     "verdict": verdict,
                     "expected_verdict": claim.expected_verdict,
@@ -56,14 +59,23 @@ def evaluate(claims: Sequence[Claim], results: Results, scale: str) -> pd.DataFr
 
 
 def compare(found: Estimate, low: float, high: float) -> str:
-    """`in` the range, `out` of it with the whole interval, or `undecided`.
+    """`in` the range low to high, `out` of it, or `undecided`.
 
-    >>> compare(Estimate(1.0, 0.9, 1.1, 5), 0.5, 1.05), compare(Estimate(2.0, 1.0, 3.0, 5), 0.5, 1.5)
-    ('in', 'undecided')
+    It is out when the whole interval is outside. It is in when the whole interval is inside, or when the point is and
+    the interval is no wider than the range. A one-sided range (an end is infinite) has no width to compare with: there
+    the whole interval must be inside. Where there is no interval, as from one seed, nothing is decided.
+
+    >>> inside, at_the_edge, wide = (Estimate(1.0, low, 2.0 - low, 5) for low in (0.9, 0.7, 0.0))
+    >>> [compare(found, 0.5, 1.2) for found in (inside, at_the_edge, wide)]
+    ['in', 'in', 'undecided']
     """
-    if low <= found.point <= high:
-        return "in"
-    return "out" if found.high < low or found.low > high else "undecided"
+    if math.isnan(found.low):
+        return "undecided"
+    if found.high < low or found.low > high:
+        return "out"
+    inside = low <= found.low and found.high <= high
+    precise = low <= found.point <= high and found.high - found.low <= high - low < math.inf
+    return "in" if inside or precise else "undecided"
 
 
 def _measured(claim: Claim, criterion: Criterion, results: Results, scale: str) -> tuple[Estimate, str, float]:
@@ -82,11 +94,12 @@ def _measured(claim: Claim, criterion: Criterion, results: Results, scale: str) 
         return nothing, str(error), 0.0
     if values.ndim != 1:
         raise ValueError(f"{claim.name}, {criterion.quantity}: one value a seed is needed, got {values.shape}")
-    if not np.isfinite(values).all():
-        return nothing, "a value is not finite", 0.0
+    found = criterion.by(values)
+    if math.isnan(found.point):
+        return nothing, "a value is not finite" if not np.isfinite(values).all() else "a value is not above 0", 0.0
     ids = {run for grid in claim.grids for run in results.grids.get(grid, [])}
     seconds = results.runs.loc[results.runs["run"].isin(ids), "seconds"].sum()
-    return estimate(values), "", float(seconds)
+    return found, "", float(seconds)
 
 
 def _verdict(claim: Claim, measured: Sequence[tuple[Estimate, str, float]]) -> tuple[str, str]:
@@ -100,5 +113,7 @@ def _verdict(claim: Claim, measured: Sequence[tuple[Estimate, str, float]]) -> t
         return "not measured", measured[compared.index("")][1]
     if "undecided" in compared:
         part = compared.index("undecided")
-        return "not measured", f"undecided: part {part + 1}" + ", 1 seed" * (measured[part][0].seeds == 1)
+        found = measured[part][0]
+        too_few = f", too few seeds ({found.seeds})" if math.isnan(found.low) else ""
+        return "not measured", f"undecided: part {part + 1}{too_few}"
     return "holds", ""

@@ -14,7 +14,7 @@ from vgexp.figures.pictures import Picture, count
 from vgexp.figures.series import draw_group
 from vgexp.figures.style import layer_axis, legend, log_if_decades, panels
 from vgexp.networks import FAMILIES
-from vgexp.results import Results, by_depth, estimate, groups, label
+from vgexp.results import Results, by_depth, geometric_mean, groups, label
 from vgexp.theory import covers
 from vgexp.theory.expected import expected
 
@@ -50,9 +50,8 @@ def profile_frame(results: Results, step: int = 0) -> pd.DataFrame:
             theory = _theory(members) if step == 0 else pd.DataFrame()
             for quantity in ("h_std", signal if mine[signal].notna().any() else "dz_rms", "dw_rms"):
                 for layer, values in mine.groupby("layer")[quantity]:
-                    with np.errstate(divide="ignore"):
-                        log10 = np.log10(values.to_numpy(dtype=float))
-                    mean = estimate(log10[np.isfinite(log10)]).map(lambda x: 10.0**x)
+                    found = values.to_numpy(dtype=float)
+                    mean = geometric_mean(found[(found > 0) & np.isfinite(found)])
                     predicted = theory[quantity].get(layer, np.nan) if quantity in theory else np.nan
                     rows.append((name, depth, step, layer, "", quantity, *mean, predicted))
     columns = ["group", "depth", "step", "layer", "part", "quantity", "value", "low", "high", "seeds", "theory"]

@@ -1,6 +1,6 @@
 from .columns import COLUMNS, TABLES, WATCHED, Table, label
 from .errors import ResultsError
-from .estimates import Estimate, estimate
+from .estimates import Estimate, Estimator, estimate, exact, geometric_mean, median
 from .files import write_atomically
 from .grouping import groups, short
 from .profiles import Fit, by_depth, fit, fits, slope, verdict
@@ -15,16 +15,20 @@ __all__ = [
     "TABLES",
     "WATCHED",
     "Estimate",
+    "Estimator",
     "Fit",
     "Results",
     "ResultsError",
     "Table",
     "by_depth",
     "estimate",
+    "exact",
     "fit",
     "fits",
+    "geometric_mean",
     "groups",
     "label",
+    "median",
     "read",
     "short",
     "slope",

@@ -20,7 +20,7 @@ from vgexp.papers.baydin2018.claims import (
     symbolic_error,
     time_over_forward,
 )
-from vgexp.results import Results, estimate
+from vgexp.results import Results, estimate, geometric_mean
 
 REVERSE = "reverse mode"
 
@@ -39,9 +39,11 @@ def ledger(results: Results) -> Table:
         for name in ("forward_ms", "backward_ms"):
             medians = since(grid.layers(results, name, readout=True), 1).median("step")
             columns[name.replace("_", " ")] = [
-                f"{estimate(one.to_numpy()):.3f}" for one in medians.transpose("layer", ...)
+                f"{geometric_mean(one.to_numpy()):.3f}" for one in medians.transpose("layer", ...)
             ]
-            seeds = f", times as medians over 30 steps, mean and 95 % interval of {medians.sizes['seed']} runs"
+            seeds = (
+                f", times as medians over 30 steps, geometric mean and 95 % interval of {medians.sizes['seed']} runs"
+            )
     return Table(
         pd.DataFrame(columns),
         "The ledger of one training step, four hidden layers on digits; the last row is the readout. Products are "
@@ -134,7 +136,7 @@ def time_frame(results: Results) -> pd.DataFrame:
     rows = []
     for width, batch, depth in product((64, 256), (32, 256), (4, 16, 64)):
         where = {"model.width": width, "data.batch_size": batch, "model.depth": depth}
-        found = estimate(time_over_forward(where, results).to_numpy())
+        found = geometric_mean(time_over_forward(where, results).to_numpy())
         rows.append((f"{width} units, batch {batch}", width, batch, depth, *found))
     return pd.DataFrame(rows, columns=["group", "width", "batch_size", "depth", "value", "low", "high", "seeds"])
 
@@ -151,7 +153,8 @@ def time(results: Results) -> Picture:
         legend(figure, ax, columns=2)
     return Picture(
         figure,
-        "Time of a step over that of its forward pass: medians over 30 steps, mean and 95 % interval of 5 runs.",
+        "Time of a step over that of its forward pass: medians over 30 steps, geometric mean and 95 % interval of "
+        f"{seeds_in(frame)}.",
         frame,
     )
 

@@ -8,7 +8,7 @@ from xarray.ufuncs import log
 
 from vgexp.claims import Claim, Criterion, Grid
 from vgexp.papers.budget import UNIT, flops, gigabytes, step_milliseconds, units
-from vgexp.results import Results
+from vgexp.results import Results, exact, geometric_mean
 
 DEPTHS = (4, 16, 64, 256, 1024)
 SNAPSHOTS = 10
@@ -39,37 +39,41 @@ def over_storing(way: str, r: Results) -> xr.DataArray:
 # fmt: off
 CLAIMS = (
     Claim("CH-01", "Storing everything takes memory proportional to depth.", "section 1", grids=("store",), criteria=(
-        Criterion("live units at depth 1024", 0.98 * 1024, 1.02 * 1024, lambda r: units(at("store", 1024), r), 1024),
-        Criterion("exponent of depth", 0.95, 1.05, lambda r: exponent("store", r), 1.0),
+        Criterion("live units at depth 1024", 0.98 * 1024, 1.02 * 1024, lambda r: units(at("store", 1024), r), 1024,
+                  by=exact),
+        Criterion("exponent of depth", 0.95, 1.05, lambda r: exponent("store", r), 1.0, by=exact),
     )),
     Claim("CH-02", "Checkpoints every √n layers take O(√n) memory.", "section 4.2", grids=("segments",), criteria=(
-        Criterion("live units at depth 1024", 2, 1.1 * 2 * 32, lambda r: units(at("segments", 1024), r), 64),
-        Criterion("exponent of depth", 0.4, 0.6, lambda r: exponent("segments", r), 0.5),
+        Criterion("live units at depth 1024", 2, 1.1 * 2 * 32, lambda r: units(at("segments", 1024), r), 64, by=exact),
+        Criterion("exponent of depth", 0.4, 0.6, lambda r: exponent("segments", r), 0.5, by=exact),
     )),
     Claim("CH-03", "… for one more forward pass.", "section 4.2", grids=("store", "segments"), criteria=(
         Criterion("FLOPs of a step, over storing, at depth 1024", 1.33, 1.34,
-                  lambda r: over_storing("segments", r), 4 / 3),
+                  lambda r: over_storing("segments", r), 4 / 3, by=exact),
     )),
     Claim("CH-04", "Recursive checkpoints take O(log n) memory for O(n log n) work (here: revolve, log₂ n snapshots).",
           "section 4.3", grids=("store", "revolve"), criteria=(
-        Criterion("live units at depth 1024", 1, 2 * 10, lambda r: units(at("revolve", 1024), r), 10),
+        Criterion("live units at depth 1024", 1, 2 * 10, lambda r: units(at("revolve", 1024), r), 10, by=exact),
         Criterion("forward passes more than storing, at depth 1024", 0, 10,
-                  lambda r: 3 * (over_storing("revolve", r) - 1), 10),
+                  lambda r: 3 * (over_storing("revolve", r) - 1), 10, by=exact),
     )),
     Claim("CH-05", "Inference needs the memory of its most demanding layer, at any depth (an input, a z and an h).",
           "section 3", grids=("store",), criteria=tuple(
         Criterion(f"live units of inference at depth {depth}", 2.99, 3.01,
-                  lambda r, depth=depth: at("store", depth).runs(r, "inference_bytes") / UNIT, 3)
+                  lambda r, depth=depth: at("store", depth).runs(r, "inference_bytes") / UNIT,
+                  reference=3, by=exact)
         for depth in (4, 1024)
     )),
     Claim("CH-06", "A step takes about 30 % longer (16 layers of 256 units, batches of 256).", "section 5.3",
           grids=("time", "time_segments"), scale="small", criteria=(
         Criterion("time of a step, over storing", 1.1, 1.6,
-                  lambda r: step_milliseconds(TIME_SEGMENTS, r) / step_milliseconds(TIME, r), 1.3),
+                  lambda r: step_milliseconds(TIME_SEGMENTS, r) / step_milliseconds(TIME, r), 1.3,
+                  by=geometric_mean),
     )),
     Claim("CH-07", "A network of 4096 layers trains where its activations would not fit (256 units, batches of 256).",
           "section 5", grids=("deep",), scale="small", criteria=(
-        Criterion("memory of the process (GB), 1.07 of it parameters", 1.07, 2.0, lambda r: gigabytes(DEEP, r)),
+        Criterion("memory of the process (GB), 1.07 of it parameters", 1.07, 2.0, lambda r: gigabytes(DEEP, r),
+                  by=geometric_mean),
     )),
 )
 # fmt: on

@@ -5,7 +5,7 @@ import xarray as xr
 
 from vgexp.claims import Claim, Criterion, Grid, largest
 from vgexp.papers.budget import flops, gigabytes
-from vgexp.results import Results
+from vgexp.results import Results, exact, geometric_mean
 
 SCALES = {"he": "He, r = 1", "lecun": "LeCun, r = 1", "scaled": "He, r = 0.1"}
 DEPTHS = (11, 21, 41, 101, 201)
@@ -41,31 +41,34 @@ def gradient_error(r: Results) -> xr.DataArray:
 # fmt: off
 CLAIMS = (
     Claim("GO-01", "Memory for activations does not grow with depth.", "table 1", grids=("memory",), criteria=(
-        Criterion("live bytes, 1024 layers over 16", 0.99, 1.01, lambda r: deeper("invert", r), 1.0),
-        Criterion("… when stored", 50, 70, lambda r: deeper("store", r)),
+        Criterion("live bytes, 1024 layers over 16", 0.99, 1.01, lambda r: deeper("invert", r), 1.0, by=exact),
+        Criterion("… when stored", 50, 70, lambda r: deeper("store", r), by=exact),
     )),
     Claim("GO-02", "Rebuilding costs about a third more products.", "section 3.2", grids=("memory",), criteria=(
         Criterion("FLOPs of a step, over storing, at depth 1024", 1.32, 1.34,
-                  lambda r: flops(at(1024, "invert"), r) / flops(at(1024, "store"), r), 4 / 3),
+                  lambda r: flops(at(1024, "invert"), r) / flops(at(1024, "store"), r), 4 / 3, by=exact),
     )),
     Claim("GO-03", "Gradients from rebuilt states are those from stored ones, up to rounding (50 blocks, r = 0.1).",
           "section 3.2", grids=("gradients",), criteria=(
-        Criterion("relative difference of rms dW, largest layer", 0, 1e-5, gradient_error),
+        Criterion("relative difference of rms dW, largest layer", 0, 1e-5, gradient_error, by=geometric_mean),
     )),
     Claim("GO-04", "With branches a tenth of He's, 50 blocks are rebuilt to 1e-5 in float32.", "our contrast",
           grids=("scaled",), criteria=(
-        Criterion("relative error, largest layer", 0, 1e-5, lambda r: largest_error("scaled", 50, r)),
+        Criterion("relative error, largest layer", 0, 1e-5, lambda r: largest_error("scaled", 50, r),
+                  by=geometric_mean),
     )),
     Claim("GO-05", "… and so are 100 blocks.", "our contrast", grids=("scaled",), criteria=(
-        Criterion("relative error, largest layer", 0, 1e-5, lambda r: largest_error("scaled", 100, r), 3.7e-7),
+        Criterion("relative error, largest layer", 0, 1e-5, lambda r: largest_error("scaled", 100, r),
+                  reference=3.7e-7, by=geometric_mean),
     ), expected_verdict="refuted", explanation="rounding grows with depth; 50 blocks, 100 couplings, hold"),
     Claim("GO-06", "At He's scale nothing is left of the state after 20 blocks.", "our contrast",
           grids=("he",), criteria=(
-        Criterion("relative error, largest layer", 1, np.inf, lambda r: largest_error("he", 20, r), 6.4),
+        Criterion("relative error, largest layer", 1, np.inf, lambda r: largest_error("he", 20, r),
+                  reference=6.4, by=geometric_mean),
     )),
     Claim("GO-07", "A reversible network of 4096 layers trains where activations would not fit (2 x 256 units, "
           "batches of 256).", "section 3.2", grids=("deep",), scale="small", criteria=(
-        Criterion("memory of the process (GB)", 0, 2.0, lambda r: gigabytes(DEEP, r)),
+        Criterion("memory of the process (GB)", 0, 2.0, lambda r: gigabytes(DEEP, r), by=geometric_mean),
     )),
 )
 # fmt: on

@@ -8,7 +8,7 @@ from xarray.ufuncs import exp, log
 
 from vgexp.figures import Picture, draw_series, legend, panels, seeds_in
 from vgexp.papers.gomez2017.claims import DEPTHS, SCALES, error, largest_error
-from vgexp.results import Results, estimate
+from vgexp.results import Results, geometric_mean
 
 ERROR = "relative error of a rebuilt state"
 GUIDES = {"rounding": (2**-24, "--"), "nothing left of the state": (1.0, ":")}
@@ -24,9 +24,7 @@ def error_frame(results: Results) -> pd.DataFrame:
     for grid, text in SCALES.items():
         for depth in DEPTHS:
             blocks = (depth - 1) // 2
-            with np.errstate(divide="ignore", invalid="ignore"):
-                mean = estimate(np.log10(largest_error(grid, blocks, results))).map(lambda x: 10.0**x)
-            rows.append((text, blocks, *mean))
+            rows.append((text, blocks, *geometric_mean(largest_error(grid, blocks, results).to_numpy())))
     rows += [(text, np.nan, value, np.nan, np.nan, 0) for text, (value, _) in GUIDES.items()]
     frame = pd.DataFrame(rows, columns=["group", "blocks", "value", "low", "high", "seeds"])
     return frame[np.isfinite(frame["value"])].reset_index(drop=True)
