@@ -1,9 +1,13 @@
+import importlib
 import sys
 
 import pytest
 
+import vgexp
 from vgexp.config.errors import ConfigError
+from vgexp.experiments.compose import composer
 from vgexp.experiments.imports import IMPORTS, load_imports
+from vgexp.experiments.plan import plan
 from vgexp.networks.activations import ACTIVATIONS
 
 MODULE = """
@@ -14,12 +18,13 @@ ACTIVATIONS["{name}"] = ACTIVATIONS["tanh"]
 
 
 @pytest.fixture(autouse=True)
-def _nothing_stays(monkeypatch):
+def _nothing_stays(monkeypatch, tmp_path):
     monkeypatch.setattr(sys, "path", list(sys.path))
-    modules, before = set(sys.modules), dict(ACTIVATIONS)
+    before = dict(ACTIVATIONS)
     yield
-    for name in set(sys.modules) - modules:
-        del sys.modules[name]
+    for name, module in list(sys.modules.items()):
+        if (getattr(module, "__file__", None) or "").startswith(str(tmp_path)):
+            del sys.modules[name]
     ACTIVATIONS.clear()
     ACTIVATIONS.update(before)
 
@@ -49,3 +54,30 @@ def test_a_module_that_cannot_be_imported(text, tmp_path, monkeypatch):
     monkeypatch.setenv(IMPORTS, "broken_one")
     with pytest.raises(ConfigError, match=r"--import: got 'broken_one', accepts a module .*(no_such|NO_SUCH)"):
         load_imports()
+
+
+def test_an_edited_entry_is_computed_again_and_an_untouched_one_is_done(tmp_path, monkeypatch):
+    overrides = [
+        "data.name=digits",
+        "model.depth=1",
+        "model.width=4",
+        "model.activation=bent",
+        "steps=0",
+        "eval.every=never",
+    ]
+    monkeypatch.setenv(IMPORTS, "bent_of_mine")
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
+
+    def todo(slope):
+        text = "from vgexp.networks import ACTIVATIONS, Activation\n"
+        text += f"ACTIVATIONS['bent'] = Activation(lambda z: {slope} * z, lambda z: {slope} + 0 * z)\n"
+        (tmp_path / "bent_of_mine.py").write_text(text)
+        sys.modules.pop("bent_of_mine", None)
+        importlib.invalidate_caches()
+        with composer() as compose:
+            return len(plan(overrides, compose).jobs)
+
+    assert todo(0.5) == 1
+    vgexp.run(*overrides)
+    assert todo(0.5) == 0
+    assert todo(0.6) == 1

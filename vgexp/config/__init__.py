@@ -13,6 +13,7 @@ from vgexp.config.identity import RESULTS_VERSION, changes, digest
 from vgexp.config.rows import flat, from_row, structure
 from vgexp.config.rules import revolve_snapshots
 from vgexp.config.schedules import ACCEPTS, schedule
+from vgexp.config.sources import own, source
 from vgexp.config.validation import validate
 
 __all__ = [
@@ -29,8 +30,10 @@ __all__ = [
     "digest",
     "flat",
     "from_row",
+    "own",
     "revolve_snapshots",
     "schedule",
+    "source",
     "structure",
     "validate",
 ]

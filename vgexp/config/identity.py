@@ -42,10 +42,11 @@ def changes(run: Run, unread: Collection[str] = ()) -> dict[str, Any]:
     return {key: value for key, value in canonical(run, unread).items() if value != defaults[key]}
 
 
-def digest(changes: Mapping[str, Any], versions: Mapping[str, int]) -> str:
+def digest(changes: Mapping[str, Any], versions: Mapping[str, int | str]) -> str:
     """12 hex digits: sha256 of RESULTS_VERSION and the changes in canonical JSON.
 
-    `versions` are those of the things that the run is made of. The ones that are not 1 are hashed too.
+    `versions` are those of the things that the run is made of, with the source of what is not vgexp's own. The ones
+    that are not 1 are hashed too.
     """
     raised = {key: version for key, version in versions.items() if version != 1}
     content = [RESULTS_VERSION, changes, raised] if raised else [RESULTS_VERSION, changes]

@@ -14,7 +14,7 @@ from functools import cache
 import torch
 from torch import Tensor
 
-from vgexp.config import ConfigError, DataConfig
+from vgexp.config import ConfigError, DataConfig, own
 from vgexp.data import originals, shapeset
 from vgexp.numerics import generator
 
@@ -112,6 +112,7 @@ DATASETS: dict[str, Loader] = {
     "cifar10": Loader(cache(lambda: _original(originals.cifar10))),
 }
 """By `data.name`; each is read or generated once."""
+own(DATASETS)
 
 
 def dataset(config: DataConfig) -> Dataset:

@@ -14,6 +14,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from vgexp.config import own
+
 SELU_SCALE, SELU_ALPHA = 1.0507009873554805, 1.6732632423543772
 """Klambauer et al. (2017), eq. 14: the fixed point at mean 0 and variance 1."""
 NUMPY_TANH_FROM = 2**15
@@ -133,6 +135,7 @@ ACTIVATIONS: dict[str, Activation] = {
     # Not F.softplus, which is linear, and off by 2e-9, beyond 20.
     "softplus": Activation(lambda z: torch.logaddexp(z, torch.zeros_like(z)), torch.sigmoid),
 }
+own(ACTIVATIONS)
 
 
 def activation(name: str, negative_slope: float = 0.01) -> Activation:

@@ -1,14 +1,15 @@
 """The identity of a run, which depends on what it is made of: an entry of each registry.
 
 An entry may say which fields it reads, and its version. Runs that differ in a field that their entries do not read are
-one run; a version that is raised makes other runs of those that have the entry.
+one run; a version that is raised makes other runs of those that have the entry, and so does an edit of an entry from
+outside vgexp.
 """
 
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from vgexp.config import FIELDS, CheckpointConfig, InitConfig, Run, digest, flat
+from vgexp.config import FIELDS, CheckpointConfig, InitConfig, Run, digest, flat, source
 from vgexp.config import changes as changes_of
 from vgexp.data import DATASETS
 from vgexp.networks.activations import ACTIVATIONS
@@ -101,13 +102,21 @@ def _recomputed(run: Run) -> int:
     return max(1, run.model.depth - (family.stored if family else 0))
 
 
-def versions(run: Run) -> dict[str, int]:
-    """The versions of what the run is made of, by the field that chooses it; of a quantity by `quantities.<column>`."""
+def versions(run: Run) -> dict[str, int | str]:
+    """The versions of what the run is made of, by the field that chooses it; of a quantity by `quantities.<column>`.
+
+    Of what is not vgexp's own a digest of its source stands beside the version.
+    """
     chosen = flat(run)
     entries = {field: registry.get(chosen[field]) for field, registry in REGISTRIES.items()}
     if run.probe.tier == "full":
         entries |= {f"quantities.{column}": quantity for column, quantity in QUANTITIES.items()}
-    return {name: getattr(entry, "version", 1) for name, entry in entries.items()}
+    return {name: _version(entry) for name, entry in entries.items()}
+
+
+def _version(entry: Any) -> int | str:
+    version, made_of = getattr(entry, "version", 1), "" if entry is None else source(entry)
+    return f"{version} {made_of}" if made_of else version
 
 
 def _reads(field: str, name: str) -> frozenset[str] | None:

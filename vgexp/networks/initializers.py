@@ -14,6 +14,8 @@ from dataclasses import dataclass
 import torch
 from torch import Generator, Tensor
 
+from vgexp.config import own
+
 SPARSE_INPUTS = 15
 """Non-zero incoming weights of a unit: Martens (2010), section 5."""
 
@@ -74,6 +76,7 @@ INITIALIZERS: dict[str, Initializer] = {
     "orthogonal": Initializer(1.0, lambda i, o: 1 / max(i, o), ("haar",), semi_orthogonal),
     "sparse": Initializer(math.sqrt(SPARSE_INPUTS), fan_in_law, ("normal",), sparse),
 }
+own(INITIALIZERS)
 
 
 def weight_variance(name: str, sigma_w: float | None, fan_in: int, fan_out: int) -> float:

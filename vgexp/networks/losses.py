@@ -12,6 +12,8 @@ from dataclasses import dataclass
 import torch.nn.functional as F
 from torch import Tensor
 
+from vgexp.config import own
+
 
 @dataclass(frozen=True)
 class Loss:
@@ -50,3 +52,4 @@ LOSSES: dict[str, Loss] = {
     "quadratic": Loss(quadratic),
     "cotangent": Loss(cotangent),
 }
+own(LOSSES)

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor, zeros_like
 
+from vgexp.config import own
 from vgexp.networks.gradients import Gradient
 from vgexp.networks.parts import Key, Part
 from vgexp.numerics import norm
@@ -109,3 +110,4 @@ class Adam(Sgd):
 
 
 OPTIMIZERS: dict[str, type[Sgd]] = {"sgd": Sgd, "momentum": Momentum, "adam": Adam}
+own(OPTIMIZERS)

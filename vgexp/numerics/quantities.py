@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from vgexp.config import own
 from vgexp.numerics.norms import SAFE_FROM, SAFE_TO, Numbers, square
 
 SATURATED = 0.04
@@ -105,6 +106,7 @@ QUANTITIES: dict[str, Quantity] = {
     "w_max": Quantity("w", largest),
 }
 """By column of the `layers` table."""
+own(QUANTITIES)
 
 
 def histogram(x_MPQ: Tensor, bins: int = 100) -> tuple[Tensor, Tensor]:

@@ -1,5 +1,6 @@
 """The families of networks, one file each. To add one, write a file and one entry of `FAMILIES`."""
 
+from vgexp.config import own
 from vgexp.networks.families import plain, residual, reversible
 from vgexp.networks.family import Family
 
@@ -8,3 +9,4 @@ FAMILIES: dict[str, Family] = {
     "residual": residual.FAMILY,
     "reversible": reversible.FAMILY,
 }
+own(FAMILIES)
