@@ -1,13 +1,17 @@
 """The Hydra sweeper that stacks: choices of structure become jobs for any launcher, choices of members one stack."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hydra.core.config_store import ConfigStore
 from hydra.core.plugins import Plugins
+from hydra.core.utils import JobReturn
 from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, RunMode, TaskFunction
 from omegaconf import DictConfig, open_dict
+
+if TYPE_CHECKING:
+    from vgexp.experiments.sweep import Job
 
 ConfigStore.instance().store(
     group="hydra/sweeper", name="stack", node={"_target_": "hydra_plugins.stack_sweeper.StackSweeper"}
@@ -36,9 +40,13 @@ class StackSweeper(Sweeper):
 
         todo = plan.plan(arguments, composed)
         todo.write(launch.COMMAND.get())
-        jobs = [job.spelled() for job in todo.jobs]
-        assert self.launcher is not None
-        returns = self.launcher.launch(jobs, initial_job_idx=0) if jobs else []
-        for returned in returns:
-            _ = returned.return_value  # raises what the job raised
+        returns: list[JobReturn] = []
+
+        def launched(jobs: Sequence["Job"]) -> list[list[str]]:
+            assert self.launcher is not None
+            found = self.launcher.launch([job.spelled() for job in jobs], initial_job_idx=len(returns))
+            returns.extend(found)
+            return [returned.return_value for returned in found]  # raises what the job raised
+
+        launch.complete(todo, launched)
         return returns

@@ -3,6 +3,7 @@
 import os
 import shlex
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NoReturn
 
@@ -152,19 +153,20 @@ def status(folder: Folder) -> None:
 
     vgexp status results/depths
     """
-    from vgexp.results import STATUSES, statuses
+    from vgexp.results import STATUSES, folder_status
 
-    results = read([folder])
-    runs = statuses(results)
-    left = runs[runs["status"] != "done"]
-    if len(left):
-        table = Table("run", "status", "step", "message, or what differs from the defaults")
-        for row in left.itertuples(index=False):
-            table.add_row(*(escape(str(value)) for value in row))
+    found = folder_status(folder)
+    say_damaged(f"{path}: {why}" for path, why in found.damaged.items())
+    left = [run for run in found.runs if run.status != "done"]
+    if left:
+        table = Table("run", "status", "step", "what differs from the defaults, and the error")
+        for run in left:
+            notes = "\n".join(filter(None, [run.changes, run.message]))
+            table.add_row(run.run, run.status, "" if run.step is None else str(run.step), escape(notes))
         Console().print(table)
-    print(", ".join(f"{(runs['status'] == name).sum()} {name}" for name in STATUSES))
-    if len(left) and results.commands:
-        print(f"to go on: {results.commands[-1]}")
+    print(", ".join(f"{sum(run.status == name for run in found.runs)} {name}" for name in STATUSES))
+    for command in found.commands:
+        print(f"to go on: {command}")
 
 
 @app.command()
@@ -241,9 +243,13 @@ def read(folders: list[Path]) -> "Results":
     from vgexp.results import read as read_results
 
     results = read_results(*folders)
-    for line in results.damaged:
-        print(f"vgexp: skipped, damaged: {line}", file=sys.stderr)
+    say_damaged(results.damaged)
     return results
+
+
+def say_damaged(lines: Iterable[str]) -> None:
+    for line in lines:
+        print(f"vgexp: skipped, damaged: {line}", file=sys.stderr)
 
 
 def _usage_errors() -> tuple[type[Exception], ...]:
@@ -271,5 +277,9 @@ def main() -> NoReturn:
         print(f"vgexp: failed: {type(error).__name__}: {error} (VGEXP_TRACE=1 shows where)", file=sys.stderr)
         sys.exit(1)
     if code == 130:
-        print("vgexp: interrupted, saved at most a minute ago; to go on, type the same command", file=sys.stderr)
+        how = "without rerun " if any(text.lstrip("+").startswith("rerun=") for text in sys.argv) else ""
+        print(
+            f"vgexp: interrupted, saved at most a minute ago; to go on, type the same command {how}".rstrip(),
+            file=sys.stderr,
+        )
     sys.exit(code)

@@ -1,15 +1,23 @@
 import json
+import os
 import signal
+import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
 
 import vgexp
 from vgexp.config.errors import ConfigError
+from vgexp.experiments import launch
 from vgexp.experiments.compose import composer
 from vgexp.experiments.launch import job, run, start
+from vgexp.results.columns import TABLES
 from vgexp.results.reading import read
+from vgexp.results.status import folder_status
+from vgexp.training import loop
+from vgexp.training.interruption import Interrupted
 
 QUICK = ["data.name=digits", "model.depth=2", "model.width=8", "steps=2", "eval.every=never"]
 
@@ -20,7 +28,7 @@ def test_run_returns_what_was_asked_for_and_nothing_else():
     assert sorted(results.runs["seed"]) == [1, 2]
     assert set(results.runs["status"]) == {"done"}
     assert sorted(read("results/train").runs["seed"]) == [0, 1, 2]
-    assert "vgexp.run(" in read("results/train").commands[-1]
+    assert "vgexp.run(" in list(read("results/train").commands)[-1]
 
 
 def test_a_job_trains_the_members_of_its_config():
@@ -42,7 +50,7 @@ def test_start_leaves_the_process_as_it_was_and_notes_the_command(monkeypatch):
     assert sys.argv == typed
     assert signal.getsignal(signal.SIGTERM) == handler
     commands = json.loads(Path("results/train/plan.json").read_text())["commands"]
-    assert commands == ["vgexp --import 'a module' train -m " + " ".join(QUICK) + " seed=0,1"]
+    assert list(commands) == ["vgexp --import 'a module' train -m " + " ".join(QUICK) + " seed=0,1"]
     assert len(read("results/train").runs) == 2
 
 
@@ -71,3 +79,151 @@ def test_bad_input_starts_nothing(monkeypatch):
             start([*QUICK, *overrides])
     assert signal.getsignal(signal.SIGTERM) == handler
     assert not Path("results").exists()
+
+
+def interrupted(*overrides, at=3):
+    """Types a command and interrupts it at a step; its state is left."""
+    observe = loop.Training.observe_and_update
+
+    def step(self):
+        if self.step == at:
+            os.kill(os.getpid(), signal.SIGINT)
+        return observe(self)
+
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(Interrupted):
+        patch.setattr(loop.Training, "observe_and_update", step)
+        run(*overrides)
+
+
+def trained_stacks(capsys):
+    """What was trained since, and from which step, as the console says it."""
+    return [line for line in capsys.readouterr().err.splitlines() if "resumed" in line or "steps in" in line]
+
+
+STATES = Path("results/train/state")
+LONGER = [*QUICK[:-2], "steps=10", "eval.every=never", "probe.every=1"]
+
+
+def test_what_is_done_is_said(capsys):
+    run(*QUICK, "seed=0,1")
+    assert "already done" not in capsys.readouterr().err
+    run(*QUICK, "seed=range(0,3)")
+    assert "3 runs, 2 already done" in capsys.readouterr().err
+    run(*QUICK, "seed=range(0,3)")
+    assert capsys.readouterr().err == "3 runs, 3 already done\n"
+
+
+def test_an_interrupted_stack_goes_on_also_in_a_sweep_that_grew(capsys):
+    interrupted(*LONGER, "seed=0,1")
+    capsys.readouterr()
+    results = run(*LONGER, "seed=range(0,3)")
+    assert [line.split(": ")[1][:7] for line in trained_stacks(capsys)] == ["resumed", "11 step", "11 step"]
+    assert results.runs["status"].tolist() == ["done"] * 3 and not list(STATES.glob("*.pt"))
+    assert results.runs["stack"].nunique() == 2
+
+
+def test_rerun_starts_at_step_0_and_goes_on_without_it(capsys):
+    run(*LONGER, "seed=0,1")
+    first = read("results/train").runs["updated"].min()
+    interrupted(*LONGER, "seed=0,1", "rerun=true")
+    capsys.readouterr()
+    interrupted(*LONGER, "seed=0,1", "rerun=true", at=5)
+    assert not any("resumed" in line for line in trained_stacks(capsys))
+    assert [found.status for found in folder_status(Path("results/train")).runs] == ["running", "running"]
+    [command] = folder_status(Path("results/train")).commands
+    assert "rerun" not in command
+    results = run(*LONGER, "seed=0,1")
+    assert any("resumed at step 6" in line for line in trained_stacks(capsys))
+    assert results.runs["status"].tolist() == ["done", "done"] and (results.runs["updated"] > first).all()
+
+
+def test_a_rerun_that_was_interrupted_before_a_stack_computes_that_too(capsys):
+    run(*LONGER, "model.activation=tanh,relu")
+    interrupted(*LONGER, "model.activation=tanh,relu", "rerun=true")
+    assert [found.status for found in folder_status(Path("results/train")).runs] == ["running", "missing"]
+    capsys.readouterr()
+    run(*LONGER, "model.activation=tanh,relu")
+    assert len([line for line in trained_stacks(capsys) if "steps in" in line]) == 2
+
+
+def test_a_state_that_nothing_takes_up_is_removed():
+    """Of a stack that is now cut otherwise, but not of runs that this sweep does not have."""
+    interrupted(*LONGER, "seed=0,1")
+    interrupted(*LONGER, "seed=7")
+    assert len(list(STATES.glob("*.pt"))) == 2
+    run(*LONGER, "seed=0,1", "max_members=1")
+    assert len(list(STATES.glob("*.pt"))) == 1
+    run(*LONGER, "seed=7")
+    assert not list(STATES.glob("*.pt"))
+
+
+@pytest.mark.parametrize("table", [*TABLES, "plan.json"])
+def test_the_same_command_computes_again_what_is_damaged(table, capsys):
+    full = [*QUICK, "probe.tier=full", "seed=0,1", "model.activation=tanh,relu"]
+    before = run(*full)
+    stack = before.runs["stack"].iloc[0]
+    folder = Path("results/train")
+    path = folder / table if table == "plan.json" else folder / table / f"part-{stack}.parquet"
+    path.write_bytes(path.read_bytes()[:-40])
+    capsys.readouterr()
+    after = run(*full)
+    said = capsys.readouterr().err.splitlines()
+    assert said[0].startswith(f"vgexp: damaged: {path}: ")
+    assert said[1] == f"4 runs, {4 if table == 'plan.json' else 2} already done"
+    assert after.damaged == [] and after.runs["status"].eq("done").all()
+    assert len(after.planned) == 4
+    for name in TABLES:
+        assert len(after.tables()[name]) == len(before.tables()[name])
+    assert path.with_name(path.name + ".damaged").exists()
+    run(*full)
+    assert capsys.readouterr().err == "4 runs, 4 already done\n"
+
+
+OTHER = """
+import sys
+import vgexp
+vgexp.run(*sys.argv[1:])
+"""
+
+
+def test_what_another_process_computes_is_left_to_it_and_taken_over_when_it_is_killed(monkeypatch, capsys):
+    sweep = [*LONGER, "steps=6000", "probe.every=log", "model.activation=tanh,relu"]
+    environment = os.environ | {"VGEXP_CHECKPOINT_SECONDS": "0.1", "PYTHONPATH": os.pathsep.join(sys.path)}
+    other = subprocess.Popen([sys.executable, "-c", OTHER, *sweep], env=environment, stderr=subprocess.DEVNULL)
+    while not list(Path("results/train/steps").glob("*.parquet")):
+        assert other.poll() is None
+        time.sleep(0.02)
+    [state] = STATES.glob("*.pt")
+    before = state.stat().st_mtime_ns
+    while state.stat().st_mtime_ns == before:  # tables are written before the state that knows them
+        assert other.poll() is None
+    other.send_signal(signal.SIGSTOP)
+    waited = []
+
+    def wait(seconds):
+        done = read("results/train").runs.set_index("model.activation")["status"].to_dict()
+        waited.append(done)
+        other.kill()
+        other.wait()
+
+    monkeypatch.setattr(launch.time, "sleep", wait)
+    results = run(*sweep)
+    assert waited == [{"tanh": "running", "relu": "done"}]
+    said = capsys.readouterr().err
+    assert f"tanh 2 x 8, 1 run: left to process {other.pid} on" in said
+    assert "waiting for 1 run that others compute" in said
+    assert "tanh 2 x 8, 1 run: resumed at step" in said and "relu 2 x 8, 1 run: resumed" not in said
+    assert results.runs["status"].eq("done").all()
+    assert [path.name for path in STATES.iterdir()] == ["folder.lock"]
+
+
+@pytest.mark.slow
+def test_two_terminals_compute_every_stack_once():
+    sweep = [*LONGER, "steps=1500", "probe.every=log", "model.depth=2,3,4,5", "seed=0,1"]
+    command = [sys.executable, "-m", "vgexp", "train", "-m", *sweep]
+    terminals = [subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) for _ in range(2)]
+    said = [terminal.communicate() for terminal in terminals]
+    assert [terminal.returncode for terminal in terminals] == [0, 0]
+    assert sum(err.count("steps in") for _, err in said) == 4
+    assert all("results in results/train" in out for out, _ in said)
+    assert read("results/train").runs["status"].eq("done").all()

@@ -28,7 +28,7 @@ def test_a_sweep_is_known_before_anything_is_written():
     found.write("vgexp train here")
     kept = json.loads(Path("results/here/plan.json").read_text())
     assert list(kept["runs"]) == [identity(run) for run in found.runs]
-    assert kept["commands"] == ["vgexp train here"]
+    assert kept["commands"] == {"vgexp train here": list(kept["runs"])}
 
 
 def test_what_is_done_is_left_out():

@@ -85,6 +85,14 @@ def test_stacks_hold_every_run_that_is_left_once_and_in_order(runs, size, skippe
     assert [stack.runs for stack in found] == [kept for kept in left if kept]
 
 
+def test_what_was_begun_goes_on_as_it_was_cut():
+    """A sweep that grew from seeds 1, 0 to five, in stacks of at most three."""
+    runs = [small(seed=seed) for seed in range(5)]
+    begun = [[identity(runs[1]), identity(runs[0])], ["another run"], [identity(run) for run in runs[1:]]]
+    found = jobs([([], run) for run in runs], lambda _: 3, lambda run: run.seed == 4, begun)
+    assert [[run.seed for run in stack.runs] for stack in found] == [[1, 0], [2], [3]]
+
+
 @settings(max_examples=30)
 @given(
     st.lists(

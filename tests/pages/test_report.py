@@ -27,7 +27,7 @@ def test_works_offline_and_says_how_it_was_made():
 
 def test_everything_shown_is_escaped():
     found = results()
-    found.commands[:] = ["<script>alert(1)</script>"]
+    found.commands = {"<script>alert(1)</script>": []}
     page = report.render(Path("results/<b>"), found, "<i>title", "<u>", [], None, {})
     for raw in ("<script>alert", "<i>title", "results/<b>", "<u>"):
         assert raw not in page

@@ -2,7 +2,7 @@ import json
 from pathlib import Path
 
 import vgexp
-from vgexp.results.plans import empty_plan, merged, read_plan
+from vgexp.results.plans import empty_plan, merged, read_plan, to_go_on
 
 
 def test_the_plan_is_json_and_grows():
@@ -18,10 +18,11 @@ def test_a_folder_without_a_plan_has_an_empty_one(tmp_path):
 
 
 def test_a_damaged_plan_is_named(tmp_path):
-    (tmp_path / "plan.json").write_text('{"runs": ')
-    damaged = []
-    assert read_plan(tmp_path, damaged) == empty_plan()
-    assert str(tmp_path / "plan.json") in damaged[0]
+    for text in ('{"runs": ', "", "[]", '{"runs": []}', '{"grids": {"a": 3}}', "\x00" * 9):
+        (tmp_path / "plan.json").write_text(text)
+        damaged = {}
+        assert read_plan(tmp_path, damaged) == empty_plan()
+        assert list(damaged) == [tmp_path / "plan.json"]
 
 
 def test_an_older_plan_has_the_entries_that_it_lacks(tmp_path):
@@ -30,5 +31,24 @@ def test_an_older_plan_has_the_entries_that_it_lacks(tmp_path):
 
 
 def test_merging_keeps_what_either_has():
-    assert merged({"a": 1, "b": 1}, {"b": 2}) == {"a": 1, "b": 2}
-    assert merged(["x"], ["x", "y"]) == ["x", "y"]
+    """Of two grids of one name the runs of both; one that only one folder left out is there."""
+    one, other = empty_plan(), empty_plan()
+    one |= {"runs": {"a": {}, "b": {"seed": 1}}, "grids": {"g": ["a", "b"]}, "left_out": {"h": "no data", "i": "no"}}
+    other |= {"runs": {"b": {"seed": 2}}, "grids": {"g": ["b", "c"], "h": ["c"]}, "commands": {"x": ["b"]}}
+    both = merged(one, other)
+    assert both["runs"] == {"a": {}, "b": {"seed": 2}}
+    assert both["grids"] == {"g": ["a", "b", "c"], "h": ["c"]}
+    assert both["left_out"] == {"i": "no"} and both["commands"] == {"x": ["b"]}
+
+
+def test_the_commands_of_an_older_plan_ask_for_all_of_its_runs(tmp_path):
+    (tmp_path / "plan.json").write_text('{"runs": {"a": {}, "b": {}}, "commands": ["first", "second"]}')
+    assert read_plan(tmp_path)["commands"] == {"first": ["a", "b"], "second": ["a", "b"]}
+
+
+def test_what_lacks_runs_is_typed_again():
+    commands = {"first": ["a", "b"], "second": ["c"], "third": ["b", "d"]}
+    assert to_go_on(commands, []) == []
+    assert to_go_on(commands, ["c"]) == ["second"]
+    assert to_go_on(commands, ["b"]) == ["third"]
+    assert to_go_on(commands, ["a", "b", "e"]) == ["first", "third"]

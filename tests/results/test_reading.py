@@ -34,7 +34,7 @@ def test_tables_hold_what_was_recorded():
     assert len(results.layers) == 2 * 11 * 4
     assert not list(Path("here/state").glob("*"))
     assert results.runs["final_test_error"].notna().all()
-    assert (results.runs["peak_bytes"] > 1e6).all()
+    assert (results.runs["peak_bytes"] > 0).all()
     assert len(results.histograms) == 2 * 2 * (3 + 4 + 4)
 
 
@@ -91,6 +91,8 @@ def without(folder, table, *columns):
     """Writes the files of a table again, as they were before some columns existed."""
     for path in Path(folder, table).glob("*.parquet"):
         pq.write_table(pq.read_table(path).drop_columns(list(columns)), path)
+    for path in Path(folder, "runs").glob("*.parquet"):  # and as it was before there were checksums
+        pq.write_table(pq.read_table(path).replace_schema_metadata(), path)
 
 
 def test_a_table_that_is_older_than_a_field_reads_as_its_default():

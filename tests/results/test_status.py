@@ -1,37 +1,76 @@
-import pandas as pd
+import subprocess
+import sys
+
+import pytest
 from samples import small
 
 from vgexp.networks.identity import identity
-from vgexp.results.reading import read
-from vgexp.results.status import STATUSES, statuses
+from vgexp.results.errors import ResultsError
+from vgexp.results.status import STATUSES, folder_status, judged_rows, statuses
 from vgexp.results.writing import Store, runs_frame, stack_id
 
 
-def test_every_planned_run_has_a_status_and_a_note(tmp_path):
+def write(store, run, status, **columns):
+    stack = stack_id([run])
+    store.write(stack, {}, runs_frame([run], stack, status=status, message="", **columns))
+
+
+def test_every_planned_run_has_a_status_its_config_and_its_error(tmp_path):
     store, runs = Store(tmp_path), [small(seed=seed) for seed in range(4)]
-    store.plan(runs, {}, "vgexp train")
-    for run, status, columns in ((runs[0], "done", {"step": 11}), (runs[1], "running", {"step": 3})):
-        stack = stack_id([run])
-        store.write(stack, {}, runs_frame([run], stack, status=status, message="", **columns))
+    store.plan(runs[:2], {}, "vgexp train some")
+    store.plan(runs[2:], {}, "vgexp train others")
+    write(store, runs[0], "done", step=11)
+    write(store, runs[1], "running", step=3)
     store.fail([runs[2]], "ValueError: broken")
-    found = statuses(read(tmp_path))
-    expected = [(runs[0], "done", 11), (runs[1], "running", 3), (runs[2], "failed", ""), (runs[3], "missing", "")]
-    assert list(found[["run", "status", "step"]].itertuples(index=False, name=None)) == [
+    found = folder_status(tmp_path)
+    expected = [(runs[0], "done", 11), (runs[1], "running", 3), (runs[2], "failed", None), (runs[3], "missing", None)]
+    assert [(row.run, row.status, row.step) for row in found.runs] == [
         (identity(run), status, step) for run, status, step in expected
     ]
-    assert sorted(found["status"]) == sorted(STATUSES)
-    notes = found["note"].tolist()
-    assert notes[2] == "ValueError: broken"
-    assert "seed=3" in notes[3] and "model.depth=3" in notes[3]
+    assert sorted(row.status for row in found.runs) == sorted(STATUSES)
+    assert [row.message for row in found.runs] == ["", "", "ValueError: broken", ""]
+    assert "seed=2" in found.runs[2].changes and "model.depth=3" in found.runs[3].changes
+
+
+def test_to_go_on_are_the_commands_that_lack_runs(tmp_path):
+    store, runs = Store(tmp_path), [small(seed=seed) for seed in range(3)]
+    for run in runs:
+        store.plan([run], {}, f"vgexp train seed={run.seed}")
+    write(store, runs[0], "done", step=11)
+    write(store, runs[2], "done", step=11)
+    assert folder_status(tmp_path).commands == ["vgexp train seed=1"]
+    write(store, runs[1], "done", step=11)
+    assert folder_status(tmp_path).commands == []
 
 
 def test_runs_that_nobody_planned_are_shown_too(tmp_path):
-    run = small()
-    stack = stack_id([run])
-    Store(tmp_path).write(stack, {}, runs_frame([run], stack, status="done", message="", step=11))
-    assert statuses(read(tmp_path))["status"].tolist() == ["done"]
+    write(Store(tmp_path), small(), "done", step=11)
+    assert [row.status for row in folder_status(tmp_path).runs] == ["done"]
+
+
+def test_a_step_may_be_missing_in_any_way():
+    rows = [{"run": "a", "status": "done", "step": float("nan")}, {"run": "b", "status": "failed", "message": "why"}]
+    assert [(row.step, row.message) for row in statuses({}, rows)] == [(None, ""), (None, "why")]
 
 
 def test_a_plan_of_nothing(tmp_path):
     Store(tmp_path).plan([], {}, "vgexp train")
-    pd.testing.assert_frame_equal(statuses(read(tmp_path)), pd.DataFrame(columns=["run", "status", "step", "note"]))
+    assert folder_status(tmp_path).runs == []
+    with pytest.raises(ResultsError, match="no results here"):
+        folder_status(tmp_path / "nowhere")
+
+
+def test_what_is_asked_for_again_is_missing_until_it_began_anew(tmp_path):
+    store, run = Store(tmp_path), small()
+    write(store, run, "done", started=100.0)
+    store.plan([run], {}, "vgexp train", again=[identity(run)])
+    assert judged_rows(tmp_path, {})[identity(run)]["status"] == "missing"
+    write(store, run, "running", started=1e12)
+    assert judged_rows(tmp_path, {})[identity(run)]["status"] == "running"
+    write(store, run, "done", started=1e12)
+    assert store.done() == {identity(run)}
+
+
+def test_status_loads_neither_pandas_nor_torch():
+    code = "import sys; from vgexp.results import folder_status; print({'pandas', 'torch'} & set(sys.modules))"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout.strip() == "set()"

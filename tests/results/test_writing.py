@@ -135,7 +135,7 @@ def test_a_damaged_state_starts_again(capsys):
     state = Path("here/state") / f"{stack_id([run])}.pt"
     state.write_bytes(state.read_bytes()[:50])
     train([run], Store(Path("here")))
-    assert "skipped" in capsys.readouterr().out
+    assert "its runs start again" in capsys.readouterr().err
     assert len(read("here").steps) == 11
 
 

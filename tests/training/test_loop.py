@@ -66,6 +66,19 @@ def test_only_low_memory_modes_are_strict_about_memory(memory, strict, monkeypat
     assert bool(asked) == strict
 
 
+def test_what_diverged_is_said_in_one_line(capsys):
+    base = small(steps=4, loss="quadratic")
+    runs = [replace(base, seed=seed, optim=replace(base.optim, lr=lr)) for lr in (0.03, 1e200) for seed in (0, 1)]
+    train(runs, Store(Path("here")))
+    [line] = [line for line in capsys.readouterr().err.splitlines() if "diverged" in line]
+    named = "seed=0 optim.lr=1e+200 at step 1; seed=1 optim.lr=1e+200 at step 1"
+    assert line == f"tanh 3 x 12, 4 runs: 2 of 4 diverged: {named}"
+    train(runs[:1], Store(Path("there")))
+    assert "diverged" not in capsys.readouterr().err
+    train(runs[2:3], Store(Path("there")))
+    assert "1 of 1 diverged: at step 1\n" in capsys.readouterr().err
+
+
 def test_a_stack_in_a_few_words():
     run = small()
     assert describe([run]) == "tanh 3 x 12, 1 run"

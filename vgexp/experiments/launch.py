@@ -4,7 +4,8 @@ import os
 import shlex
 import signal
 import sys
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from pathlib import Path
@@ -17,15 +18,18 @@ from vgexp.experiments.checks import check_run
 from vgexp.experiments.compose import composer, conf_dir, groups, speaking, typed
 from vgexp.experiments.imports import load_imports
 from vgexp.experiments.overrides import check_keys, fields_of, first_line, quoted
-from vgexp.experiments.plan import first_run, folder_of, plan
+from vgexp.experiments.plan import Plan, first_run, folder_of, plan
+from vgexp.experiments.sweep import Job
 from vgexp.networks.identity import identity
 from vgexp.results import Results, read
 from vgexp.results.writing import Store
-from vgexp.training import Interrupted, train
+from vgexp.training import Interrupted, describe, train
 
 LOOKS = {"--cfg", "-c", "--info", "-i"}
 """Hydra's flags that show the config and run nothing."""
 
+WAIT_SECONDS = 1.0
+"""Time between two looks at what others compute."""
 COMMAND: ContextVar[str] = ContextVar("COMMAND")
 """The command as the person typed it, for the plan. `sys.argv` does not say it: Hydra reads its own arguments there."""
 
@@ -37,9 +41,8 @@ def run(*overrides: str) -> Results:
     """
     with composer() as compose:
         todo = plan(overrides, compose)
-    todo.write("vgexp.run(" + ", ".join(map(repr, overrides)) + ")")
-    for job in todo.jobs:
-        train_stack(job.runs, Store(todo.folder))
+    todo.write("vgexp.run(" + ", ".join(map(repr, once(overrides))) + ")")
+    complete(todo, lambda jobs: [train_stack(job.runs, Store(todo.folder)) for job in jobs])
     results = read(todo.folder)
     return results.select([identity(run) for run in todo.runs])
 
@@ -63,8 +66,8 @@ def start(arguments: Sequence[str]) -> Path | None:
         return folder_of(first_run(fields, compose))
 
 
-def job(config: DictConfig) -> None:
-    """Trains the stack of a composed config: the task that a launcher is given."""
+def job(config: DictConfig) -> list[str]:
+    """Trains the stack of a composed config, and says which runs were left out: the task that a launcher is given."""
     load_imports()
     members = config.members or [[]]
     base = typed(config)
@@ -73,18 +76,59 @@ def job(config: DictConfig) -> None:
     runs = [typed(config, list(member)) for member in members]
     for run in runs:
         check_run(run)
-    train_stack(runs, Store(folder_of(base)))
+    return train_stack(runs, Store(folder_of(base)))
 
 
-def train_stack(runs: Sequence[Run], store: Store) -> None:
-    """Trains a stack; an error is recorded as its runs' status and raised again."""
-    try:
-        train(runs, store)
-    except Interrupted:
-        raise
-    except Exception as error:
-        store.fail(runs, f"{type(error).__name__}: {first_line(error)}")
-        raise
+def train_stack(runs: Sequence[Run], store: Store) -> list[str]:
+    """Trains a stack without the runs that are done or that another process computes, the ids of which it returns.
+
+    An error is recorded as its runs' status and raised again.
+    """
+    with store.hold(runs) as (mine, elsewhere):
+        for process in dict.fromkeys(elsewhere.values()):
+            left = [run for run in runs if elsewhere.get(identity(run)) == process]
+            print(f"{describe(left)}: left to {process}, which computes them", file=sys.stderr, flush=True)
+        if mine:
+            try:
+                train(mine, store)
+            except Interrupted:
+                raise
+            except Exception as error:
+                store.fail(mine, f"{type(error).__name__}: {first_line(error)}")
+                raise
+    return list(elsewhere)
+
+
+def complete(todo: Plan, launch: Callable[[list[Job]], list[list[str]]]) -> None:
+    """Launches the jobs of a plan, and waits for the runs that other processes compute; where these end without having
+    done them, their runs are launched too.
+
+    `launch` returns for each job the runs that were left to others.
+    """
+    store, ready, waiting = Store(todo.folder), todo.jobs, list[Job]()
+    while ready:
+        left = launch(ready)
+        waiting += [job.only(ids) for job, ids in zip(ready, left, strict=True) if ids]
+        ready, said = [], False
+        while waiting and not ready:
+            elsewhere = store.elsewhere()
+            free = [job for job in waiting if elsewhere.isdisjoint(job.ids())]
+            if free:
+                done = store.done(tables=False)
+                waiting = [job for job in waiting if job not in free]
+                ready = [job for job in (job.only(set(job.ids()) - done) for job in free) if job.runs]
+            else:
+                if not said:
+                    count = sum(len(job.runs) for job in waiting)
+                    runs = "1 run" if count == 1 else f"{count} runs"
+                    print(f"vgexp: waiting for {runs} that others compute; Ctrl-C ends the wait", file=sys.stderr)
+                said = True
+                time.sleep(WAIT_SECONDS)
+
+
+def once(arguments: Sequence[str]) -> list[str]:
+    """Arguments that go on with a computation: what is asked for again by `rerun` is so only once."""
+    return [argument for argument in arguments if argument.lstrip("+").split("=")[0] != "rerun"]
 
 
 @contextmanager
@@ -94,7 +138,7 @@ def _process_of_hydra(arguments: Sequence[str]) -> Iterator[None]:
     SIGTERM interrupts it as Ctrl-C does; otherwise the workers of a launcher would outlive it.
     """
     typed_argv, sys.argv = sys.argv, ["vgexp", *arguments]
-    command = COMMAND.set(shlex.join(["vgexp", *typed_argv[1:]]))
+    command = COMMAND.set(shlex.join(["vgexp", *once(typed_argv[1:])]))
     handler = signal.signal(signal.SIGTERM, signal.default_int_handler)
     os.environ["HYDRA_FULL_ERROR"] = "1"
     try:

@@ -4,6 +4,7 @@ Every run is composed, typed and checked first; what is already done is left out
 """
 
 import os
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +20,8 @@ from vgexp.experiments.overrides import check_keys, check_single, flattened, wit
 from vgexp.experiments.sweep import Job, expand, jobs, runs_of
 from vgexp.networks import OPTIMIZERS, bytes_per_member
 from vgexp.networks.identity import identity
+from vgexp.results.plans import read_plan
+from vgexp.results.status import judged_rows
 from vgexp.results.writing import Store
 
 MEMORY_SHARE = 0.25
@@ -35,10 +38,20 @@ class Plan:
     jobs: list[Job]
     left_out: dict[str, str]
     """Grid -> why it cannot be run on this computer."""
+    again: set[str]
+    """Runs that are there and are computed again: as was asked, or since their tables are damaged."""
+    damaged: dict[Path, str]
+    """Files of the folder that cannot be read, and why."""
 
     def write(self, command: str) -> None:
-        """Adds the plan to the one in its folder, with the command that goes on with it."""
-        Store(self.folder).plan(self.runs, self.grids, command, self.left_out)
+        """Adds the plan to the one in its folder, with the command that goes on with it; says what is done already."""
+        stacks = [job.runs for job in self.jobs]
+        Store(self.folder).plan(self.runs, self.grids, command, self.left_out, self.again, self.damaged, stacks)
+        for path, why in self.damaged.items():
+            print(f"vgexp: damaged: {path}: {why}; set aside, its runs are computed again", file=sys.stderr)
+        done = len(self.runs) - sum(map(len, stacks))
+        if done:
+            print(f"{len(self.runs)} runs, {done} already done", file=sys.stderr)
 
 
 def plan(overrides: Sequence[str], compose: Compose) -> Plan:
@@ -69,10 +82,16 @@ def plan(overrides: Sequence[str], compose: Compose) -> Plan:
     if len(folders) > 1:
         raise ConfigError("name", sorted(map(str, folders)), "one folder a sweep")
     folder = folders.pop()
-    done = set() if first.rerun else Store(folder).done()
-    todo = jobs(planned, limit, lambda run: identity(run) in done)
+    store, damaged = Store(folder), dict[Path, str]()
+    rows = judged_rows(folder, damaged)
+    read_plan(folder, damaged)
+    runs = {identity(run): run for _, run in planned}
+    done = set() if first.rerun else {run for run, row in rows.items() if row["status"] == "done"}
+    again = {run for run in runs if first.rerun or (run in rows and rows[run]["written"] == "done" and run not in done)}
+    begun = [] if first.rerun else store.begun()
+    todo = jobs(planned, limit, lambda run: identity(run) in done, begun)
     members.pop("", None)
-    return Plan(folder, list({identity(run): run for _, run in planned}.values()), members, todo, left_out)
+    return Plan(folder, list(runs.values()), members, todo, left_out, again, damaged)
 
 
 def first_run(overrides: Sequence[str], compose: Compose) -> Run:

@@ -5,7 +5,7 @@ make the members of a job's stack.
 """
 
 import itertools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from operator import attrgetter
 from typing import Any
@@ -32,6 +32,13 @@ class Job:
 
     overrides: list[str]
     runs: list[Run]
+
+    def only(self, ids: Collection[str]) -> "Job":
+        """The same with these runs only."""
+        return Job(self.overrides, [run for run in self.runs if identity(run) in ids])
+
+    def ids(self) -> list[str]:
+        return [identity(run) for run in self.runs]
 
     def spelled(self) -> list[str]:
         """Overrides for a launcher: the structure, and every member spelled out."""
@@ -84,23 +91,30 @@ def runs_of(overrides: Sequence[str], compose: Compose, check: Callable[[Run], N
     return runs
 
 
-def jobs(runs: Sequence[tuple[list[str], Run]], limit: Callable[[Run], int], skip: Callable[[Run], bool]) -> list[Job]:
+def jobs(
+    runs: Sequence[tuple[list[str], Run]],
+    limit: Callable[[Run], int],
+    skip: Callable[[Run], bool],
+    begun: Sequence[Sequence[str]] = (),
+) -> list[Job]:
     """Groups runs of one structure, without repeats, into stacks of at most `limit`; drops the runs to skip.
 
-    Groups are cut before runs are dropped: after an interruption the same command cuts them at the same places.
+    Stacks that were `begun`, given by the ids of their runs, go on as they are. The others are cut before runs are
+    dropped: after an interruption the same command cuts them at the same places.
     """
     groups: dict[str, Job] = {}
     for overrides, run in {identity(run): (overrides, run) for overrides, run in runs}.values():
-        key = str(structure(run))
-        groups.setdefault(key, Job(overrides, [])).runs.append(run)
+        groups.setdefault(str(structure(run)), Job(overrides, [])).runs.append(run)
     cut = []
     for group in groups.values():
         size = limit(group.runs[0])
+        left = {identity(run): run for run in group.runs if not skip(run)}
+        for ids in begun:
+            if len(ids) <= size and all(run in left for run in ids):
+                cut.append(Job(group.overrides, [left.pop(run) for run in ids]))
         for start in range(0, len(group.runs), size):
-            left = [run for run in group.runs[start : start + size] if not skip(run)]
-            if left:
-                cut.append(Job(group.overrides, left))
-    return cut
+            cut.append(Job(group.overrides, group.runs[start : start + size]).only(left))
+    return [job for job in cut if job.runs]
 
 
 def _require_readers(overrides: Sequence[str], runs: Sequence[Run]) -> None:

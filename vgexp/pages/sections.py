@@ -1,6 +1,7 @@
 """Sections: what the parts of a page show, as plain values, and how a number is written there."""
 
 import math
+from collections import Counter
 from typing import Any
 
 import pandas as pd
@@ -36,8 +37,10 @@ def fit_rows(results: Results) -> list[dict[str, Any]]:
 
 def status_counts(results: Results) -> dict[str, int]:
     """How many runs are done, running, failed and missing, where there are any."""
-    counts = statuses(results)["status"].value_counts()
-    return {name: int(counts[name]) for name in STATUSES if name in counts}
+    runs = zip(results.runs["run"], results.runs["status"], strict=True)
+    found = statuses(results.planned, [{"run": run, "status": status} for run, status in runs])
+    counts = Counter(each.status for each in found)
+    return {name: counts[name] for name in STATUSES if name in counts}
 
 
 def origins(results: Results) -> list[dict[str, Any]]:

@@ -23,7 +23,7 @@ def units(grid: Grid, results: Results) -> xr.DataArray:
 
 
 def gigabytes(grid: Grid, results: Results) -> xr.DataArray:
-    """The most memory that the process took."""
+    """The most memory that training took."""
     return grid.runs(results, "peak_bytes") / 1e9
 
 

@@ -5,7 +5,7 @@ from .files import write_atomically
 from .grouping import groups, short
 from .profiles import Fit, by_depth, fit, fits, slope, verdict
 from .reading import CONFIG, read, stored
-from .status import STATUSES, statuses
+from .status import STATUSES, folder_status, statuses
 from .tables import Results
 
 __all__ = [
@@ -25,6 +25,7 @@ __all__ = [
     "exact",
     "fit",
     "fits",
+    "folder_status",
     "geometric_mean",
     "groups",
     "label",

@@ -27,3 +27,9 @@ def write_atomically(path: Path, content: Any | Callable[[Any], None]) -> None:
             os.fsync(directory)
         finally:
             os.close(directory)
+
+
+def set_aside(path: Path) -> None:
+    """Renames a damaged file, so that nobody reads it and nothing is lost."""
+    if path.exists():
+        path.replace(path.with_name(path.name + ".damaged"))

@@ -1,30 +1,92 @@
-"""The plan of a results folder: every run that was asked for, and which grid it belongs to."""
+"""The plan of a results folder: every run that was asked for, by which command, and which grid it belongs to."""
 
 import json
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from vgexp.config import RESULTS_VERSION
+from vgexp.results.files import set_aside, write_atomically
+from vgexp.results.locks import alone
 
 
-def read_plan(folder: Path, damaged: list[str] | None = None) -> dict[str, Any]:
-    """The plan of a folder; an empty one where there is none or it cannot be read."""
+def read_plan(folder: Path, damaged: dict[Path, str] | None = None) -> dict[str, Any]:
+    """The plan of a folder; an empty one where there is none or, named in `damaged`, it cannot be read."""
     path = folder / "plan.json"
-    if not path.exists():
-        return empty_plan()
     try:
-        return empty_plan() | json.loads(path.read_text())
-    except ValueError as error:
+        found = json.loads(path.read_text()) if path.exists() else {}
+        return _complete(found)
+    except (OSError, ValueError) as error:
         if damaged is not None:
-            damaged.append(f"{path}: {error}")
+            damaged[path] = str(error)
         return empty_plan()
+
+
+@contextmanager
+def changing(folder: Path) -> Iterator[dict[str, Any]]:
+    """The plan of a folder, to be changed in the block and then written: by one process at a time.
+
+    A plan that cannot be read is set aside.
+    """
+    with alone(folder):
+        damaged: dict[Path, str] = {}
+        plan = read_plan(folder, damaged)
+        for path in damaged:
+            set_aside(path)
+        for left in folder.glob(".plan.json.*.tmp"):
+            left.unlink(missing_ok=True)  # of a process that was killed while it wrote
+        yield plan
+        write_atomically(folder / "plan.json", json.dumps({**plan, "version": RESULTS_VERSION}, indent=1).encode())
 
 
 def empty_plan() -> dict[str, Any]:
-    """A plan of nothing."""
-    return {"version": RESULTS_VERSION, "runs": {}, "grids": {}, "left_out": {}, "commands": []}
+    """A plan of nothing.
+
+    `runs`: id -> what differs from the defaults. `grids`: name -> ids. `left_out`: name of a grid -> why it could not
+    be planned. `commands`: what was typed -> ids. `again`: id -> when it was asked for again, in seconds since 1970:
+    what was begun before is not done.
+    """
+    return {"version": RESULTS_VERSION, "runs": {}, "grids": {}, "left_out": {}, "commands": {}, "again": {}}
 
 
-def merged(old: Any, new: Any) -> Any:
-    """One entry of two plans: what the newer says of a run or grid, and what only one of them has."""
-    return {**old, **new} if isinstance(old, dict) else [*old, *(item for item in new if item not in old)]
+def merged(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any]:
+    """The plan of two folders: of two grids or commands of one name, the runs of both; the newer changes of a run."""
+    both: dict[str, Any] = {"version": new["version"]}
+    for entry in ("runs", "left_out", "again"):
+        both[entry] = {**old[entry], **new[entry]}
+    for entry in ("grids", "commands"):
+        names = dict.fromkeys([*old[entry], *new[entry]])
+        both[entry] = {
+            name: list(dict.fromkeys([*old[entry].get(name, []), *new[entry].get(name, [])])) for name in names
+        }
+    both["left_out"] = {name: why for name, why in both["left_out"].items() if name not in both["grids"]}
+    return both
+
+
+def to_go_on(commands: Mapping[str, Collection[str]], lacking: Collection[str]) -> list[str]:
+    """The newest commands that together ask for all of these runs, as far as any do.
+
+    >>> to_go_on({"first": ["a", "b"], "second": ["c"], "third": ["d"]}, ["b", "d"])
+    ['first', 'third']
+    """
+    left, found = set(lacking), []
+    for command in reversed(list(commands)):
+        if not left.isdisjoint(commands[command]):
+            found.append(command)
+            left -= set(commands[command])
+    return found[::-1]
+
+
+def _complete(found: Any) -> dict[str, Any]:
+    """A plan of any age. Raises ValueError where it is none."""
+    plan = empty_plan()
+    if not isinstance(found, dict):
+        raise ValueError("not a plan")
+    plan |= found
+    if isinstance(plan["commands"], list):  # an older plan does not say which runs: all of them
+        plan["commands"] = {str(command): list(plan["runs"]) for command in plan["commands"]}
+    for entry, kind in {"runs": dict, "grids": list, "left_out": str, "commands": list, "again": (int, float)}.items():
+        if not isinstance(plan[entry], dict) or not all(isinstance(value, kind) for value in plan[entry].values()):
+            raise ValueError(f"not a plan: {entry}")
+    return plan

@@ -10,12 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-import pyarrow as pa
 import pyarrow.parquet as pq
 
 from vgexp.config import Run, flat
 from vgexp.results.columns import TABLES, defaults
-from vgexp.results.errors import ResultsError
+from vgexp.results.parts import UNREADABLE, damaged_message, read_tables, reason, require_results, run_rows
 from vgexp.results.plans import empty_plan, merged, read_plan
 from vgexp.results.tables import Results
 
@@ -36,25 +35,31 @@ CONFIG = stored(flat(Run()))
 def read(*paths: str | Path) -> Results:
     """The results in one or more folders, the newest row of every run.
 
-    Damaged files are named in `Results.damaged` and skipped. Raises ResultsError for a folder without results.
+    Damaged files are named in `Results.damaged` and skipped, and the runs that they belong to have failed.
+    Raises ResultsError for a folder without results.
     """
-    damaged: list[str] = []
+    damaged: dict[Path, str] = {}
     gathered: dict[str, list[pd.DataFrame]] = {name: [] for name in TABLES}
     plan = empty_plan()
     folders = [Path(path) for path in paths]
     for folder in folders:
-        if not (folder / "plan.json").exists() and not (folder / "runs").is_dir():
-            raise ResultsError(f"{folder}: no results here (no plan.json and no runs/)")
-        for key, value in read_plan(folder, damaged).items():
-            plan[key] = value if key == "version" else merged(plan[key], value)
-        gathered["runs"].append(read_runs(folder, damaged).assign(folder=str(folder)))
+        require_results(folder)
+        plan = merged(plan, read_plan(folder, damaged))
+        gathered["runs"].append(_read_runs(folder, damaged).assign(folder=str(folder)))
     newest = _together("runs", gathered["runs"], ["updated"]).drop_duplicates("run", keep="last")
     gathered["runs"] = [newest]
     for folder in folders:
-        here = newest[newest["folder"] == str(folder)]
-        for table in TABLES:
-            if table != "runs":
-                gathered[table] += _read_table(folder, table, here, damaged)
+        checksums = {row["stack"]: row["checksums"] for row in run_rows(folder, {}).values()}
+        for stack, rows in newest[newest["folder"] == str(folder)].groupby("stack"):
+            lost: dict[Path, str] = {}
+            done = rows["status"].eq("done").all()
+            read = read_tables(folder, str(stack), checksums.get(str(stack), {}) if done else {}, lost)
+            if done and lost:
+                newest.loc[rows.index, ["status", "message"]] = "failed", damaged_message(lost)
+            damaged |= lost
+            for name, table in read.items():
+                frame = complete(name, table.to_pandas())
+                gathered[name].append(frame[frame["run"].isin(rows["run"])])
     tables = {name: _together(name, frames, list(TABLES[name].key)) for name, frames in gathered.items()}
     return Results(
         runs=tables["runs"],
@@ -67,19 +72,8 @@ def read(*paths: str | Path) -> Results:
         grids=plan["grids"],
         left_out=plan["left_out"],
         commands=plan["commands"],
-        damaged=damaged,
+        damaged=[f"{path}: {why}" for path, why in damaged.items()],
     )
-
-
-def read_runs(folder: Path, damaged: list[str]) -> pd.DataFrame:
-    """The newest row of every run of a folder; files that cannot be read are added to `damaged`."""
-    frames = list(_read_files(folder, "runs", damaged).values())
-    return _together("runs", frames, ["updated"]).drop_duplicates("run", keep="last")
-
-
-def read_file(path: Path, table: str) -> pd.DataFrame:
-    """One file of a table, complete. Raises OSError or pyarrow's errors."""
-    return complete(table, pq.ParquetFile(path).read().to_pandas())
 
 
 def complete(table: str, frame: pd.DataFrame) -> pd.DataFrame:
@@ -89,27 +83,15 @@ def complete(table: str, frame: pd.DataFrame) -> pd.DataFrame:
     return frame[[*TABLES[table].key, *(name for name in frame if name not in TABLES[table].key)]]
 
 
-def file_of(folder: Path, table: str, stack: str) -> Path:
-    """Where the rows of a stack lie."""
-    return folder / table / f"part-{stack}.parquet"
-
-
-def _read_files(folder: Path, table: str, damaged: list[str]) -> dict[str, pd.DataFrame]:
-    """Stack -> its rows of a table."""
-    frames = {}
-    for path in sorted((folder / table).glob("part-*.parquet")):
+def _read_runs(folder: Path, damaged: dict[Path, str]) -> pd.DataFrame:
+    """Every row of the `runs` table of a folder."""
+    frames = []
+    for path in sorted((folder / "runs").glob("part-*.parquet")):
         try:
-            frames[path.stem.removeprefix("part-")] = read_file(path, table)
-        except (OSError, pa.ArrowException) as error:
-            damaged.append(f"{path}: {str(error).splitlines()[0]}")
-    return frames
-
-
-def _read_table(folder: Path, table: str, runs: pd.DataFrame, damaged: list[str]) -> list[pd.DataFrame]:
-    """The rows of a table, each run's from the stack that its `runs` row names."""
-    frames = _read_files(folder, table, damaged)
-    named = {stack: set(runs.loc[runs["stack"] == stack, "run"]) for stack in runs["stack"].unique()}
-    return [frame[frame["run"].isin(named[stack])] for stack, frame in frames.items() if stack in named]
+            frames.append(complete("runs", pq.ParquetFile(path).read().to_pandas()))
+        except UNREADABLE as error:
+            damaged[path] = reason(error)
+    return _together("runs", frames, ["updated"])
 
 
 def _together(table: str, frames: list[pd.DataFrame], order: list[str]) -> pd.DataFrame:

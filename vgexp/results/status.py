@@ -1,23 +1,81 @@
-"""Status: how far the runs of a sweep are."""
+"""Status: how far the runs of a folder are."""
 
-import pandas as pd
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
-from vgexp.results.tables import Results
+from vgexp.results.parts import check_tables, damaged_message, require_results, run_rows
+from vgexp.results.plans import read_plan, to_go_on
 
 STATUSES = ("done", "running", "failed", "missing")
 
 
-def statuses(results: Results) -> pd.DataFrame:
-    """A row a run that was planned or started: `run`, `status`, `step` and `note`.
+@dataclass(frozen=True)
+class Status:
+    """How far one run is."""
 
-    A run that was planned and left no row is missing. The note is the error of a failed run, else what differs from the
-    defaults.
-    """
-    started = {row["run"]: row for row in results.runs.to_dict("records")}
-    rows = []
-    for run in dict.fromkeys([*results.planned, *started]):
+    run: str
+    status: str
+    step: int | None
+    message: str
+    """Why it failed."""
+    changes: str
+    """What differs from the defaults, where it was planned."""
+
+
+@dataclass(frozen=True)
+class FolderStatus:
+    """How far the runs of a folder are."""
+
+    runs: list[Status]
+    commands: list[str]
+    """What to type to compute those that are not done."""
+    damaged: dict[Path, str]
+
+
+def statuses(planned: Mapping[str, Mapping[str, Any]], rows: Iterable[Mapping[str, Any]]) -> list[Status]:
+    """Every run that was planned or has a row; one that was planned and has none is missing."""
+    started = {row["run"]: row for row in rows}
+    found = []
+    for run in dict.fromkeys([*planned, *started]):
         row = started.get(run, {"status": "missing"})
-        changed = " ".join(f"{key}={value}" for key, value in results.planned.get(run, {}).items())
-        step = "" if pd.isna(row.get("step")) else int(row["step"])
-        rows.append((run, row["status"], step, row.get("message") or changed))
-    return pd.DataFrame(rows, columns=["run", "status", "step", "note"])
+        step = row.get("step")
+        if step is None or math.isnan(step):  # a column with gaps
+            step = None
+        changes = " ".join(f"{key}={value}" for key, value in planned.get(run, {}).items())
+        found.append(Status(run, row["status"], step if step is None else int(step), row.get("message") or "", changes))
+    return found
+
+
+def folder_status(folder: Path) -> FolderStatus:
+    """The status of every run of a folder, from its plan and its `runs` table. Raises ResultsError without results."""
+    require_results(folder)
+    damaged: dict[Path, str] = {}
+    plan = read_plan(folder, damaged)
+    runs = statuses(plan["runs"], judged_rows(folder, damaged).values())
+    lacking = [found.run for found in runs if found.status != "done"]
+    return FolderStatus(runs, to_go_on(plan["commands"], lacking), damaged)
+
+
+def judged_rows(folder: Path, damaged: dict[Path, str], tables: bool = True) -> dict[str, dict[str, Any]]:
+    """Run -> its newest row, done only if it need not be computed again.
+
+    A run that was asked for again since it began is missing. One whose tables are damaged has failed, its `written` is
+    still done; without `tables` they are not looked at.
+    """
+    again = read_plan(folder)["again"]
+    rows = run_rows(folder, damaged)
+    faults: dict[str, dict[Path, str]] = {}
+    for run, row in rows.items():
+        row["written"], stack = row["status"], row["stack"]
+        if (row["started"] or 0) < again.get(run, 0):
+            row |= {"status": "missing", "step": None, "message": ""}
+        elif row["status"] == "done" and tables:
+            if stack not in faults:
+                faults[stack] = check_tables(folder, stack, row["checksums"])
+                damaged |= faults[stack]
+            if faults[stack]:
+                row |= {"status": "failed", "message": damaged_message(faults[stack])}
+    return rows

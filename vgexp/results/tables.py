@@ -26,7 +26,8 @@ class Results:
     """Grid of an experiment -> its run ids."""
     left_out: dict[str, str] = field(default_factory=dict)
     """Grid of an experiment -> why it could not be planned here."""
-    commands: list[str] = field(default_factory=list)
+    commands: dict[str, list[str]] = field(default_factory=dict)
+    """What was typed -> the ids of the runs that it asked for."""
     damaged: list[str] = field(default_factory=list)
     """Files that could not be read, each with the reason: they were skipped."""
 

@@ -5,12 +5,14 @@ results/<experiment>/<scale>/     (or results/<name>/)
     runs/part-<stack>.parquet     written last, as the mark that the rest is there
     steps/ layers/ histograms/ spectra/part-<stack>.parquet
     state/<stack>.pt              weights and optimiser, removed when the stack is done
+    state/                        besides, who computes what at the moment: see `vgexp.results.locks`
 """
 
 import hashlib
-import json
+import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -19,12 +21,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import torch
 
-from vgexp.config import RESULTS_VERSION, Run, flat
+from vgexp.config import Run, flat
 from vgexp.networks.identity import changes, identity
-from vgexp.results.columns import TABLES
-from vgexp.results.files import write_atomically
-from vgexp.results.plans import read_plan
-from vgexp.results.reading import file_of, read_file, read_runs, stored
+from vgexp.results.files import set_aside, write_atomically
+from vgexp.results.locks import alone, held, holders, noted
+from vgexp.results.parts import UNREADABLE, file_of, read_tables, reason, write_parts
+from vgexp.results.plans import changing, read_plan
+from vgexp.results.reading import complete, stored
+from vgexp.results.status import judged_rows
 
 
 class Store:
@@ -39,29 +43,66 @@ class Store:
         grids: Mapping[str, Sequence[str]],
         command: str,
         left_out: Mapping[str, str] | None = None,
+        again: Collection[str] = (),
+        damaged: Collection[Path] = (),
+        stacks: Sequence[Sequence[Run]] = (),
     ) -> None:
-        """Adds runs to the plan, and says which grids cannot be run here and why."""
-        known = read_plan(self.folder)
-        known["version"] = RESULTS_VERSION
-        known["runs"] |= {identity(run): changes(run) for run in runs}
-        for name, ids in grids.items():
-            known["grids"][name] = list(ids)
-            known["left_out"].pop(name, None)
-        known["left_out"] |= dict(left_out or {})
-        known["commands"] = list(dict.fromkeys([*known["commands"], command]))
-        write_atomically(self.folder / "plan.json", json.dumps(known, indent=1).encode())
+        """Adds runs to the plan, and says which grids cannot be run here and why.
 
-    def done(self) -> set[str]:
-        """Ids of the runs that are there, whole."""
-        runs = read_runs(self.folder, [])
-        return set(runs.loc[runs["status"] == "done", "run"])
+        The runs of `again` are to be computed although they are there. Files that are damaged are set aside. `stacks`
+        is what is going to be computed: states that none of them takes up are removed.
+        """
+        ids = [identity(run) for run in runs]
+        with changing(self.folder) as known:
+            known["runs"] |= dict(zip(ids, map(changes, runs), strict=True))
+            for name, members in grids.items():
+                known["grids"][name] = list(members)
+                known["left_out"].pop(name, None)
+            known["left_out"] |= dict(left_out or {})
+            before = known["commands"].pop(command, [])
+            known["commands"][command] = list(dict.fromkeys([*before, *ids]))
+            known["again"] |= dict.fromkeys(again, time.time())
+            computed = {stack_of(holder.runs) for holder in holders(self.folder)}
+            for path in damaged:
+                if path.parent != self.folder and path.stem.removeprefix("part-") not in computed:
+                    set_aside(path)
+            self._drop_orphans(ids, {stack_id(stack) for stack in stacks} | computed)
+
+    def done(self, tables: bool = True) -> set[str]:
+        """Ids of the runs that are there; without `tables` it is not looked whether these are whole."""
+        return {run for run, row in judged_rows(self.folder, {}, tables).items() if row["status"] == "done"}
+
+    def begun(self) -> list[list[str]]:
+        """The runs of every stack that is being computed or was interrupted, in their order."""
+        found = {path.stem: self._members(path.stem) for path in self._states()}
+        return [runs for runs in [*found.values(), *noted(self.folder)] if runs]
+
+    @contextmanager
+    def hold(self, runs: Sequence[Run]) -> Iterator[tuple[list[Run], dict[str, str]]]:
+        """While the block lasts, no other process computes what it is given of the runs: those that are neither done
+        nor computed elsewhere. Also tells which process computes each of the others.
+        """
+        with ExitStack() as until_the_end:
+            with alone(self.folder):
+                elsewhere = {run: holder.process for holder in holders(self.folder) for run in holder.runs}
+                done = self.done(tables=False)
+                mine = [run for run in runs if identity(run) not in elsewhere and identity(run) not in done]
+                if mine:
+                    stack = stack_id(mine)
+                    for left in self.folder.glob(f"*/.*{stack}.*.tmp"):
+                        left.unlink(missing_ok=True)  # of a process that was killed while it wrote
+                    until_the_end.enter_context(held(self.folder, stack, [identity(run) for run in mine]))
+            yield mine, {identity(run): elsewhere[identity(run)] for run in runs if identity(run) in elsewhere}
+
+    def elsewhere(self) -> set[str]:
+        """The runs that are being computed."""
+        with alone(self.folder):
+            return {run for holder in holders(self.folder) for run in holder.runs}
 
     def write(self, stack: str, tables: Mapping[str, pd.DataFrame], runs: pd.DataFrame) -> None:
         """Replaces the rows of a stack, those of `runs` last."""
-        for name, table in {**tables, "runs": runs}.items():
-            sink = pa.BufferOutputStream()
-            pq.write_table(pa.Table.from_pandas(table, preserve_index=False), sink, compression="zstd")
-            write_atomically(file_of(self.folder, name, stack), sink.getvalue())
+        encoded = {name: pa.Table.from_pandas(table, preserve_index=False) for name, table in tables.items()}
+        write_parts(self.folder, stack, encoded, pa.Table.from_pandas(runs, preserve_index=False))
 
     def fail(self, runs: Sequence[Run], message: str) -> None:
         """Records runs that ended in an error, beside whatever rows they left."""
@@ -69,26 +110,32 @@ class Store:
         self.write(stack, {}, runs_frame(runs, stack, status="failed", message=message))
 
     def load_tables(self, stack: str) -> dict[str, pd.DataFrame]:
-        """The tables that an interrupted stack left, without `runs`."""
-        paths = {name: file_of(self.folder, name, stack) for name in TABLES if name != "runs"}
-        return {name: read_file(path, name) for name, path in paths.items() if path.exists()}
+        """The tables that an interrupted stack left, without `runs` and without what cannot be read."""
+        found = read_tables(self.folder, stack, {}, {})
+        return {name: complete(name, table.to_pandas()) for name, table in found.items()}
 
     def save_state(self, stack: str, state: Mapping[str, Any]) -> None:
         """Keeps what a training needs to go on."""
         write_atomically(self._state(stack), lambda stream: torch.save(dict(state), stream))
 
-    def load_state(self, stack: str) -> dict[str, Any] | None:
-        """The training state of an interrupted stack; None when there is none that can be read."""
+    def load_state(self, stack: str, runs: Sequence[Run] = ()) -> dict[str, Any] | None:
+        """The training state of an interrupted stack; None when there is none that can be read, or when one of the runs
+        was asked for again since."""
         path = self._state(stack)
-        for left in path.parent.glob(f".{stack}.pt.*.tmp"):
-            left.unlink(missing_ok=True)  # of a process that was killed while it wrote
         if not path.exists():
             return None
         try:
-            return torch.load(path, weights_only=True, map_location="cpu")
+            state = dict(torch.load(path, weights_only=True, map_location="cpu"))
         except Exception as error:
-            print(f"vgexp: skipped {path}: {type(error).__name__}: its runs start again")
+            return self.refuse_state(stack, f"{type(error).__name__}: {reason(error)}")
+        again = read_plan(self.folder)["again"]
+        if state.get("started", 0) < max((again.get(identity(run), 0) for run in runs), default=0):
             return None
+        return state
+
+    def refuse_state(self, stack: str, why: str) -> None:
+        """Says that a state is of no use."""
+        print(f"vgexp: skipped {self._state(stack)}: {why}: its runs start again", file=sys.stderr)
 
     def drop_state(self, stack: str) -> None:
         """Forgets it. The folder stays: another process may be about to write its own state there."""
@@ -97,10 +144,33 @@ class Store:
     def _state(self, stack: str) -> Path:
         return self.folder / "state" / f"{stack}.pt"
 
+    def _states(self) -> list[Path]:
+        return sorted((self.folder / "state").glob("*.pt"))
+
+    def _members(self, stack: str) -> list[str]:
+        """The runs of a stack; none where its part of `runs` cannot be read."""
+        try:
+            return pq.ParquetFile(file_of(self.folder, "runs", stack)).read(columns=["run"])["run"].to_pylist()
+        except UNREADABLE:
+            return []
+
+    def _drop_orphans(self, planned: Collection[str], stacks: Collection[str]) -> None:
+        """Removes the states that will not be taken up: a run of theirs is done, or all are planned in other stacks."""
+        done = self.done(tables=False)
+        for path in self._states():
+            runs = self._members(path.stem)
+            if path.stem not in stacks and (not done.isdisjoint(runs) or set(runs) <= set(planned)):
+                path.unlink(missing_ok=True)
+
 
 def stack_id(runs: Sequence[Run]) -> str:
     """12 hex digits that name a stack by its members."""
-    return hashlib.sha256(" ".join(identity(run) for run in runs).encode()).hexdigest()[:12]
+    return stack_of([identity(run) for run in runs])
+
+
+def stack_of(runs: Sequence[str]) -> str:
+    """The same from the ids of its members."""
+    return hashlib.sha256(" ".join(runs).encode()).hexdigest()[:12]
 
 
 def runs_frame(runs: Sequence[Run], stack: str, **columns: Any) -> pd.DataFrame:

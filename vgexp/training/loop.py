@@ -3,13 +3,15 @@
 Legend: M members, B batch, I inputs.
 """
 
+import sys
 from collections.abc import Sequence
+from operator import attrgetter
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from vgexp.config import Run, schedule
+from vgexp.config import FIELDS, Run, schedule
 from vgexp.costs import ledger
 from vgexp.data import dataset
 from vgexp.networks import weight_bytes
@@ -17,14 +19,16 @@ from vgexp.networks.identity import identity
 from vgexp.results.writing import Store
 from vgexp.training.evaluation import error, evaluate
 from vgexp.training.interruption import Interrupted, stop_requests
-from vgexp.training.memory import return_freed_memory
+from vgexp.training.memory import Peak, return_freed_memory
 from vgexp.training.observations import SIGNALS
 from vgexp.training.probes import Probe
 from vgexp.training.progress import Progress
 from vgexp.training.records import Records
 from vgexp.training.saves import Saves
-from vgexp.training.stack import Stack
+from vgexp.training.stack import Stack, torch_device
 
+NAMED = 8
+"""Members that diverged and are named."""
 STRICT_BYTES = 4 * 10**8
 """Bytes of weights from which a low-memory mode is strict about memory."""
 
@@ -48,19 +52,22 @@ def train(runs: Sequence[Run], store: Store) -> None:
             if training.saves.due():
                 training.save()
     training.save("done")
+    if said := diverged(training.stack):
+        print(f"{describe(runs)}: {said}", file=sys.stderr, flush=True)
 
 
 class Training:
     """A stack in training: who looks at it, and what they saw."""
 
     def __init__(self, runs: Sequence[Run], store: Store) -> None:
+        peak = Peak(torch_device(runs[0].device))
         self.run, self.stack = runs[0], Stack(runs)
         self.probe = Probe(self.run, self.stack.network, self.stack.optimizer)
         self.evaluated = schedule(self.run.eval.every, self.run.steps)
         costs = None
         if self.run.probe.tier == "cost":
             costs = ledger(self.stack.network, *self.stack.stream.batch(0), self.stack.new_optimizer)
-        self.saves = Saves(self.stack, store, costs.totals() if costs else {})
+        self.saves = Saves(self.stack, store, costs.totals() if costs else {}, peak)
         self.step, tables = self.saves.restore()
         parts = self.stack.network.parts
         lr_M = np.array([run.optim.lr for run in runs])
@@ -119,3 +126,21 @@ def describe(runs: Sequence[Run]) -> str:
     model = runs[0].model
     members = f"{len(runs)} runs" if len(runs) > 1 else "1 run"
     return f"{model.activation} {model.depth} x {model.width}, {members}"
+
+
+def diverged(stack: Stack) -> str:
+    """Which members diverged and at which step, in one line; empty where none did.
+
+    Members are named by the fields in which those of the stack differ.
+    """
+    apart = [
+        key for key, known in FIELDS.items() if known.member and len({attrgetter(key)(run) for run in stack.runs}) > 1
+    ]
+    steps = stack.diverged_at_M.tolist()
+    found = [
+        " ".join([*(f"{key}={attrgetter(key)(run)}" for key in apart), f"at step {step}"])
+        for run, step in zip(stack.runs, steps, strict=True)
+        if step >= 0
+    ]
+    more = f"; and {len(found) - NAMED} more" if len(found) > NAMED else ""
+    return f"{len(found)} of {len(steps)} diverged: {'; '.join(found[:NAMED])}{more}" if found else ""

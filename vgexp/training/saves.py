@@ -3,51 +3,65 @@
 Legend: M members.
 """
 
+import math
 import os
 import time
+from collections.abc import Iterator
 from typing import Any
 
 import pandas as pd
 import torch
+from torch import Tensor
 
+from vgexp.config import schedule
 from vgexp.results.tensorboard import export_runs
 from vgexp.results.writing import Store, runs_frame, stack_id
-from vgexp.training.memory import peak_bytes
+from vgexp.training.memory import Peak
 from vgexp.training.provenance import provenance
 from vgexp.training.records import Records
 from vgexp.training.stack import Stack
 
 CHECKPOINT_SECONDS = float(os.environ.get("VGEXP_CHECKPOINT_SECONDS", "60"))
-STATE_VERSION = 2
+STATE_VERSION = 3
 """Of what a saved state holds; one of another version is left aside, and its runs start again."""
 
 
 class Saves:
     """The part of a results folder that belongs to one stack."""
 
-    def __init__(self, stack: Stack, store: Store, totals: dict[str, float]) -> None:
+    def __init__(self, stack: Stack, store: Store, totals: dict[str, float], peak: Peak) -> None:
         """`totals` are further columns of the `runs` table."""
+        self._peak, self._peak_before = peak, 0.0
         self.name, self._stack, self._store, self._totals = stack_id(stack.runs), stack, store, totals
         self._seconds, self._started, self._began = 0.0, time.time(), time.monotonic()
         self._saved, self._exported = time.monotonic(), 0
 
     def restore(self) -> tuple[int, dict[str, pd.DataFrame]]:
         """Takes up an interrupted training of the same stack: the step to go on with, and the tables until there."""
-        state, stack = self._store.load_state(self.name), self._stack
-        if state is None or state.get("version") != STATE_VERSION:
+        state = self._store.load_state(self.name, self._stack.runs)
+        if state is None:
             return 0, {}
-        self._seconds, self._started, self._exported = state["seconds"], state["started"], state["step"]
-        stack.taken.fill_(state["step"])
-        stack.diverged_at_M.copy_(state["diverged_at"])
+        try:
+            if state["version"] != STATE_VERSION:
+                raise ValueError(f"of version {state['version']}")
+            tables = {
+                name: table[table["step"] < state["step"]] for name, table in self._store.load_tables(self.name).items()
+            }
+            if {name: len(table) for name, table in tables.items()} != state["rows"]:
+                raise ValueError("its tables are not whole")
+            pairs = list(self._pairs(state))
+            if any(tensor.shape != saved.shape for tensor, saved in pairs):
+                raise ValueError("of other shapes")
+            seconds, started, step, peak = (state[name] for name in ("seconds", "started", "step", "peak_bytes"))
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
+            self._store.refuse_state(self.name, f"{type(error).__name__}: {error}")
+            return 0, {}
+        self._seconds, self._started, self._exported, self._peak_before = seconds, started, step, peak
+        self._stack.taken.fill_(step)
         with torch.no_grad():
-            for key, part in stack.network.parts.items():
-                for name, tensor in part.tensors.items():
-                    tensor.copy_(state["parts"][key][name])
-            for key, slots in stack.optimizer.state.items():
-                for name, tensor in slots.items():
-                    tensor.copy_(state["optimizer"][key][name])
-        tables = self._store.load_tables(self.name)
-        return state["step"], {name: table[table["step"] < state["step"]] for name, table in tables.items()}
+            for tensor, saved in pairs:
+                tensor.copy_(saved)
+        return step, tables
 
     def due(self) -> bool:
         """Whether the last save was a while ago."""
@@ -61,7 +75,7 @@ class Saves:
             export_runs(folder / "tensorboard", tables, self._exported)
             self._exported = step
         if status == "running":
-            self._store.save_state(self.name, self._state(step))
+            self._store.save_state(self.name, self._state(step, tables))
         else:
             self._store.drop_state(self.name)
         self._saved = time.monotonic()
@@ -79,19 +93,42 @@ class Saves:
             diverged_at=pd.array(diverged, dtype="Int64"),
             seconds=self._elapsed() / len(stack.runs),
             started=self._started,
-            peak_bytes=peak_bytes(stack.device),
+            peak_bytes=self._peak_bytes() / len(stack.runs),
             **self._totals,
             **provenance(stack.device),
         )
-        if "steps" not in tables:
-            return rows
-        columns = [c for c in map(str, tables["steps"]) if c.startswith(("train_", "valid_", "test_"))]
-        return rows.join(tables["steps"].groupby("run")[columns].last().add_prefix("final_"), on="run")
+        if "steps" in tables:
+            rows = rows.join(self._final(tables["steps"]), on="run")
+            rows.loc[rows["diverged_at"].notna(), [name for name in rows if str(name).startswith("final_")]] = math.nan
+        return rows
+
+    def _final(self, steps: pd.DataFrame) -> pd.DataFrame:
+        """The last value of each metric, each at the last step that its schedule names, a row a run."""
+        run, found = self._stack.run, []
+        for due, prefixes in ((run.probe.every, "train_"), (run.eval.every, ("valid_", "test_"))):
+            names = [name for name in map(str, steps) if name.startswith(prefixes)]
+            rows = steps[steps["step"].map(schedule(due, run.steps))]
+            found.append(rows.drop_duplicates("run", keep="last").set_index("run")[names])
+        return pd.concat(found, axis=1).add_prefix("final_")
 
     def _elapsed(self) -> float:
         return self._seconds + time.monotonic() - self._began
 
-    def _state(self, step: int) -> dict[str, Any]:
+    def _peak_bytes(self) -> float:
+        """The stack's, also of a training that was taken up."""
+        return max(self._peak.bytes(), self._peak_before)
+
+    def _pairs(self, state: dict[str, Any]) -> Iterator[tuple[Tensor, Tensor]]:
+        """Every tensor that changes in training, and what a state has for it."""
+        yield self._stack.diverged_at_M, state["diverged_at"]
+        for key, part in self._stack.network.parts.items():
+            for name, tensor in part.tensors.items():
+                yield tensor, state["parts"][key][name]
+        for key, slots in self._stack.optimizer.state.items():
+            for name, tensor in slots.items():
+                yield tensor, state["optimizer"][key][name]
+
+    def _state(self, step: int, tables: dict[str, pd.DataFrame]) -> dict[str, Any]:
         parts = {
             key: {name: tensor.detach() for name, tensor in part.tensors.items()}
             for key, part in self._stack.network.parts.items()
@@ -101,6 +138,8 @@ class Saves:
             "step": step,
             "seconds": self._elapsed(),
             "started": self._started,
+            "peak_bytes": self._peak_bytes(),
+            "rows": {name: len(table) for name, table in tables.items()},
             "diverged_at": self._stack.diverged_at_M,
             "parts": parts,
             "optimizer": self._stack.optimizer.state,

@@ -1,0 +1,102 @@
+"""Whole and damaged parts of results."""
+
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from samples import small
+
+from vgexp.results.columns import TABLES
+from vgexp.results.parts import check_tables, file_of, read_tables, run_rows, write_parts
+from vgexp.results.reading import read
+from vgexp.results.status import folder_status
+from vgexp.results.writing import Store
+from vgexp.training.loop import train
+
+RUNS = [small(steps=2, probe__tier="full", probe__histograms="ends", probe__spectra="ends", seed=s) for s in (0, 1)]
+DAMAGES = {
+    "lost": None,
+    "empty": lambda content: b"",
+    "truncated": lambda content: content[: len(content) // 2],
+    "without its end": lambda content: content[:-1],
+    "garbage": lambda content: b"no parquet " * 50,
+    "flipped": lambda content: content[:300] + bytes([content[300] ^ 255]) + content[301:],
+    "of another training": lambda content: whole(file_of(Path("other"), "layers", "s")),
+}
+
+
+def whole(path):
+    write_parts(Path("other"), "s", {"layers": pa.table({"run": ["x"]})}, pa.table({"run": ["x"]}))
+    return path.read_bytes()
+
+
+@pytest.fixture
+def trained(tmp_path_factory):
+    """Two done runs of one stack and one of another, with every table."""
+    kept = tmp_path_factory.getbasetemp() / "trained"
+    if not kept.exists():
+        store = Store(kept)
+        store.plan(RUNS, {}, "vgexp train")
+        train(RUNS, store)
+        train([replace(RUNS[0], seed=2)], store)
+    shutil.copytree(kept, "here")
+    return Path("here"), {row["stack"] for row in run_rows(kept, {}).values() if row["run"] in read(kept).planned}.pop()
+
+
+@pytest.mark.parametrize(
+    ("table", "damage"),
+    [
+        (table, damage)
+        for table in TABLES
+        for damage in DAMAGES
+        if table != "runs" or damage not in ("flipped", "of another training")  # nothing holds its checksum
+    ],
+)
+def test_a_damaged_table_is_named_and_its_runs_are_not_done(trained, table, damage):
+    folder, stack = trained
+    path, change = file_of(folder, table, stack), DAMAGES[damage]
+    content = path.read_bytes()
+    path.unlink()
+    if change is not None:
+        path.write_bytes(change(content))
+    named = [] if (table, damage) == ("runs", "lost") else [path]
+    assert len(Store(folder).done()) == 1
+    found = folder_status(folder)
+    assert list(found.damaged) == named
+    assert sorted(run.status for run in found.runs) == ["done", *(["missing"] if table == "runs" else ["failed"]) * 2]
+    assert found.commands == ["vgexp train"]
+    results = read(folder)
+    assert [line.split(": ")[0] for line in results.damaged] == [str(path) for path in named]
+    assert results.runs["status"].eq("done").sum() == 1
+    if table != "runs":
+        assert results.runs["message"].eq(f"damaged: {path}").sum() == 2
+        assert results.tables()[table]["run"].nunique() == 1  # of the other stack
+        assert results.steps["run"].nunique() == (1 if table == "steps" else 3)
+
+
+def test_older_parts_are_whole_where_they_can_be_read(trained):
+    folder, stack = trained
+    path = file_of(folder, "runs", stack)
+    pq.write_table(pq.read_table(path).replace_schema_metadata(), path)
+    assert run_rows(folder, {})[read(folder).runs["run"].iloc[0]]["checksums"] is not None
+    assert len(Store(folder).done()) == 3 and read(folder).damaged == []
+    file_of(folder, "layers", stack).write_bytes(b"PAR1 no")
+    assert len(Store(folder).done()) == 1 and len(read(folder).damaged) == 1
+
+
+def test_a_table_that_was_not_there_is_not_missed(tmp_path):
+    runs = pa.table({"run": ["a"], "status": ["done"], "stack": ["s"]})
+    write_parts(tmp_path, "s", {}, runs)
+    row = run_rows(tmp_path, {})["a"]
+    assert (row["checksums"], row["step"]) == ({}, None)
+    assert check_tables(tmp_path, "s", {}) == {} and read_tables(tmp_path, "s", {}, {}) == {}
+
+
+def test_the_newest_row_counts(tmp_path):
+    for stack, status, updated in (("a", "done", 2.0), ("b", "running", 3.0), ("c", "failed", 1.0)):
+        runs = pa.table({"run": ["x"], "status": [status], "stack": [stack], "updated": [updated]})
+        write_parts(tmp_path, stack, {}, runs)
+    assert run_rows(tmp_path, {})["x"]["status"] == "running"

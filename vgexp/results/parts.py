@@ -1,0 +1,128 @@
+"""Parts: the files of a results folder, one a stack and table, and whether they are whole.
+
+The part of the `runs` table is written last. Its metadata hold the checksums of the others: so a table that was cut
+off, changed or lost is told from one that is whole. Parts that are older have none: they are whole where they can be
+read.
+"""
+
+import json
+import zlib
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from vgexp.results.columns import TABLES
+from vgexp.results.errors import ResultsError
+from vgexp.results.files import write_atomically
+
+CHECKSUMS = b"vgexp.checksums"
+"""In the metadata of a part of `runs`: table -> CRC-32 of its part, as JSON."""
+PROGRESS = ("run", "stack", "status", "step", "message", "started", "updated")
+"""The columns of `runs` that say how far a run is."""
+UNREADABLE = (OSError, pa.ArrowException)
+"""What reading a damaged part raises."""
+
+
+def file_of(folder: Path, table: str, stack: str) -> Path:
+    """Where the rows of a stack lie."""
+    return folder / table / f"part-{stack}.parquet"
+
+
+def write_parts(folder: Path, stack: str, tables: Mapping[str, pa.Table], runs: pa.Table) -> None:
+    """Replaces the parts of a stack, that of `runs` last."""
+    checksums = {}
+    for name, table in tables.items():
+        content = _encoded(table)
+        checksums[name] = zlib.crc32(content)
+        write_atomically(file_of(folder, name, stack), content)
+    metadata = {**(runs.schema.metadata or {}), CHECKSUMS: json.dumps(checksums).encode()}
+    write_atomically(file_of(folder, "runs", stack), _encoded(runs.replace_schema_metadata(metadata)))
+
+
+def read_tables(
+    folder: Path, stack: str, checksums: Mapping[str, int], damaged: dict[Path, str]
+) -> dict[str, pa.Table]:
+    """The tables of a stack, without `runs`; a part that is damaged or lost is named in `damaged` and left out."""
+    found = {}
+    for name in _expected(folder, stack, checksums):
+        path = file_of(folder, name, stack)
+        try:
+            content = pa.BufferReader(_content(path, checksums.get(name)))
+            found[name] = pq.read_table(content)
+        except UNREADABLE as error:
+            damaged[path] = reason(error)
+    return found
+
+
+def check_tables(folder: Path, stack: str, checksums: Mapping[str, int]) -> dict[Path, str]:
+    """The parts of a stack that `read_tables` would name; those with a checksum are not decoded."""
+    damaged: dict[Path, str] = {}
+    if any(name not in checksums for name in _expected(folder, stack, checksums)):
+        read_tables(folder, stack, checksums, damaged)
+        return damaged
+    for name, checksum in checksums.items():
+        path = file_of(folder, name, stack)
+        try:
+            _content(path, checksum)
+        except OSError as error:
+            damaged[path] = reason(error)
+    return damaged
+
+
+def run_rows(folder: Path, damaged: dict[Path, str]) -> dict[str, dict[str, Any]]:
+    """Run -> its newest row: the columns of PROGRESS, and the `checksums` of its stack's tables.
+
+    Parts that cannot be read are named in `damaged`.
+    """
+    newest: dict[str, dict[str, Any]] = {}
+    for path in sorted((folder / "runs").glob("part-*.parquet")):
+        try:
+            file = pq.ParquetFile(path)
+            names = file.schema_arrow.names
+            rows = file.read(columns=[name for name in PROGRESS if name in names]).to_pylist()
+            checksums = json.loads((file.schema_arrow.metadata or {}).get(CHECKSUMS, b"{}"))
+        except UNREADABLE as error:
+            damaged[path] = reason(error)
+            continue
+        for row in rows:
+            before = newest.get(row["run"], {}).get("updated")
+            if (row.get("updated") or 0) >= (before or 0):
+                newest[row["run"]] = {**dict.fromkeys(PROGRESS), **row, "checksums": checksums}
+    return newest
+
+
+def require_results(folder: Path) -> None:
+    """Raises ResultsError for a folder without results."""
+    if not (folder / "plan.json").exists() and not (folder / "runs").is_dir():
+        raise ResultsError(f"{folder}: no results here (no plan.json and no runs/)")
+
+
+def damaged_message(damaged: Iterable[Path]) -> str:
+    """Why a run that was done has failed."""
+    return "damaged: " + ", ".join(map(str, damaged))
+
+
+def reason(error: Exception) -> str:
+    """Why a file cannot be read, in one line."""
+    return "lost" if isinstance(error, FileNotFoundError) else str(error).split("\n")[0]
+
+
+def _expected(folder: Path, stack: str, checksums: Mapping[str, int]) -> list[str]:
+    """The tables that a stack has, or should have."""
+    return [name for name in TABLES if name != "runs" and (name in checksums or file_of(folder, name, stack).exists())]
+
+
+def _content(path: Path, checksum: int | None) -> bytes:
+    content = path.read_bytes()
+    if checksum is not None and zlib.crc32(content) != checksum:
+        raise OSError("not what was written")
+    return content
+
+
+def _encoded(table: pa.Table) -> pa.Buffer:
+    sink = pa.BufferOutputStream()
+    pq.write_table(table, sink, compression="zstd")
+    return sink.getvalue()
