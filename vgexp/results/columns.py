@@ -88,8 +88,8 @@ COLUMNS: dict[str, Column] = {
     "live_bytes": Column("the most that activations and their gradients take at once in a step", "live memory", "B"),
     "inference_bytes": Column("the most that activations take at once without a backward pass", "live memory", "B"),
     "peak_bytes": Column(
-        "the most memory that training took beyond what the process held before, the stack's share; NaN where it cannot "
-        "be told. In older tables the most that the process took so far",
+        "the most memory that training took beyond what the process held before, the stack's share; NaN where it "
+        "cannot be told. In older tables the most that the process took so far",
         "peak memory",
         "B",
     ),
@@ -136,7 +136,9 @@ PROVENANCE = ("stack", "git_sha", "git_dirty", "vgexp", "torch", "python", "devi
 
 COLUMNS |= {
     f"final_{name}": Column(
-        f"{COLUMNS[name].meaning}: the last one; NaN of a run that diverged", f"final {COLUMNS[name].label}", COLUMNS[name].unit
+        f"{COLUMNS[name].meaning}: the last one; NaN of a run that diverged",
+        f"final {COLUMNS[name].label}",
+        COLUMNS[name].unit,
     )
     for name in ERRORS
 }
