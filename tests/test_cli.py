@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+import typer
 
 import vgexp
 from vgexp import cli
@@ -160,7 +161,11 @@ def test_status_of_a_sweep_that_is_not_over(monkeypatch, capsys):
     vgexp_command(monkeypatch, "status", "results/train")
     said = capsys.readouterr().out
     assert "1 done, 0 running, 0 failed, 1 missing" in said
-    assert "seed=5" in said
+    assert "seed=5" in said and "to go on: vgexp train seed=5\n" in said
+    Store(Path("results/train")).fail([Run(seed=5)], "ValueError: [broken]")
+    vgexp_command(monkeypatch, "status", "results/train")
+    said = capsys.readouterr().out
+    assert "seed=5" in said and "ValueError: [broken]" in said and "1 failed" in said
     assert vgexp_command(monkeypatch, "report", "results/train") == 0
 
 
@@ -245,6 +250,16 @@ def test_an_interruption_says_how_to_go_on(tmp_path):
     assert process.returncode == 130
     assert said.splitlines()[-1] == "vgexp: interrupted, saved at most a minute ago; to go on, type the same command"
     assert set(vgexp.read("results/train").runs["status"]) == {"running"}
+
+
+@pytest.mark.parametrize(("arguments", "how"), [([], ""), (["rerun=true"], " without rerun")])
+def test_an_interrupted_rerun_goes_on_without_it(arguments, how, monkeypatch, capsys):
+    def interrupted(**_):
+        raise typer.Abort
+
+    monkeypatch.setattr(cli, "app", interrupted)
+    assert vgexp_command(monkeypatch, "train", *arguments) == 130
+    assert capsys.readouterr().err.endswith(f"to go on, type the same command{how}\n")
 
 
 def test_workers_do_not_outlive_the_command_that_started_them():

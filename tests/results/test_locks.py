@@ -53,6 +53,19 @@ def test_a_stack_is_held_while_the_block_lasts():
     assert [path.name for path in Path("here/state").iterdir()] == ["folder.lock"]
 
 
+@pytest.mark.parametrize("text", [b"", b"{", b"[]", b'{"no": 1}', b"\xff"])
+def test_a_damaged_note_stops_nobody(text):
+    with alone(Path("here")):
+        block = held(Path("here"), "s", ["a"])
+        block.__enter__()
+        Path("here/state/s.json").write_bytes(text)
+        assert [holder.runs for holder in holders(Path("here"))] == [[]]
+    assert noted(Path("here")) == [[]]
+    block.__exit__(None, None, None)
+    Path("here/state/s.json").write_bytes(text)
+    assert taken() and noted(Path("here")) == []
+
+
 def test_what_a_killed_process_held_is_free():
     process = subprocess.Popen([sys.executable, "-c", HOLDING], stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None and process.stdout.readline() == "held\n"

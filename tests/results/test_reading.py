@@ -16,6 +16,7 @@ from samples import small
 import vgexp
 from vgexp.config.fields import Run
 from vgexp.config.rows import flat, from_row
+from vgexp.networks.identity import identity
 from vgexp.results.columns import TABLES
 from vgexp.results.errors import ResultsError
 from vgexp.results.reading import CONFIG, complete, read
@@ -46,6 +47,16 @@ def test_two_folders_are_read_together():
     assert sorted(both.runs["seed"]) == [0, 1, 2]
     assert len(both.layers) == 3 * 3 * 3
     assert len(both.planned) == 3
+
+
+def test_grids_of_one_name_have_the_runs_of_both_folders():
+    runs = [small(seed=seed) for seed in range(3)]
+    ids = [identity(run) for run in runs]
+    Store(Path("a")).plan(runs[:2], {"tanh": ids[:2]}, "one", {"mnist": "no data"})
+    Store(Path("b")).plan(runs[1:], {"tanh": ids[1:], "mnist": ids[2:]}, "other")
+    both = read("a", "b")
+    assert both.grids == {"tanh": ids, "mnist": ids[2:]} and both.left_out == {}
+    assert both.commands == {"one": ids[:2], "other": ids[1:]}
 
 
 def test_damaged_files_are_named_and_skipped():

@@ -45,7 +45,7 @@ def holders(folder: Path) -> list[Holder]:
         try:
             lock.acquire(timeout=0)
         except Timeout:
-            living.append(Holder(**json.loads(note.read_bytes())))
+            living.append(_holder(note))
         else:
             _forget(lock, note)
     return living
@@ -53,7 +53,7 @@ def holders(folder: Path) -> list[Holder]:
 
 def noted(folder: Path) -> list[list[str]]:
     """The runs of every stack that somebody computes, or computed when they were killed."""
-    return [json.loads(note.read_bytes())["runs"] for note in sorted((folder / "state").glob("*.json"))]
+    return [_holder(note).runs for note in sorted((folder / "state").glob("*.json"))]
 
 
 @contextmanager
@@ -68,6 +68,14 @@ def held(folder: Path, stack: str, runs: Sequence[str]) -> Iterator[None]:
     finally:
         with alone(folder):
             _forget(lock, note)
+
+
+def _holder(note: Path) -> Holder:
+    """Who wrote a note; of one that is damaged, or gone by now, no more than that it is somebody."""
+    try:
+        return Holder(**json.loads(note.read_bytes()))
+    except (OSError, ValueError, TypeError):
+        return Holder("another process", [])
 
 
 def _locks(folder: Path) -> Path:

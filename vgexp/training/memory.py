@@ -24,6 +24,7 @@ class Peak:
     def __init__(self, device: torch.device) -> None:
         self.device, self._before = device, math.nan
         if device.type == "cuda":
+            torch.cuda.init()  # a peak cannot be reset before
             torch.cuda.reset_peak_memory_stats(device)
             self._before = torch.cuda.memory_allocated(device)
         elif CLEAR_REFS.exists():
