@@ -85,6 +85,19 @@ def test_older_parts_are_whole_where_they_can_be_read(trained):
     assert len(Store(folder).done()) == 3 and read(folder).damaged == []
     file_of(folder, "layers", stack).write_bytes(b"PAR1 no")
     assert len(Store(folder).done()) == 1 and len(read(folder).damaged) == 1
+    assert sum(run.status == "failed" for run in folder_status(folder).runs) == 2
+
+
+def test_an_older_part_with_damage_in_its_middle_is_computed_again(trained):
+    """Who asks for the status quickly is not told of it, who plans is."""
+    folder, stack = trained
+    path = file_of(folder, "runs", stack)
+    pq.write_table(pq.read_table(path).replace_schema_metadata(), path)
+    layers = file_of(folder, "layers", stack)
+    content = layers.read_bytes()
+    layers.write_bytes(content[:4] + b"\xff" * 300 + content[304:])
+    assert len(Store(folder).done()) == 1
+    assert len(read(folder).damaged) == 1 and folder_status(folder).damaged == {}
 
 
 def test_a_table_that_was_not_there_is_not_missed(tmp_path):

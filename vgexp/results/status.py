@@ -1,14 +1,17 @@
 """Status: how far the runs of a folder are."""
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from vgexp.results.parts import check_tables, damaged_message, require_results, run_rows
 from vgexp.results.plans import read_plan, to_go_on
 
+Check = Callable[[Path, str, Mapping[str, int]], dict[Path, str]]
+"""Of a stack in a folder, given the checksums of its tables: which of their parts are damaged, and why."""
 STATUSES = ("done", "running", "failed", "missing")
 
 
@@ -50,20 +53,25 @@ def statuses(planned: Mapping[str, Mapping[str, Any]], rows: Iterable[Mapping[st
 
 
 def folder_status(folder: Path) -> FolderStatus:
-    """The status of every run of a folder, from its plan and its `runs` table. Raises ResultsError without results."""
+    """The status of every run of a folder, from its plan and its `runs` table. Raises ResultsError without results.
+
+    Tables are decoded nowhere: damage in the middle of one that is older than checksums is found by who reads it.
+    """
     require_results(folder)
     damaged: dict[Path, str] = {}
     plan = read_plan(folder, damaged)
-    runs = statuses(plan["runs"], judged_rows(folder, damaged).values())
+    runs = statuses(plan["runs"], judged_rows(folder, damaged, partial(check_tables, decode=False)).values())
     lacking = [found.run for found in runs if found.status != "done"]
     return FolderStatus(runs, to_go_on(plan["commands"], lacking), damaged)
 
 
-def judged_rows(folder: Path, damaged: dict[Path, str], tables: bool = True) -> dict[str, dict[str, Any]]:
+def judged_rows(
+    folder: Path, damaged: dict[Path, str], check: Check | None = check_tables
+) -> dict[str, dict[str, Any]]:
     """Run -> its newest row, done only if it need not be computed again.
 
-    A run that was asked for again since it began is missing. One whose tables are damaged has failed, its `written` is
-    still done; without `tables` they are not looked at.
+    A run that was asked for again since it began is missing. One in whose tables a `check` finds damage has failed, its
+    `written` is still done.
     """
     again = read_plan(folder)["again"]
     rows = run_rows(folder, damaged)
@@ -72,9 +80,9 @@ def judged_rows(folder: Path, damaged: dict[Path, str], tables: bool = True) -> 
         row["written"], stack = row["status"], row["stack"]
         if (row["started"] or 0) < again.get(run, 0):
             row |= {"status": "missing", "step": None, "message": ""}
-        elif row["status"] == "done" and tables:
+        elif row["status"] == "done" and check is not None:
             if stack not in faults:
-                faults[stack] = check_tables(folder, stack, row["checksums"])
+                faults[stack] = check(folder, stack, row["checksums"])
                 damaged |= faults[stack]
             if faults[stack]:
                 row |= {"status": "failed", "message": damaged_message(faults[stack])}

@@ -25,7 +25,7 @@ from vgexp.config import Run, flat
 from vgexp.networks.identity import changes, identity
 from vgexp.results.files import set_aside, write_atomically
 from vgexp.results.locks import alone, held, holders, noted
-from vgexp.results.parts import UNREADABLE, file_of, read_tables, reason, write_parts
+from vgexp.results.parts import UNREADABLE, check_tables, file_of, read_tables, reason, write_parts
 from vgexp.results.plans import changing, read_plan
 from vgexp.results.reading import complete, stored
 from vgexp.results.status import judged_rows
@@ -70,7 +70,11 @@ class Store:
 
     def done(self, tables: bool = True) -> set[str]:
         """Ids of the runs that are there; without `tables` it is not looked whether these are whole."""
-        return {run for run, row in judged_rows(self.folder, {}, tables).items() if row["status"] == "done"}
+        return {
+            run
+            for run, row in judged_rows(self.folder, {}, check_tables if tables else None).items()
+            if row["status"] == "done"
+        }
 
     def begun(self) -> list[list[str]]:
         """The runs of every stack that is being computed or was interrupted, in their order."""
