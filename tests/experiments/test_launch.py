@@ -179,6 +179,19 @@ def test_the_same_command_computes_again_what_is_damaged(table, capsys):
     assert capsys.readouterr().err == "4 runs, 4 already done\n"
 
 
+def test_what_is_damaged_of_another_sweep_is_computed_again_by_that_one():
+    first, other = [*QUICK, "seed=0,1"], [*QUICK, "seed=2"]
+    stack = run(*first).runs["stack"].iloc[0]
+    folder = Path("results/train")
+    (folder / "layers" / f"part-{stack}.parquet").write_bytes(b"")
+    assert [line.split(": ")[1] for line in run(*other).damaged] == ["lost"]
+    assert [found.status for found in folder_status(folder).runs] == ["missing", "missing", "done"]
+    [command] = folder_status(folder).commands
+    assert "seed=0,1" in command
+    results = run(*first)
+    assert results.layers["run"].nunique() == 2 and results.damaged == []
+
+
 OTHER = """
 import sys
 import vgexp

@@ -39,7 +39,7 @@ class Plan:
     left_out: dict[str, str]
     """Grid -> why it cannot be run on this computer."""
     again: set[str]
-    """Runs that are there and are computed again: as was asked, or since their tables are damaged."""
+    """Runs that are there and are to be computed again: as was asked, or since their tables are damaged."""
     damaged: dict[Path, str]
     """Files of the folder that cannot be read, and why."""
 
@@ -48,7 +48,7 @@ class Plan:
         stacks = [job.runs for job in self.jobs]
         Store(self.folder).plan(self.runs, self.grids, command, self.left_out, self.again, self.damaged, stacks)
         for path, why in self.damaged.items():
-            print(f"vgexp: damaged: {path}: {why}; set aside, its runs are computed again", file=sys.stderr)
+            print(f"vgexp: damaged: {path}: {why}; set aside, its runs are to be computed again", file=sys.stderr)
         done = len(self.runs) - sum(map(len, stacks))
         if done:
             print(f"{len(self.runs)} runs, {done} already done", file=sys.stderr)
@@ -87,8 +87,10 @@ def plan(overrides: Sequence[str], compose: Compose) -> Plan:
     read_plan(folder, damaged)
     runs = {identity(run): run for _, run in planned}
     done = set() if first.rerun else {run for run, row in rows.items() if row["status"] == "done"}
-    again = {run for run in runs if first.rerun or (run in rows and rows[run]["written"] == "done" and run not in done)}
-    begun = [] if first.rerun else store.begun()
+    again = {run for run, row in rows.items() if row["status"] == "failed" and row["written"] == "done"}
+    begun = store.begun()
+    if first.rerun:
+        again, begun = again | set(runs), []
     todo = jobs(planned, limit, lambda run: identity(run) in done, begun)
     members.pop("", None)
     return Plan(folder, list(runs.values()), members, todo, left_out, again, damaged)

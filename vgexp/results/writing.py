@@ -128,14 +128,13 @@ class Store:
         path = self._state(stack)
         if not path.exists():
             return None
+        again = read_plan(self.folder)["again"]
         try:
             state = dict(torch.load(path, weights_only=True, map_location="cpu"))
+            asked_later = state.get("started", 0) < max((again.get(identity(run), 0) for run in runs), default=0)
         except Exception as error:
             return self.refuse_state(stack, f"{type(error).__name__}: {reason(error)}")
-        again = read_plan(self.folder)["again"]
-        if state.get("started", 0) < max((again.get(identity(run), 0) for run in runs), default=0):
-            return None
-        return state
+        return None if asked_later else state
 
     def refuse_state(self, stack: str, why: str) -> None:
         """Says that a state is of no use."""
