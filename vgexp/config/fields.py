@@ -64,11 +64,33 @@ class ModelConfig:
     width: Any = setting(1000, "Units of a hidden layer: an integer, or a list with one a layer.", rules.WIDTH)
     activation: str = setting("tanh", "The function phi between the layers.", rules.NAME)
     negative_slope: float = setting(0.01, "Slope of leaky ReLU below 0.", rules.FINITE, read_by="model.activation")
-    branch: float = setting(
-        1.0, "What a branch is multiplied with before it is added.", rules.FINITE, read_by="model.family"
+    norm: str = setting("none", "The normalisation.", rules.NAME, read_by="model.family")
+    norm_at: str = setting(
+        "before",
+        "Whether a plain network normalises before or after the activation.",
+        rules.one_of("before", "after"),
+        read_by="model.family",
+    )
+    placement: str = setting(
+        "pre",
+        "Whether a residual block normalises and activates what its matrices read, or what they make.",
+        rules.one_of("pre", "post"),
+        read_by="model.family",
+    )
+    branch: float | str = setting(
+        1.0,
+        "What a branch is multiplied with before it is added: a number, 1/sqrt(L) for L blocks, or learned from 0.",
+        rules.BRANCH,
+        read_by="model.family",
     )
     branch_layers: int = setting(
         1, "Matrices in a branch.", Rule(lambda x: x in (1, 2), "1 or 2"), read_by="model.family"
+    )
+    gate_bias: float = setting(
+        -2.0, "The first bias of the gates of a highway network.", rules.FINITE, read_by="model.family"
+    )
+    growth: int = setting(
+        16, "Units that a layer adds to the state of a dense network.", rules.COUNT, read_by="model.family"
     )
 
 

@@ -62,6 +62,6 @@ def _number(value: Any, kind: Any) -> Any:
     """1 and 1.0 are one number of a field, 0.0 and -0.0 as well."""
     if kind == list[float]:
         return [float(number) + 0.0 for number in value]
-    if kind in (float, float | None) and value is not None:
+    if kind in (float, float | None, float | str) and not isinstance(value, str | None):
         return float(value) + 0.0
     return value

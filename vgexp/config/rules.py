@@ -66,6 +66,10 @@ FINITE = Rule(math.isfinite, "a finite number")
 POSITIVE = Rule(lambda x: 0 < x < math.inf, "a positive number")
 NOT_NEGATIVE = Rule(lambda x: 0 <= x < math.inf, "a number of at least 0")
 FRACTION = Rule(lambda x: 0 <= x < 1, "a number in [0, 1)")
+BRANCH = Rule(
+    lambda x: x in ("1/sqrt(L)", "learned") if isinstance(x, str) else FINITE.holds(x),
+    "a finite number, 1/sqrt(L), or learned",
+)
 INTERVAL = Rule(lambda x: len(x) == 2 and -math.inf < x[0] < x[1] < math.inf, "two increasing numbers: [0,1] or [-1,1]")
 SCHEDULE = Rule(_is_schedule, ACCEPTS)
 WIDTH = Rule(_is_width, "an integer of at least 1, or a list of such")

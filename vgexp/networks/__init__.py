@@ -4,7 +4,7 @@
 """
 
 from vgexp.networks.activations import ACTIVATIONS, Activation, activation
-from vgexp.networks.blueprints import Blueprint
+from vgexp.networks.blueprints import Blueprint, assemble
 from vgexp.networks.building import blueprints, build, bytes_per_member, require_buildable, skeleton, weight_bytes
 from vgexp.networks.checkpoint import State, extra_steps, moves, segment_length
 from vgexp.networks.families import FAMILIES
@@ -13,6 +13,7 @@ from vgexp.networks.gradients import Gradient
 from vgexp.networks.initializers import INITIALIZERS, Initializer
 from vgexp.networks.losses import LOSSES, Loss
 from vgexp.networks.network import Network
+from vgexp.networks.normalizations import NORMS
 from vgexp.networks.optimizers import OPTIMIZERS, Sgd
 from vgexp.networks.parts import Key, Matrix, Observer, Part, Update
 
@@ -21,6 +22,7 @@ __all__ = [
     "FAMILIES",
     "INITIALIZERS",
     "LOSSES",
+    "NORMS",
     "OPTIMIZERS",
     "Activation",
     "Blueprint",
@@ -38,6 +40,7 @@ __all__ = [
     "State",
     "Update",
     "activation",
+    "assemble",
     "blueprints",
     "build",
     "bytes_per_member",

@@ -13,7 +13,8 @@ from torch import Tensor
 
 from vgexp.config import InitConfig, Run
 from vgexp.networks.initializers import weight_variance, weights
-from vgexp.networks.parts import Key, Matrix, Part, Vector
+from vgexp.networks.normalizations import NORMS, Normalization, Statistics
+from vgexp.networks.parts import Key, Matrix, Norm, Part, Vector
 from vgexp.numerics import generator
 
 STANDARD = "standard"
@@ -30,10 +31,13 @@ class Blueprint:
     """Rows; 1 for a vector."""
     fan_out: int
     """Columns: the entries of a vector."""
-    law: InitConfig | float
-    """Of a matrix the law of its weights and biases; of a vector the number that all its entries start as."""
+    law: InitConfig | float | Normalization
+    """Of a matrix the law of its weights and biases; of a vector the number that all its entries start as; of a norm
+    what it averages over."""
     rate: float = 1.0
     """What the learning rate is multiplied with."""
+    bias: float = 0.0
+    """The mean of a matrix's first biases."""
 
     @property
     def key(self) -> Key:
@@ -45,8 +49,9 @@ class Blueprint:
 
     @property
     def entries(self) -> int:
-        """Numbers that are trained: weights, and a bias for each unit of a matrix."""
-        return (self.fan_in + self.is_matrix) * self.fan_out
+        """Numbers that are trained: weights, and a bias for each unit of a matrix or of a norm that shifts."""
+        biased = self.law.centered if isinstance(self.law, Normalization) else self.is_matrix
+        return (self.fan_in + biased) * self.fan_out
 
     @property
     def gains(self) -> tuple[float, float]:
@@ -58,12 +63,14 @@ class Blueprint:
     def draw(self, seed: int) -> tuple[Tensor, Tensor | None]:
         """The first weights in float64, and biases of a matrix: a function of the seed and of the part's place."""
         if not isinstance(self.law, InitConfig):
-            return torch.full((1, self.fan_out), self.law, dtype=torch.float64), None
+            start = 1.0 if isinstance(self.law, Normalization) else self.law
+            return torch.full((1, self.fan_out), start, dtype=torch.float64), None
         place = (zlib.crc32(self.name.encode()),) if self.name else ()
         generated = generator("weights", seed, self.layer, *place)
         law = self.law
         weight_IO = weights(law.name, self.fan_in, self.fan_out, generated, law.sigma_w, law.distribution)
-        return weight_IO, law.sigma_b * torch.randn(self.fan_out, generator=generated, dtype=torch.float64)
+        bias_O = law.sigma_b * torch.randn(self.fan_out, generator=generated, dtype=torch.float64)
+        return weight_IO, self.bias + bias_O
 
 
 def widths(run: Run) -> list[int]:
@@ -77,6 +84,25 @@ def law(run: Run, layer: int) -> InitConfig:
     if run.init.scope == "hidden" and layer in (1, run.model.depth + 1):
         return InitConfig(STANDARD, sigma_b=run.init.sigma_b)
     return run.init
+
+
+def branch_scale(run: Run) -> float:
+    """What a branch is multiplied with at first: `model.branch`, 1/sqrt(L) for L blocks, 0 where it is learned."""
+    if run.model.branch == "learned":
+        return 0.0
+    return max(1, run.model.depth - 1) ** -0.5 if run.model.branch == "1/sqrt(L)" else run.model.branch
+
+
+def scales(run: Run, layer: int) -> list[Blueprint]:
+    """The scalar that is learned in place of a number: ReZero (Bachlechner et al., 2020), with a norm SkipInit (De &
+    Smith, 2020)."""
+    return [Blueprint(layer, "alpha", 1, 1, 0.0)] if run.model.branch == "learned" else []
+
+
+def norms(run: Run, layer: int, units: int, *names: str) -> list[Blueprint]:
+    """The norms of a layer, by name; none where `model.norm` is none."""
+    normalization = NORMS[run.model.norm]
+    return [] if normalization is None else [Blueprint(layer, name, 1, units, normalization) for name in names]
 
 
 def assemble(
@@ -93,7 +119,7 @@ def assemble(
         one = same_place[0]
         where = "cpu" if seeds is not None else device
         weight_MIO = torch.empty(len(members), one.fan_in, one.fan_out, dtype=dtype, device=where)
-        bias_M1O = torch.empty(len(members), 1, one.fan_out, dtype=dtype, device=where)
+        bias_M1O = torch.zeros(len(members), 1, one.fan_out, dtype=dtype, device=where)
         for m, seed in enumerate(seeds or ()):
             weight_MIO[m], bias_1O = same_place[m].draw(seed)
             if bias_1O is not None:
@@ -103,6 +129,11 @@ def assemble(
         rate_M11 = torch.tensor(rates, dtype=torch.float64, device=device).view(-1, 1, 1)
         if one.is_matrix:
             parts.append(Matrix(one.layer, one.name, weight_MIO, bias_M1O, rate_M11, scratch))
+        elif isinstance(one.law, Normalization):
+            running = Statistics(torch.zeros_like(weight_MIO), torch.ones_like(weight_MIO))
+            shift_M1O = bias_M1O if one.law.centered else None
+            kept = running if one.law.over_examples else None
+            parts.append(Norm(one.layer, one.name, one.law, weight_MIO, shift_M1O, rate_M11, kept))
         else:
             parts.append(Vector(one.layer, one.name, weight_MIO, rate_M11))
     return parts

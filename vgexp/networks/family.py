@@ -14,24 +14,27 @@ from torch import Tensor
 
 from vgexp.config import Run
 from vgexp.networks.activations import Activation
-from vgexp.networks.blueprints import Blueprint
+from vgexp.networks.blueprints import Blueprint, branch_scale
 from vgexp.networks.checkpoint import State
-from vgexp.networks.parts import Key, Matrix, Observer, Update, Vector
+from vgexp.networks.normalizations import Statistics
+from vgexp.networks.parts import Key, Matrix, Norm, Observer, Update, Vector
 
 if TYPE_CHECKING:
     from vgexp.networks.network import Network
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class Pass:
     """One pass through a network: in what a block computes with, observers look and parts train."""
 
     network: "Network"
     batch_size: int
-    observer: Observer | None
-    update: Update | None
-    first: bool
+    observer: Observer | None = None
+    update: Update | None = None
+    first: bool = True
     """False where a block is run again for the backward pass: observers look once."""
+    statistics: dict[Key, Statistics] | None = None
+    """What batch normalisation is to use in place of the batch's own; those that are missing are noted here."""
 
     def linear(self, layer: int, h_MBI: Tensor, name: str = "") -> Tensor:
         """z = h W + b of a matrix, (M, B, O)."""
@@ -51,11 +54,32 @@ class Pass:
             self.observer.activation(matrix, z_MBN, h_MBN)
         return h_MBN
 
+    def norm(self, layer: int, x_MBN: Tensor, name: str = "norm") -> Tensor:
+        """The normalised signal, (M, B, N); the signal itself where the network has no such norm."""
+        norm = self.network.parts.get((layer, name))
+        if norm is None:
+            return x_MBN
+        assert isinstance(norm, Norm)
+        given = None if self.statistics is None else self.statistics.get(norm.key)
+        y_MBN, taken = norm(x_MBN, self.observer, self.update, given)
+        if taken is not None:
+            if self.statistics is not None:
+                self.statistics[norm.key] = taken
+            if self.first and self.update is not None:
+                norm.follow(taken, self.batch_size)
+        return y_MBN
+
     def vector(self, layer: int, name: str) -> Tensor:
         """A vector of a layer, (M, 1, N)."""
         vector = self.network.parts[layer, name]
         assert isinstance(vector, Vector)
         return vector(self.batch_size, self.observer, self.update)
+
+    def scaled(self, layer: int, branch_MBN: Tensor) -> Tensor:
+        """A branch times `model.branch`, or times the scalar that is learned in its place."""
+        if self.network.run.model.branch == "learned":
+            return self.vector(layer, "alpha") * branch_MBN
+        return branch_scale(self.network.run) * branch_MBN
 
 
 Block = Callable[[Pass, int, State], State]
@@ -79,15 +103,13 @@ class Family:
     block: Block
     readout: Callable[[Pass, int, State], Tensor]
     """The state above the last block to the outputs (M, B, O)."""
-    jacobian: Callable[["Network", int, State], Tensor]
-    """dx(l) / dx(l - 1) of a block l at the state of one example below it, (M, N, N)."""
     reads: frozenset[str] | None = None
     """The fields of `model.*` beside depth, width and activation that matter to it; None: all of them."""
     signal: str = "dz"
     """The column that shows what happens to its gradient: dz, or dx where there are skips."""
     stored: int = 0
     """The first layers, whose activations every memory mode stores."""
-    invert: Callable[["Network", Sequence[int], Observer | None, Update | None, State], State] | None = None
+    invert: Callable[[Pass, Sequence[int], State], State] | None = None
     """Runs the given layers so that their backward pass rebuilds the states."""
     recursion: Recursion | None = None
     """None where there is no theory."""

@@ -3,6 +3,7 @@
 Legend: M members, B batch, I fan-in, O fan-out, N entries of a vector.
 """
 
+from collections.abc import Mapping
 from functools import cached_property
 from typing import Any, Protocol
 
@@ -91,21 +92,21 @@ class MatrixGradient:
 
 
 class VectorGradient:
-    """The gradient with respect to a vector, which autograd has summed over the batch already."""
+    """The gradients with respect to vectors, which are summed over the batch already."""
 
     dz_MBO = None
 
-    def __init__(self, sum_M1N: Tensor, batch_size: int) -> None:
-        self.sum_M1N, self.batch_size = sum_M1N, batch_size
+    def __init__(self, sums_M1N: Mapping[str, Tensor], batch_size: int) -> None:
+        self.sums_M1N, self.batch_size = sums_M1N, batch_size
 
     def form(self) -> None:
         pass
 
     def add_to_(self, name: str, target: Tensor, scale_M11: Tensor) -> None:
-        target.addcmul_(self.sum_M1N, scale_M11)
+        target.addcmul_(self.sums_M1N[name], scale_M11)
 
     def mean(self, name: str) -> Tensor:
-        return self.sum_M1N / self.batch_size
+        return self.sums_M1N[name] / self.batch_size
 
     def square(self) -> Numbers:
-        return square(self.sum_M1N)
+        return square(self.sums_M1N["weight"])

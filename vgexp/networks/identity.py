@@ -18,6 +18,7 @@ from vgexp.networks.checkpoint import segment_length
 from vgexp.networks.families import FAMILIES
 from vgexp.networks.initializers import INITIALIZERS
 from vgexp.networks.losses import LOSSES
+from vgexp.networks.normalizations import NORMS
 from vgexp.networks.optimizers import OPTIMIZERS
 from vgexp.numerics import QUANTITIES
 
@@ -27,6 +28,7 @@ REGISTRIES: Mapping[str, Mapping[str, Any]] = {
     "loss": LOSSES,
     "model.activation": ACTIVATIONS,
     "model.family": FAMILIES,
+    "model.norm": NORMS,
     "optim.name": OPTIMIZERS,
 }
 """The registry that each of these fields chooses from."""

@@ -1,4 +1,4 @@
-"""Parts of a network, matrices and vectors with a leading member axis, that update themselves during the backward pass.
+"""Parts of a network (matrices, vectors, norms) with a leading member axis, which update themselves in the backward pass.
 
 At the sizes of Glorot & Bengio (5 x 1000 units, batches of 10) a step is bound by memory: weights are read
 forward, read backward, a gradient is written, and read again by the optimiser. Here the gradient of a part
@@ -21,10 +21,13 @@ from torch import Tensor
 
 from vgexp.networks.checkpoint import State
 from vgexp.networks.gradients import Gradient, MatrixGradient, VectorGradient
+from vgexp.networks.normalizations import Normalization, Statistics
 from vgexp.numerics import affine, times_transposed
 
 Key = tuple[int, str]
-"""A layer and the name of a part in it: "" for the last or only matrix, else `inner`, `gate`, `alpha`, ..."""
+"""A layer and the name of a part in it: "" for the last or only matrix, else `inner`, `gate`, `norm`, `alpha`, ..."""
+RUNNING_SHARE = 0.1
+"""What a batch contributes to the running statistics of batch normalisation, as torch has it."""
 
 
 class Observer(Protocol):
@@ -84,7 +87,7 @@ class Matrix:
 
     def __post_init__(self) -> None:
         self.key: Key = (self.layer, self.name)
-        self.tensors = {"weight": self.weight_MIO, "bias": self.bias_M1O}
+        self.tensors = self.state = {"weight": self.weight_MIO, "bias": self.bias_M1O}
         # Nothing is ever accumulated into .grad: this only makes autograd reach the first layer.
         self.weight_MIO.requires_grad_(True)
 
@@ -109,7 +112,7 @@ class Vector:
 
     def __post_init__(self) -> None:
         self.key: Key = (self.layer, self.name)
-        self.tensors = {"weight": self.weight_M1N}
+        self.tensors = self.state = {"weight": self.weight_M1N}
         self.weight_M1N.requires_grad_(True)
 
     def to(self, device: torch.device | str, scratch: dict[Any, Tensor]) -> "Vector":
@@ -123,7 +126,58 @@ class Vector:
         return out
 
 
-Part = Matrix | Vector
+@dataclass(eq=False)
+class Norm:
+    """M normalisations of one layer, each with a gain and, where the mean is taken off, a shift for every unit."""
+
+    layer: int
+    name: str
+    normalization: Normalization
+    weight_M1N: Tensor
+    """The gain."""
+    bias_M1N: Tensor | None
+    """The shift."""
+    rate_M11: Tensor
+    running: Statistics | None
+    """Of batch normalisation: means over the batches so far, which the network is evaluated with."""
+
+    def __post_init__(self) -> None:
+        self.key: Key = (self.layer, self.name)
+        self.tensors = {"weight": self.weight_M1N} | ({} if self.bias_M1N is None else {"bias": self.bias_M1N})
+        self.state = self.tensors | ({} if self.running is None else self.running._asdict())
+        self.weight_M1N.requires_grad_(True)
+
+    def to(self, device: torch.device | str, scratch: dict[Any, Tensor]) -> "Norm":
+        """A copy on another device."""
+        moved = {name: tensor.detach().to(device, copy=True) for name, tensor in self.tensors.items()}
+        running = self.running and Statistics(*(tensor.to(device, copy=True) for tensor in self.running))
+        rate_M11 = self.rate_M11.to(device)
+        weight_M1N, bias_M1N = moved["weight"], moved.get("bias")
+        return Norm(self.layer, self.name, self.normalization, weight_M1N, bias_M1N, rate_M11, running)
+
+    def __call__(
+        self,
+        x_MBN: Tensor,
+        observer: Observer | None = None,
+        update: Update | None = None,
+        statistics: Statistics | None = None,
+    ) -> tuple[Tensor, Statistics | None]:
+        """gain n + shift, by the given statistics or by those of the batch; and those of the batch, if it took them."""
+        taken: list[Statistics] = []
+        out: Any = _Normalized.apply(x_MBN, self.weight_M1N, self, statistics, taken, observer, update)
+        return out, taken[0] if taken else None
+
+    @torch.no_grad()
+    def follow(self, batch: Statistics, batch_size: int) -> None:
+        """Moves the running statistics towards those of a batch, its variance without bias, as torch has it."""
+        if self.running is not None:
+            unbiased = batch_size / max(1, batch_size - 1)
+            self.running.mean_M1N.lerp_(batch.mean_M1N, RUNNING_SHARE)
+            self.running.variance_M1N.lerp_(batch.variance_M1N * unbiased, RUNNING_SHARE)
+
+
+Part = Matrix | Vector | Norm
+"""`tensors` are what is trained, `state` is what a training needs to go on."""
 
 
 def _hand_over(part: Part, gradient: Gradient, observer: Observer | None, update: Update | None) -> None:
@@ -177,5 +231,38 @@ class _Weight(torch.autograd.Function):
     def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[None, None, None, None, None]:
         (sum_M1N,) = grad_outputs
         _ = ctx.saved_tensors
-        _hand_over(ctx.part, VectorGradient(sum_M1N, ctx.batch_size), ctx.observer, ctx.update)
+        _hand_over(ctx.part, VectorGradient({"weight": sum_M1N}, ctx.batch_size), ctx.observer, ctx.update)
         return None, None, None, None, None
+
+
+class _Normalized(torch.autograd.Function):
+    """gain n + shift, whose backward hands the gradients of both over."""
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        x_MBN: Tensor,
+        weight_M1N: Tensor,
+        part: Norm,
+        statistics: Statistics | None,
+        taken: list[Statistics],
+        observer: Observer | None,
+        update: Update | None,
+    ) -> Tensor:
+        n_MBN, inverse, batch = part.normalization.forward(x_MBN, statistics)
+        if batch is not None:
+            taken.append(batch)
+        ctx.save_for_backward(n_MBN, inverse, weight_M1N)
+        ctx.part, ctx.given, ctx.observer, ctx.update = part, statistics is not None, observer, update
+        return n_MBN * weight_M1N if part.bias_M1N is None else torch.addcmul(part.bias_M1N, n_MBN, weight_M1N)
+
+    @staticmethod
+    def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[Tensor, None, None, None, None, None, None]:
+        (dy_MBN,) = grad_outputs
+        n_MBN, inverse, weight_M1N = ctx.saved_tensors
+        dn_MBN = dy_MBN * weight_M1N
+        dx_MBN = dn_MBN * inverse if ctx.given else ctx.part.normalization.backward(dn_MBN, n_MBN, inverse)
+        sums = {"weight": (dy_MBN * n_MBN).sum(1, keepdim=True), "bias": dy_MBN.sum(1, keepdim=True)}
+        gradient = VectorGradient({name: sums[name] for name in ctx.part.tensors}, dy_MBN.shape[1])
+        _hand_over(ctx.part, gradient, ctx.observer, ctx.update)
+        return dx_MBN, None, None, None, None, None, None

@@ -10,7 +10,7 @@ from torch import Generator
 LARGEST = 2**32 - 1
 """The largest number of a key. numpy would read a larger one as two numbers: those of another key."""
 
-STREAMS = {"weights": 0, "batches": 1, "cotangent": 2, "valid": 3, "test": 4, "split": 5}
+STREAMS = {"weights": 0, "batches": 1, "cotangent": 2, "valid": 3, "test": 4, "split": 5, "theory": 6}
 """What random numbers are drawn for. A new stream takes a new number; stored results depend on the old ones."""
 
 

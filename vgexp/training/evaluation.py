@@ -20,7 +20,7 @@ def evaluate(stack: Stack) -> dict[str, Tensor]:
     for name, (x_1KI, y_1K) in (("valid", stack.stream.valid()), ("test", stack.stream.test())):
         losses, errors = [], []
         for x, y in zip(x_1KI.split(EVALUATED_AT_ONCE, 1), y_1K.split(EVALUATED_AT_ONCE, 1), strict=True):
-            z_MKC = stack.network(x.expand(members, -1, -1))
+            z_MKC = stack.network(x.expand(members, -1, -1), statistics=stack.network.running())
             y_MK = y.expand(members, -1)
             errors.append(error(z_MKC, y_MK) * y.shape[1])
             if loss != "cotangent":

@@ -120,9 +120,7 @@ class Detailed(Observation):
 
     def block(self, layer: int, before: State, after: State) -> None:
         if self._spectra and "h" in self.tensors and layer > 1:
-            network, first = self._probe.network, tuple(x_MBN[:, :1].detach() for x_MBN in before)
-            with torch.no_grad():
-                self.spectra[layer] = torch.linalg.svdvals(network.family.jacobian(network, layer, first))
+            self.spectra[layer] = torch.linalg.svdvals(self._probe.network.jacobian(layer, before))
 
     def backward(self, part: Part, gradient: Gradient) -> None:
         super().backward(part, gradient)

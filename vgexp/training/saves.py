@@ -122,7 +122,7 @@ class Saves:
         """Every tensor that changes in training, and what a state has for it."""
         yield self._stack.diverged_at_M, state["diverged_at"]
         for key, part in self._stack.network.parts.items():
-            for name, tensor in part.tensors.items():
+            for name, tensor in part.state.items():
                 yield tensor, state["parts"][key][name]
         for key, slots in self._stack.optimizer.state.items():
             for name, tensor in slots.items():
@@ -130,7 +130,7 @@ class Saves:
 
     def _state(self, step: int, tables: dict[str, pd.DataFrame]) -> dict[str, Any]:
         parts = {
-            key: {name: tensor.detach() for name, tensor in part.tensors.items()}
+            key: {name: tensor.detach() for name, tensor in part.state.items()}
             for key, part in self._stack.network.parts.items()
         }
         return {

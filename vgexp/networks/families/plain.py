@@ -1,50 +1,47 @@
 """The plain network, f = f(D) o ... o f(1): z = h W + b, h = phi(z), and a linear readout.
 
+A norm stands before phi or after it: h = phi(N(z)) or h = N(phi(z)).
+
 Legend: M members, B batch, N units, O units of a layer, K examples.
 """
 
 from collections.abc import Callable, Mapping
 from itertools import pairwise
 
-import torch
 from torch import Tensor
 
 from vgexp.config import Run
 from vgexp.networks.activations import Activation
-from vgexp.networks.blueprints import Blueprint, law, widths
+from vgexp.networks.blueprints import Blueprint, law, norms, widths
 from vgexp.networks.checkpoint import State
 from vgexp.networks.family import Family, MeanSquares, Pass
-from vgexp.networks.network import Network
 from vgexp.networks.parts import Key
 from vgexp.numerics import gaussian_mean
 
 
 def blueprints(run: Run, inputs: int, classes: int) -> list[Blueprint]:
-    """One matrix a layer."""
+    """One matrix a layer, and a norm where the run has one."""
     sizes = [inputs, *widths(run), classes]
-    return [
-        Blueprint(layer, "", fan_in, fan_out, law(run, layer))
-        for layer, (fan_in, fan_out) in enumerate(pairwise(sizes), start=1)
-    ]
+    parts = []
+    for layer, (fan_in, fan_out) in enumerate(pairwise(sizes), start=1):
+        parts.append(Blueprint(layer, "", fan_in, fan_out, law(run, layer)))
+        if layer <= run.model.depth:
+            parts += norms(run, layer, fan_out, "norm")
+    return parts
 
 
 def block(p: Pass, layer: int, state: State) -> State:
-    """x(l) = phi(x(l-1) W + b)."""
-    (x_MBN,) = state
-    return (p.phi(layer, p.linear(layer, x_MBN)),)
+    """x(l) = phi(N(x(l-1) W + b)), or N(phi(x(l-1) W + b))."""
+    z_MBN = p.linear(layer, state[0])
+    if p.network.run.model.norm_at == "before":
+        return (p.phi(layer, p.norm(layer, z_MBN)),)
+    return (p.norm(layer, p.phi(layer, z_MBN)),)
 
 
 def readout(p: Pass, layer: int, state: State) -> Tensor:
     """x W + b."""
     (x_MBN,) = state
     return p.linear(layer, x_MBN)
-
-
-def jacobian(network: Network, layer: int, state: State) -> Tensor:
-    """W diag(phi'(z)): Glorot & Bengio (2010), section 4.2.1, eq. 17."""
-    (x_M1N,) = state
-    weight_MNO, bias_M1O = network.parts[layer, ""].tensors.values()
-    return weight_MNO * network.activation.slope(torch.baddbmm(bias_M1O, x_M1N, weight_MNO))
 
 
 def recursion(
@@ -81,7 +78,6 @@ FAMILY = Family(
     stem=block,
     block=block,
     readout=readout,
-    jacobian=jacobian,
-    reads=frozenset(),
+    reads=frozenset({"model.norm", "model.norm_at"}),
     recursion=recursion,
 )

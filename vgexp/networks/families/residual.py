@@ -1,24 +1,26 @@
-"""Residual networks, pre-activation: every block adds a branch to what it was given.
+"""Residual networks: every block adds a branch to what it was given, with a norm N where the run has one.
 
-    one matrix    x(l) = x(l-1) + r (phi(x(l-1)) W + b)
-    two           x(l) = x(l-1) + r (phi(phi(x(l-1)) W_inner + b_inner) W + b)
+                  pre                                                  post
+    one matrix    x + r (phi(N(x)) W + b)                              N(x + r phi(x W + b))
+    two           x + r (phi(N(phi(N(x)) W_inner + b_inner)) W + b)    N(x + r (phi(x W_inner + b_inner) W + b))
+    stem          x W + b                                              phi(N(x W + b))
+    readout       phi(N(x)) W + b                                      x W + b
 
-A linear stem makes the first state, and the readout reads phi of the last: He et al. (2016). r is `model.branch`.
+He et al. (2016), He et al. (2016b); with layer normalisation Xiong et al. (2020). r is `model.branch`, a number or a
+scalar that is learned from 0. The norm of the state is `norm`, that of what W_inner puts out `inner_norm`.
 
 Legend: M members, B batch, N units, K examples.
 """
 
 from collections.abc import Callable, Mapping
 
-import torch
 from torch import Tensor
 
 from vgexp.config import ConfigError, Run
 from vgexp.networks.activations import Activation
-from vgexp.networks.blueprints import Blueprint, law
+from vgexp.networks.blueprints import Blueprint, branch_scale, law, norms, scales
 from vgexp.networks.checkpoint import State
 from vgexp.networks.family import Family, MeanSquares, Pass
-from vgexp.networks.network import Network
 from vgexp.networks.parts import Key
 from vgexp.numerics import gaussian_mean
 
@@ -27,47 +29,45 @@ MATRICES = {1: ("",), 2: ("inner", "")}
 
 
 def blueprints(run: Run, inputs: int, classes: int) -> list[Blueprint]:
-    """A stem, one or two square matrices a block, a readout."""
-    width, depth = run.model.width, run.model.depth
-    return [
-        Blueprint(1, "", inputs, width, law(run, 1)),
-        *(
-            Blueprint(layer, name, width, width, law(run, layer))
-            for layer in range(2, depth + 1)
-            for name in MATRICES[run.model.branch_layers]
-        ),
-        Blueprint(depth + 1, "", width, classes, law(run, depth + 1)),
-    ]
+    """A stem, one or two square matrices a block, a readout; and the norms and scalars of the run."""
+    width, depth, pre = run.model.width, run.model.depth, run.model.placement == "pre"
+    matrices = MATRICES[run.model.branch_layers]
+    norms_of_block = ["norm", "inner_norm"][: len(matrices)] if pre else ["norm"]
+    parts = [Blueprint(1, "", inputs, width, law(run, 1)), *([] if pre else norms(run, 1, width, "norm"))]
+    for layer in range(2, depth + 1):
+        parts += [Blueprint(layer, name, width, width, law(run, layer)) for name in matrices]
+        parts += [*norms(run, layer, width, *norms_of_block), *scales(run, layer)]
+    parts.append(Blueprint(depth + 1, "", width, classes, law(run, depth + 1)))
+    return parts + (norms(run, depth + 1, width, "norm") if pre else [])
 
 
 def stem(p: Pass, layer: int, state: State) -> State:
-    """x(1) = x W + b."""
-    return (p.linear(layer, state[0]),)
+    """x(1)."""
+    z_MBN = p.linear(layer, state[0])
+    return (z_MBN,) if _is_pre(p) else (p.phi(layer, p.norm(layer, z_MBN)),)
 
 
 def block(p: Pass, layer: int, state: State) -> State:
+    """x(l) from x(l-1)."""
     (x_MBN,) = state
-    z_MBN, completed_by = x_MBN, (layer - 1, "")
-    for name in MATRICES[p.network.run.model.branch_layers]:
-        z_MBN, completed_by = p.linear(layer, p.phi(completed_by[0], z_MBN, completed_by[1]), name), (layer, name)
-    return (x_MBN + p.network.run.model.branch * z_MBN,)
+    two = p.network.run.model.branch_layers == 2
+    if not _is_pre(p):
+        h_MBN = p.phi(layer, p.linear(layer, x_MBN, "inner" if two else ""), "inner" if two else "")
+        return (p.norm(layer, x_MBN + p.scaled(layer, p.linear(layer, h_MBN) if two else h_MBN)),)
+    h_MBN = p.phi(layer - 1, p.norm(layer, x_MBN))
+    if two:
+        h_MBN = p.phi(layer, p.norm(layer, p.linear(layer, h_MBN, "inner"), "inner_norm"), "inner")
+    return (x_MBN + p.scaled(layer, p.linear(layer, h_MBN)),)
 
 
 def readout(p: Pass, layer: int, state: State) -> Tensor:
-    """phi(x) W + b."""
-    return p.linear(layer, p.phi(layer - 1, state[0]))
+    """The outputs."""
+    (x_MBN,) = state
+    return p.linear(layer, p.phi(layer - 1, p.norm(layer, x_MBN)) if _is_pre(p) else x_MBN)
 
 
-def jacobian(network: Network, layer: int, state: State) -> Tensor:
-    """1 + r times the product of diag(phi') W over the branch's matrices."""
-    (z_M1N,) = state
-    one_NN = torch.eye(z_M1N.shape[-1], dtype=z_M1N.dtype, device=z_M1N.device)
-    product_MNN = one_NN
-    for name in MATRICES[network.run.model.branch_layers]:
-        weight_MNN, bias_M1N = network.parts[layer, name].tensors.values()
-        product_MNN = product_MNN @ (network.activation.slope(z_M1N).transpose(1, 2) * weight_MNN)
-        z_M1N = torch.baddbmm(bias_M1N, network.activation.phi(z_M1N), weight_MNN)
-    return one_NN + network.run.model.branch * product_MNN
+def _is_pre(p: Pass) -> bool:
+    return p.network.run.model.placement == "pre"
 
 
 def recursion(
@@ -80,7 +80,7 @@ def recursion(
 
     Yang & Schoenholz (2017). With two, the branch is a plain network of two layers.
     """
-    branch2, depth = run.model.branch**2, run.model.depth
+    branch2, depth = branch_scale(run) ** 2, run.model.depth
     names = MATRICES[run.model.branch_layers]
     signals: MeanSquares = {}
 
@@ -136,8 +136,7 @@ FAMILY = Family(
     stem=stem,
     block=block,
     readout=readout,
-    jacobian=jacobian,
-    reads=frozenset({"model.branch", "model.branch_layers"}),
+    reads=frozenset({"model.branch", "model.branch_layers", "model.norm", "model.placement"}),
     signal="dx",
     recursion=recursion,
     require=require,

@@ -8,17 +8,16 @@ Legend: M members, B batch, N units, H half of them.
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from vgexp.config import ConfigError, Run
-from vgexp.networks.blueprints import Blueprint, law
+from vgexp.networks.blueprints import Blueprint, law, scales
 from vgexp.networks.checkpoint import State
 from vgexp.networks.family import Family, Pass
-from vgexp.networks.network import Network
-from vgexp.networks.parts import Observer, Update
 
 
 def blueprints(run: Run, inputs: int, classes: int) -> list[Blueprint]:
@@ -26,7 +25,11 @@ def blueprints(run: Run, inputs: int, classes: int) -> list[Blueprint]:
     width, depth = run.model.width, run.model.depth
     return [
         Blueprint(1, "", inputs, width, law(run, 1)),
-        *(Blueprint(layer, "", width // 2, width // 2, law(run, layer)) for layer in range(2, depth + 1)),
+        *(
+            part
+            for layer in range(2, depth + 1)
+            for part in (Blueprint(layer, "", width // 2, width // 2, law(run, layer)), *scales(run, layer))
+        ),
         Blueprint(depth + 1, "", width, classes, law(run, depth + 1)),
     ]
 
@@ -38,7 +41,7 @@ def stem(p: Pass, layer: int, state: State) -> State:
 
 def branch(p: Pass, layer: int, b_MBH: Tensor) -> Tensor:
     """r phi(b W + c)."""
-    return p.network.run.model.branch * p.phi(layer, p.linear(layer, b_MBH))
+    return p.scaled(layer, p.phi(layer, p.linear(layer, b_MBH)))
 
 
 def block(p: Pass, layer: int, state: State) -> State:
@@ -53,41 +56,21 @@ def readout(p: Pass, layer: int, state: State) -> Tensor:
     return p.linear(layer, torch.cat(state, dim=-1))
 
 
-def jacobian(network: Network, layer: int, state: State) -> Tensor:
-    """With J = r W diag(phi'(z)) of the branch, and halves as rows and columns: 0, 1 above 1, J."""
-    _, b_M1H = state
-    weight_MHH, bias_M1H = network.parts[layer, ""].tensors.values()
-    slope_M1H = network.activation.slope(torch.baddbmm(bias_M1H, b_M1H, weight_MHH))
-    branch_MHH = network.run.model.branch * weight_MHH * slope_M1H
-    one_MHH = torch.eye(b_M1H.shape[-1], dtype=b_M1H.dtype, device=b_M1H.device).expand_as(branch_MHH)
-    above_MHN = torch.cat([torch.zeros_like(branch_MHH), one_MHH], dim=-1)
-    return torch.cat([above_MHN, torch.cat([one_MHH, branch_MHH], dim=-1)], dim=-2)
-
-
-def invert(
-    network: Network, layers: Sequence[int], observer: Observer | None, update: Update | None, state: State
-) -> State:
+def invert(p: Pass, layers: Sequence[int], state: State) -> State:
     """Couplings whose backward pass rebuilds the states: memory does not grow with depth."""
-    return _Invert.apply(network, layers, observer, update, *state)  # pyright: ignore[reportReturnType]
+    return _Invert.apply(p, layers, *state)  # pyright: ignore[reportReturnType]
 
 
 class _Invert(torch.autograd.Function):
     @staticmethod
-    def forward(
-        ctx: Any,
-        network: Network,
-        layers: Sequence[int],
-        observer: Observer | None,
-        update: Update | None,
-        *state: Tensor,
-    ) -> Any:
-        ctx.layers, ctx.again = layers, Pass(network, state[0].shape[1], observer, update, first=False)
-        keep = observer is not None and observer.keeps
+    def forward(ctx: Any, p: Pass, layers: Sequence[int], *state: Tensor) -> Any:
+        ctx.layers, ctx.again = layers, replace(p, first=False)
+        keep = p.observer is not None and p.observer.keeps
         ctx.kept = []  # the true halves, only to measure how well they are rebuilt
         for layer in layers:
             if keep:
                 ctx.kept.append(state[0])
-            state = network.run_layer(layer, observer, update, state, True)
+            state = p.network.run_layer(p, layer, state)
         ctx.state = state
         return tuple(half.view_as(half) for half in state)  # autograd writes its graph into what is returned
 
@@ -110,7 +93,7 @@ class _Invert(torch.autograd.Function):
             assert inner_MBH.grad is not None
             db_MBH, dq_MBH = dq_MBH, db_MBH + inner_MBH.grad
             b_MBH, q_MBH = a_MBH, b_MBH
-        return None, None, None, None, db_MBH, dq_MBH
+        return None, None, db_MBH, dq_MBH
 
 
 def require(run: Run) -> None:
@@ -125,7 +108,6 @@ FAMILY = Family(
     stem=stem,
     block=block,
     readout=readout,
-    jacobian=jacobian,
     reads=frozenset({"model.branch"}),
     stored=1,
     invert=invert,

@@ -1,0 +1,78 @@
+"""Normalisations: a signal less its mean, over its standard deviation.
+
+    n = (x - mean x) / sqrt(var x + eps),   y = gain n + shift
+
+Batch normalisation takes mean and variance over the examples of a batch, one of each a unit: Ioffe & Szegedy (2015).
+Layer normalisation takes them over the units, one of each an example: Ba et al. (2016). RMSNorm leaves out the mean and
+the shift: Zhang & Sennrich (2019).
+
+Legend: M members, B batch, N units.
+"""
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from vgexp.config import own
+
+EPS = 1e-5
+"""Added to the variance, as torch has it."""
+
+
+class Statistics(NamedTuple):
+    """Mean and variance of every unit over a batch, (M, 1, N)."""
+
+    mean_M1N: Tensor
+    variance_M1N: Tensor
+
+
+@dataclass(frozen=True)
+class Normalization:
+    """What is averaged over. To add one, write one entry of NORMS."""
+
+    over: int
+    """The dimension that mean and variance are taken over: 1, the examples, or 2, the units."""
+    centered: bool = True
+    """Whether the mean is taken off, and a shift is trained."""
+    reads: frozenset[str] = frozenset({"model.norm_at"})
+    """The fields of the config that matter where there is one."""
+    version: int = 1
+    """Raised when the function changes: its runs are then other runs."""
+
+    @property
+    def over_examples(self) -> bool:
+        return self.over == 1
+
+    def forward(self, x_MBN: Tensor, statistics: Statistics | None) -> tuple[Tensor, Tensor, Statistics | None]:
+        """n, 1 / sqrt(var + eps), and the statistics of the batch where they were taken over it and not given."""
+        if statistics is not None:
+            inverse = (statistics.variance_M1N + EPS).rsqrt()
+            return (x_MBN - statistics.mean_M1N) * inverse, inverse, None
+        taken = None
+        if self.centered:
+            mean = x_MBN.mean(self.over, keepdim=True)
+            x_MBN = x_MBN - mean
+        variance = x_MBN.square().mean(self.over, keepdim=True)
+        inverse = (variance + EPS).rsqrt()
+        if self.over_examples and self.centered:
+            taken = Statistics(mean, variance)
+        return x_MBN * inverse, inverse, taken
+
+    def backward(self, dn_MBN: Tensor, n_MBN: Tensor, inverse: Tensor) -> Tensor:
+        """dx = (dn - mean dn - n mean(dn n)) / sqrt(var + eps): the gradient through mean and variance."""
+        along_n = (dn_MBN * n_MBN).mean(self.over, keepdim=True)
+        dx_MBN = torch.addcmul(dn_MBN, n_MBN, along_n, value=-1)
+        if self.centered:
+            dx_MBN -= dn_MBN.mean(self.over, keepdim=True)
+        return dx_MBN.mul_(inverse)
+
+
+NORMS: dict[str, Normalization | None] = {
+    "none": None,
+    "batch": Normalization(over=1),
+    "layer": Normalization(over=2),
+    "rms": Normalization(over=2, centered=False),
+}
+own(NORMS)
