@@ -7,6 +7,7 @@ from samples import small
 
 from vgexp.networks.blueprints import Blueprint
 from vgexp.networks.families import FAMILIES, residual
+from vgexp.networks.normalizations import NORMS
 
 
 def gated_blueprints(run, inputs, classes):
@@ -29,9 +30,31 @@ WAYS = {
     "plain": small(),
     "residual": small(model__family="residual", model__branch=0.5),
     "residual, two matrices": small(model__family="residual", model__branch_layers=2),
+    "highway": small(model__family="highway"),
+    "dense": small(model__family="dense", model__growth=5),
     "reversible": small(model__family="reversible"),
     "gated": small(model__family="gated"),
 }
+"""One of each family."""
+NORMED = {
+    f"{norm}, {name}": replace(run, model=replace(run.model, norm=norm))
+    for norm in NORMS
+    for name, run in {
+        "plain, before": small(),
+        "plain, after": small(model__norm_at="after"),
+        "pre": small(model__family="residual"),
+        "pre, two": small(model__family="residual", model__branch_layers=2, model__branch="1/sqrt(L)"),
+        "pre, learned": small(model__family="residual", model__branch="learned"),
+        "post": small(model__family="residual", model__placement="post"),
+        "post, two": small(model__family="residual", model__placement="post", model__branch_layers=2),
+        "dense": small(model__family="dense", model__growth=5),
+        "reversible, learned": small(model__family="reversible", model__branch="learned"),
+    }.items()
+    if norm != "none" or name in ("pre, learned", "post", "post, two", "reversible, learned")
+    if norm == "none" or "reversible" not in name
+}
+"""Every family with every norm that it takes, wherever it takes it, and what branches may be multiplied with."""
+ALL = WAYS | NORMED
 MEMORY = ["store", "checkpoint 2", "checkpoint revolve(2)", "invert"]
 
 
@@ -45,9 +68,9 @@ def remembered(run, memory):
 
 
 def tensors(training):
-    """Everything that trains, by part and name."""
+    """Everything that a training changes, by part and name."""
     parts = training.stack.network.parts
-    return {(key, name): tensor.detach() for key, part in parts.items() for name, tensor in part.tensors.items()}
+    return {(key, name): tensor.detach() for key, part in parts.items() for name, tensor in part.state.items()}
 
 
 def assert_equal(ours, theirs):

@@ -56,7 +56,7 @@ def test_matrices_of_one_shape_share_a_buffer():
 
 def test_a_vectors_gradient():
     sum_M1N = signals()[0][:, :1]
-    gradient = VectorGradient(sum_M1N, batch_size=4)
+    gradient = VectorGradient({"weight": sum_M1N}, batch_size=4)
     assert gradient.dz_MBO is None
     torch.testing.assert_close(norm_M(gradient), (sum_M1N / 4).square().sum((1, 2)).sqrt())
     torch.testing.assert_close(gradient.mean("weight"), sum_M1N / 4)

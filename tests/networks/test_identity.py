@@ -27,6 +27,7 @@ from vgexp.networks.families import FAMILIES
 from vgexp.networks.identity import READS, REGISTRIES, changes, identity, unread
 from vgexp.networks.initializers import INITIALIZERS
 from vgexp.networks.losses import LOSSES
+from vgexp.networks.normalizations import NORMS
 from vgexp.networks.optimizers import OPTIMIZERS, Sgd
 from vgexp.numerics.quantities import QUANTITIES
 from vgexp.results.reading import stored
@@ -101,8 +102,13 @@ VALUES = {
     "model.width": [4, 5],
     "model.activation": sorted(ACTIVATIONS),
     "model.negative_slope": [0.01, 0.2],
-    "model.branch": [1.0, 0.5],
+    "model.norm": sorted(NORMS),
+    "model.norm_at": ["before", "after"],
+    "model.placement": ["pre", "post"],
+    "model.branch": [1.0, 0.5, "1/sqrt(L)", "learned"],
     "model.branch_layers": [1, 2],
+    "model.gate_bias": [-2.0, 0.0],
+    "model.growth": [16, 3],
     "init.name": sorted(INITIALIZERS),
     "init.sigma_w": [None, 0.7],
     "init.sigma_b": [0.0, 1.0],
@@ -157,13 +163,13 @@ def test_everything_can_be_said_in_other_words(config):
         assert identity(from_row(stored(config | {key: value}))) == identity(run), key
 
 
-@pytest.mark.parametrize("field", sorted({known.read_by for known in FIELDS.values()} - {""}))
+@pytest.mark.parametrize("field", sorted({field for known in FIELDS.values() for field in known.read_by}))
 def test_what_is_read_are_fields(field):
     """A typing error in `reads` would make one run of several."""
-    readable = {key for key, known in FIELDS.items() if known.read_by == field}
+    readable = {key for key, known in FIELDS.items() if field in known.read_by}
     for name in READS[field] if field in READS else REGISTRIES[field]:
         entry = REGISTRIES.get(field, {}).get(name)
-        reads = READS[field][name] if field in READS else vars(entry).get("reads")
+        reads = READS[field][name] if field in READS else entry and vars(entry).get("reads")
         assert reads is None or reads <= readable, name
 
 
@@ -174,6 +180,13 @@ def test_what_is_read_are_fields(field):
         ({"optim": OptimConfig("momentum", beta1=0.1)}, {"optim": OptimConfig("momentum")}),
         ({"model": ModelConfig(branch=0.1, branch_layers=2, negative_slope=0.5)}, {}),
         ({"model": ModelConfig("reversible", branch_layers=2)}, {"model": ModelConfig("reversible")}),
+        ({"model": ModelConfig(norm_at="after", placement="post", growth=3, gate_bias=1.0)}, {}),
+        (
+            {"model": ModelConfig("residual", norm="rms", norm_at="after")},
+            {"model": ModelConfig("residual", norm="rms")},
+        ),
+        ({"model": ModelConfig("highway", norm="rms")}, {"model": ModelConfig("highway")}),
+        ({"model": ModelConfig("residual", branch="1/sqrt(L)")}, {"model": ModelConfig("residual", branch=0.5)}),
         ({"checkpoint": CheckpointConfig(3)}, {}),
         ({"probe": ProbeConfig(histograms="never", spectra=3)}, {}),
         ({"init": InitConfig("he", sigma_w=2**0.5, distribution="normal")}, {"init": InitConfig("he")}),
@@ -209,6 +222,9 @@ def test_one_run_written_in_two_ways(one, other):
             {"model": ModelConfig(activation="leaky_relu", negative_slope=0.5)},
             {"model": ModelConfig(activation="leaky_relu")},
         ),
+        ({"model": ModelConfig(norm="rms", norm_at="after")}, {"model": ModelConfig(norm="rms")}),
+        ({"model": ModelConfig("dense", norm="batch")}, {"model": ModelConfig("dense")}),
+        ({"model": ModelConfig("residual", branch="learned")}, {"model": ModelConfig("residual", branch=0.0)}),
         ({"memory": "checkpoint", "checkpoint": CheckpointConfig(3)}, {"memory": "checkpoint"}),
         ({"probe": ProbeConfig("full", histograms="never")}, {"probe": ProbeConfig("full")}),
         ({"init": InitConfig("he", distribution="uniform")}, {"init": InitConfig("he")}),

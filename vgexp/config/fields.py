@@ -24,8 +24,9 @@ class Field:
     """Whether members of one stack may differ in it; all other fields are structure."""
     in_identity: bool = True
     """Whether it can change a number. The others change where and how a run is computed."""
-    read_by: str = ""
-    """The field that decides whether this one matters, as `optim.name` of `optim.momentum`; empty: it always does."""
+    read_by: tuple[str, ...] = ()
+    """The fields that decide whether this one matters, as `optim.name` of `optim.momentum`: it does where what each of
+    them chooses reads it."""
     of_sweep: bool = False
     """Whether it belongs to the sweep, not to each of its runs: no table has it."""
     type: Any = None
@@ -63,34 +64,34 @@ class ModelConfig:
     depth: int = setting(5, "Number of hidden layers.", rules.COUNT)
     width: Any = setting(1000, "Units of a hidden layer: an integer, or a list with one a layer.", rules.WIDTH)
     activation: str = setting("tanh", "The function phi between the layers.", rules.NAME)
-    negative_slope: float = setting(0.01, "Slope of leaky ReLU below 0.", rules.FINITE, read_by="model.activation")
-    norm: str = setting("none", "The normalisation.", rules.NAME, read_by="model.family")
+    negative_slope: float = setting(0.01, "Slope of leaky ReLU below 0.", rules.FINITE, read_by=("model.activation",))
+    norm: str = setting("none", "The normalisation.", rules.NAME, read_by=("model.family",))
     norm_at: str = setting(
         "before",
         "Whether a plain network normalises before or after the activation.",
         rules.one_of("before", "after"),
-        read_by="model.family",
+        read_by=("model.family", "model.norm"),
     )
     placement: str = setting(
         "pre",
         "Whether a residual block normalises and activates what its matrices read, or what they make.",
         rules.one_of("pre", "post"),
-        read_by="model.family",
+        read_by=("model.family",),
     )
     branch: float | str = setting(
         1.0,
         "What a branch is multiplied with before it is added: a number, 1/sqrt(L) for L blocks, or learned from 0.",
         rules.BRANCH,
-        read_by="model.family",
+        read_by=("model.family",),
     )
     branch_layers: int = setting(
-        1, "Matrices in a branch.", Rule(lambda x: x in (1, 2), "1 or 2"), read_by="model.family"
+        1, "Matrices in a branch.", Rule(lambda x: x in (1, 2), "1 or 2"), read_by=("model.family",)
     )
     gate_bias: float = setting(
-        -2.0, "The first bias of the gates of a highway network.", rules.FINITE, read_by="model.family"
+        -2.0, "The first bias of the gates of a highway network.", rules.FINITE, read_by=("model.family",)
     )
     growth: int = setting(
-        16, "Units that a layer adds to the state of a dense network.", rules.COUNT, read_by="model.family"
+        16, "Units that a layer adds to the state of a dense network.", rules.COUNT, read_by=("model.family",)
     )
 
 
@@ -125,18 +126,20 @@ class OptimConfig:
     """The optimiser and its numbers."""
 
     name: str = setting("sgd", "The optimiser.", rules.NAME)
-    lr: float = setting(0.03, "Learning rate.", rules.NOT_NEGATIVE, member=True, read_by="optim.name")
+    lr: float = setting(0.03, "Learning rate.", rules.NOT_NEGATIVE, member=True, read_by=("optim.name",))
     momentum: float = setting(
         0.9,
         "What the last update is multiplied with before the gradient is added.",
         rules.FRACTION,
         member=True,
-        read_by="optim.name",
+        read_by=("optim.name",),
     )
-    beta1: float = setting(0.9, "Decay of Adam's first moment.", rules.FRACTION, member=True, read_by="optim.name")
-    beta2: float = setting(0.999, "Decay of Adam's second moment.", rules.FRACTION, member=True, read_by="optim.name")
+    beta1: float = setting(0.9, "Decay of Adam's first moment.", rules.FRACTION, member=True, read_by=("optim.name",))
+    beta2: float = setting(
+        0.999, "Decay of Adam's second moment.", rules.FRACTION, member=True, read_by=("optim.name",)
+    )
     eps: float = setting(
-        1e-8, "Added to the denominator of Adam's step.", rules.POSITIVE, member=True, read_by="optim.name"
+        1e-8, "Added to the denominator of Adam's step.", rules.POSITIVE, member=True, read_by=("optim.name",)
     )
 
 
@@ -151,8 +154,8 @@ class ProbeConfig:
         "The examples whose z, h, dz and dx are recorded: the step's own, or the fixed monitoring examples.",
         rules.one_of("batch", "monitor"),
     )
-    histograms: Any = setting("ends", "Schedule of histograms.", rules.SCHEDULE, read_by="probe.tier")
-    spectra: Any = setting("ends", "Schedule of the Jacobians' spectra.", rules.SCHEDULE, read_by="probe.tier")
+    histograms: Any = setting("ends", "Schedule of histograms.", rules.SCHEDULE, read_by=("probe.tier",))
+    spectra: Any = setting("ends", "Schedule of the Jacobians' spectra.", rules.SCHEDULE, read_by=("probe.tier",))
 
 
 @dataclass
@@ -163,7 +166,7 @@ class CheckpointConfig:
         "sqrt",
         "Layers a segment: an integer, or sqrt; or revolve(s) with s snapshots, the input among them.",
         rules.SEGMENT,
-        read_by="memory",
+        read_by=("memory",),
     )
 
 

@@ -121,9 +121,9 @@ def _require_readers(overrides: Sequence[str], runs: Sequence[Run]) -> None:
     """Raises ConfigError for the first field with choices that no run of the sweep reads."""
     for override in parse(overrides):
         key = override.get_key_element()
-        read_by = FIELDS[key].read_by if override.is_sweep_override() and key in FIELDS else ""
+        read_by = FIELDS[key].read_by if override.is_sweep_override() and key in FIELDS else ()
         if read_by and all(key in unread(run) for run in runs):
-            found = ", ".join(dict.fromkeys(f"{read_by}={attrgetter(read_by)(run)}" for run in runs))
+            found = ", ".join(dict.fromkeys(f"{by}={attrgetter(by)(run)}" for run in runs for by in read_by))
             raise ConfigError(key, override.get_value_string(), f"one value: it makes no difference with {found}")
 
 

@@ -8,8 +8,8 @@ from vgexp.networks.blueprints import Blueprint, assemble
 from vgexp.networks.building import blueprints, build, bytes_per_member, require_buildable, skeleton, weight_bytes
 from vgexp.networks.checkpoint import State, extra_steps, moves, segment_length
 from vgexp.networks.families import FAMILIES
-from vgexp.networks.family import Family, Pass
-from vgexp.networks.gradients import Gradient
+from vgexp.networks.family import Family, MeanSquares, Pass
+from vgexp.networks.gradients import Gradient, MatrixGradient
 from vgexp.networks.initializers import INITIALIZERS, Initializer
 from vgexp.networks.losses import LOSSES, Loss
 from vgexp.networks.network import Network
@@ -32,6 +32,8 @@ __all__ = [
     "Key",
     "Loss",
     "Matrix",
+    "MatrixGradient",
+    "MeanSquares",
     "Network",
     "Observer",
     "Part",

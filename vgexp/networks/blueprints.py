@@ -20,6 +20,9 @@ from vgexp.numerics import generator
 STANDARD = "standard"
 """The law of the first and the last matrix where `init.scope` is hidden."""
 
+PER_DEPTH, LEARNED = "1/sqrt(L)", "learned"
+"""What `model.branch` may be beside a number."""
+
 
 @dataclass(frozen=True)
 class Blueprint:
@@ -88,15 +91,16 @@ def law(run: Run, layer: int) -> InitConfig:
 
 def branch_scale(run: Run) -> float:
     """What a branch is multiplied with at first: `model.branch`, 1/sqrt(L) for L blocks, 0 where it is learned."""
-    if run.model.branch == "learned":
-        return 0.0
-    return max(1, run.model.depth - 1) ** -0.5 if run.model.branch == "1/sqrt(L)" else run.model.branch
+    branch = run.model.branch
+    if isinstance(branch, str):
+        return max(1, run.model.depth - 1) ** -0.5 if branch == PER_DEPTH else 0.0
+    return branch
 
 
 def scales(run: Run, layer: int) -> list[Blueprint]:
     """The scalar that is learned in place of a number: ReZero (Bachlechner et al., 2020), with a norm SkipInit (De &
     Smith, 2020)."""
-    return [Blueprint(layer, "alpha", 1, 1, 0.0)] if run.model.branch == "learned" else []
+    return [Blueprint(layer, "alpha", 1, 1, 0.0)] if run.model.branch == LEARNED else []
 
 
 def norms(run: Run, layer: int, units: int, *names: str) -> list[Blueprint]:

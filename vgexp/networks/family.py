@@ -14,7 +14,7 @@ from torch import Tensor
 
 from vgexp.config import Run
 from vgexp.networks.activations import Activation
-from vgexp.networks.blueprints import Blueprint, branch_scale
+from vgexp.networks.blueprints import LEARNED, Blueprint, branch_scale
 from vgexp.networks.checkpoint import State
 from vgexp.networks.normalizations import Statistics
 from vgexp.networks.parts import Key, Matrix, Norm, Observer, Update, Vector
@@ -77,7 +77,7 @@ class Pass:
 
     def scaled(self, layer: int, branch_MBN: Tensor) -> Tensor:
         """A branch times `model.branch`, or times the scalar that is learned in its place."""
-        if self.network.run.model.branch == "learned":
+        if self.network.run.model.branch == LEARNED:
             return self.vector(layer, "alpha") * branch_MBN
         return branch_scale(self.network.run) * branch_MBN
 
@@ -112,7 +112,9 @@ class Family:
     invert: Callable[[Pass, Sequence[int], State], State] | None = None
     """Runs the given layers so that their backward pass rebuilds the states."""
     recursion: Recursion | None = None
-    """None where there is no theory."""
+    """Its mean-field theory in closed form; None where theory is to sample (vgexp.theory.sampled)."""
+    solved: Callable[[Run], bool] = lambda run: run.model.norm == "none"
+    """Whether the recursion is that of a run."""
     require: Callable[[Run], None] = lambda run: None
     """Raises ConfigError for a run that it cannot build."""
     version: int = 1

@@ -13,7 +13,7 @@ from vgexp.config import FIELDS, CheckpointConfig, InitConfig, Run, digest, flat
 from vgexp.config import changes as changes_of
 from vgexp.data import DATASETS
 from vgexp.networks.activations import ACTIVATIONS
-from vgexp.networks.blueprints import STANDARD
+from vgexp.networks.blueprints import PER_DEPTH, STANDARD, branch_scale
 from vgexp.networks.checkpoint import segment_length
 from vgexp.networks.families import FAMILIES
 from vgexp.networks.initializers import INITIALIZERS
@@ -65,8 +65,8 @@ def unread(run: Run) -> set[str]:
     chosen = flat(run)
     found = set()
     for key, known in FIELDS.items():
-        if known.read_by:
-            reads = _reads(known.read_by, chosen[known.read_by])
+        for field in known.read_by:
+            reads = _reads(field, chosen[field])
             if reads is not None and key not in reads:
                 found.add(key)
     law, init = INITIALIZERS.get(run.init.name), run.init
@@ -86,7 +86,8 @@ def unread(run: Run) -> set[str]:
 
 
 def _plainest(run: Run) -> Run:
-    """The run, with segments no longer than the chain that they cut, and the law that all its matrices have.
+    """The run, with segments no longer than the chain that they cut, the law that all its matrices have, and a branch's
+    number in place of its formula.
 
     Snapshots that are more than the chain are left as they are: runs that are published have ids with them.
     """
@@ -95,7 +96,10 @@ def _plainest(run: Run) -> Run:
         every = min(every, _recomputed(run))
     if init.scope == "hidden" and run.model.depth == 1:  # both matrices are ends
         init = InitConfig(STANDARD, sigma_b=init.sigma_b)
-    return replace(run, checkpoint=CheckpointConfig(every), init=init)
+    model = run.model
+    if model.branch == PER_DEPTH:
+        model = replace(model, branch=branch_scale(run))
+    return replace(run, checkpoint=CheckpointConfig(every), init=init, model=model)
 
 
 def _recomputed(run: Run) -> int:
@@ -126,5 +130,7 @@ def _reads(field: str, name: str) -> frozenset[str] | None:
     if field in READS:
         return READS[field].get(name)
     entry = REGISTRIES[field].get(name)
+    if entry is None and name in REGISTRIES[field]:  # as of model.norm=none
+        return frozenset()
     # Of a class only what it says itself: a subclass from outside may read more than its parent.
     return vars(entry).get("reads") if isinstance(entry, type) else getattr(entry, "reads", None)

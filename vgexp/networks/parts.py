@@ -1,4 +1,4 @@
-"""Parts of a network (matrices, vectors, norms) with a leading member axis, which update themselves in the backward pass.
+"""Parts of a network (matrices, vectors, norms) with a leading member axis, which update themselves going backward.
 
 At the sizes of Glorot & Bengio (5 x 1000 units, batches of 10) a step is bound by memory: weights are read
 forward, read backward, a gradient is written, and read again by the optimiser. Here the gradient of a part

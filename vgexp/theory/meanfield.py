@@ -1,8 +1,9 @@
 """Mean-field theory of a network at initialisation: the profile that measurements are held against.
 
 With many units a layer's preactivations are Gaussian, and the mean squares of forward and backward signals follow a
-recursion over the layers, which every family writes for itself (vgexp.networks.families). They differ from example to
-example, since inputs have different lengths: the recursion runs for each and is averaged at the end.
+recursion over the layers. Some families have it in closed form (vgexp.networks.families); for all others it is sampled
+(vgexp.theory.sampled). Mean squares differ from example to example, since inputs have different lengths: they are found
+for each and averaged at the end.
 
 It holds for many inputs a unit: with the 15 of the `sparse` law and a bent phi, dz is off by some ten percent a layer.
 
@@ -18,39 +19,53 @@ from scipy.stats import norm, qmc
 from torch import Tensor
 
 from vgexp.config import Run
-from vgexp.networks import ACTIVATIONS, FAMILIES, INITIALIZERS, Activation, activation, blueprints
+from vgexp.networks import (
+    ACTIVATIONS,
+    FAMILIES,
+    INITIALIZERS,
+    NORMS,
+    Activation,
+    MeanSquares,
+    activation,
+    blueprints,
+)
 from vgexp.numerics import gaussian_mean
+from vgexp.theory import sampled
 
 
-def profile(run: Run, x_KI: Tensor, classes: int) -> pd.DataFrame:
-    """The predicted `layer part z_rms h_mean h_std dz_rms dx_rms` of every matrix, for inputs x_KI.
+def profile(run: Run, x_KI: Tensor, y_K: Tensor, classes: int) -> pd.DataFrame:
+    """The predicted `layer part z_rms h_mean h_std dz_rms dx_rms` of every matrix, for inputs x_KI of classes y_K.
 
     `dz` and `dx` are those of one example, as everywhere, for the run's loss. Where a signal overflows, the profile
-    says inf. To be called for families with a theory: see `covers`.
+    says inf. To be called where everything that the run is made of is known: see `covers`.
     """
-    recursion = FAMILIES[run.model.family].recursion
-    assert recursion is not None
-    parts = {part.key: part for part in blueprints(run, x_KI.shape[1], classes)}
-    phi = activation(run.model.activation, run.model.negative_slope)
-    signals, backward = recursion(parts, run, phi, x_KI.double().square().mean(1))
-    readout = (run.model.depth + 1, "")
-    gradients = backward(readout_gradient(run.loss, signals[readout]["z"], classes))
     rows = []
-    for (layer, part), of in signals.items():
+    for (layer, part), of in sorted(mean_squares(run, x_KI, y_K, classes).items()):
         row = {"layer": layer, "part": part, "z_rms": _root_mean(of["z"])}
         if "h" in of:
             # The spread pools units and examples, and examples share the mean of phi but not its variance.
             row |= {"h_mean": float(of["h_mean"].mean()), "h_std": _spread(of["h_mean"], of["h"])}
-        row |= {f"{name}_rms": _root_mean(square_K) for name, square_K in gradients[layer, part].items()}
-        rows.append(row)
+        rows.append(row | {f"{name}_rms": _root_mean(of[name]) for name in ("dz", "dx") if name in of})
     return pd.DataFrame(rows, columns=["layer", "part", "z_rms", "h_mean", "h_std", "dz_rms", "dx_rms"])
 
 
+def mean_squares(run: Run, x_KI: Tensor, y_K: Tensor, classes: int) -> MeanSquares:
+    """The mean squares of every matrix by example: in closed form where the family has one, else sampled."""
+    family = FAMILIES[run.model.family]
+    if family.recursion is None or not family.solved(run):
+        return sampled.mean_squares(run, x_KI, y_K, classes)
+    parts = {part.key: part for part in blueprints(run, x_KI.shape[1], classes)}
+    phi = activation(run.model.activation, run.model.negative_slope)
+    signals, backward = family.recursion(parts, run, phi, x_KI.double().square().mean(1))
+    readout = (run.model.depth + 1, "")
+    gradients = backward(readout_gradient(run.loss, signals[readout]["z"], classes))
+    return {key: of | gradients[key] for key, of in signals.items()}
+
+
 def covers(run: Run) -> bool:
-    """Whether there is a theory for the run's family, and everything that it is made of is known here."""
-    family = FAMILIES.get(run.model.family)
-    known = run.model.activation in ACTIVATIONS and run.init.name in INITIALIZERS
-    return known and family is not None and family.recursion is not None
+    """Whether everything that the run is made of is known here, so that there is a theory."""
+    known = {"activation": ACTIVATIONS, "family": FAMILIES, "norm": NORMS}
+    return run.init.name in INITIALIZERS and all(getattr(run.model, name) in names for name, names in known.items())
 
 
 def mean_square_slope(phi: Activation, q_K: Tensor) -> Tensor:

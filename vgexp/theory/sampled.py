@@ -22,10 +22,22 @@ import torch
 from torch import Generator, Tensor
 
 from vgexp.config import Run
-from vgexp.networks import FAMILIES, LOSSES, NORMS, Blueprint, Gradient, Key, Matrix, Network, Part, State, assemble
-from vgexp.networks import blueprints as planned
-from vgexp.networks.family import MeanSquares
-from vgexp.networks.gradients import MatrixGradient
+from vgexp.networks import (
+    FAMILIES,
+    LOSSES,
+    NORMS,
+    Blueprint,
+    Gradient,
+    Key,
+    Matrix,
+    MatrixGradient,
+    MeanSquares,
+    Network,
+    Part,
+    State,
+    assemble,
+    blueprints,
+)
 from vgexp.numerics import generator
 
 DRAWS = 2**17
@@ -39,9 +51,8 @@ def mean_squares(run: Run, x_KI: Tensor, y_K: Tensor, classes: int) -> MeanSquar
     units = max(FEWEST_UNITS, DRAWS // examples)
     norm = NORMS[run.model.norm]
     draw = Draw(generator("theory", run.seed), together=norm is not None and norm.over_examples)
-    plans = planned(run, x_KI.shape[1], classes)
-    narrowest = min(plan.fan_out for plan in plans if plan.is_matrix and plan.layer <= run.model.depth)
-    times = -(-units // narrowest)
+    plans = blueprints(run, x_KI.shape[1], classes)
+    times = -(-units // max(plan.fan_out for plan in plans if plan.is_matrix and plan.layer <= run.model.depth))
     groups = -(-units // classes)
     parts: list[Part] = []
     for plan in plans:

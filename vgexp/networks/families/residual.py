@@ -73,7 +73,7 @@ def _is_pre(p: Pass) -> bool:
 def recursion(
     blueprints: Mapping[Key, Blueprint], run: Run, phi: Activation, second_K: Tensor
 ) -> tuple[MeanSquares, Callable[[Tensor], MeanSquares]]:
-    """With p = E[phi(sqrt(q) u)^2], s = E[phi'(sqrt(q) u)^2] and one matrix a branch,
+    """Pre-activation without norms: with p = E[phi(sqrt(q) u)^2], s = E[phi'(sqrt(q) u)^2] and one matrix a branch,
 
         q(l) = q(l-1) + r^2 (fan_in Var W p(l-1) + sigma_b^2),
         <dx(l-1)^2> = <dx(l)^2> (1 + r^2 fan_out Var W s(l-1)).
@@ -139,5 +139,6 @@ FAMILY = Family(
     reads=frozenset({"model.branch", "model.branch_layers", "model.norm", "model.placement"}),
     signal="dx",
     recursion=recursion,
+    solved=lambda run: run.model.norm == "none" and run.model.placement == "pre",
     require=require,
 )
