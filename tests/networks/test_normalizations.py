@@ -117,7 +117,7 @@ def test_the_jacobian_keeps_the_statistics_of_the_batch(train_all):
     mean, variance = z.mean(0), z.var(0, correction=0)
 
     def block(x):
-        return torch.tanh(nn.functional.batch_norm((x @ weight + bias)[None], mean, variance)[0])
+        return torch.tanh(nn.functional.batch_norm(x @ weight + bias, mean, variance)[0])
 
     expected = torch.autograd.functional.jacobian(block, state[0, 0])
     torch.testing.assert_close(network.jacobian(2, (state,))[0], expected)

@@ -78,7 +78,7 @@ class ModelConfig:
         rules.one_of("pre", "post"),
         read_by=("model.family",),
     )
-    branch: float | str = setting(
+    branch: Any = setting(
         1.0,
         "What a branch is multiplied with before it is added: a number, 1/sqrt(L) for L blocks, or learned from 0.",
         rules.BRANCH,

@@ -10,7 +10,7 @@ from typing import Any
 
 from vgexp.config.fields import FIELDS, Run
 from vgexp.config.rows import flat
-from vgexp.config.rules import SCHEDULE, WIDTH
+from vgexp.config.rules import BRANCH, SCHEDULE, WIDTH
 from vgexp.config.schedules import spelled
 
 RESULTS_VERSION = 1
@@ -31,6 +31,8 @@ def canonical(run: Run, unread: Collection[str] = ()) -> dict[str, Any]:
             found[key] = defaults[key]
         elif known.in_identity and known.rule is SCHEDULE:
             found[key] = spelled(value, run.steps, defaults[key])
+        elif known.rule is BRANCH and not isinstance(value, str):
+            found[key] = float(value) + 0.0
         elif known.in_identity:
             found[key] = _number(_width(value) if known.rule is WIDTH else value, known.type)
     return found
@@ -62,6 +64,6 @@ def _number(value: Any, kind: Any) -> Any:
     """1 and 1.0 are one number of a field, 0.0 and -0.0 as well."""
     if kind == list[float]:
         return [float(number) + 0.0 for number in value]
-    if kind in (float, float | None, float | str) and not isinstance(value, str | None):
+    if kind in (float, float | None) and value is not None:
         return float(value) + 0.0
     return value

@@ -51,4 +51,4 @@ def _typed(value: Any, kind: Any, default: Any) -> Any:
         return json.loads(value) if value.startswith("[") else value
     if kind in (float, float | None):
         return float(value)
-    return int(value)
+    return int(value) if value == int(value) else float(value)

@@ -120,7 +120,7 @@ def ledger(network: Network, x_MBI: Tensor, target_MB: Tensor, optimizer: Callab
         return LOSSES[network.run.loss](z_MBC, z_MBC.detach() if network.run.loss == "cotangent" else target)
 
     loss(shadow(x_meta, None, update)).sum().backward()  # makes the buffers that are kept from step to step
-    parameters = [tensor for part in parts for tensor in part.tensors.values()]
+    parameters = [tensor for part in parts for tensor in part.state.values()]
     scratch = [tensor for part in shadow.matrices[:1] for tensor in part.scratch.values()]
     known = [*parameters, *scratch, x_meta, target]
     with LiveBytes(known) as live, torch.no_grad():

@@ -6,7 +6,7 @@ the modes differ in how many layers' activations they hold at once.
 
 import dataclasses
 import math
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable
 
 import pandas as pd
@@ -28,7 +28,7 @@ def forecast(run: Run, inputs: int, classes: int, budget: float | None = None) -
     optimiser's slots and the scratch gradient.
     """
     modes = ("store", "checkpoint", "invert") if FAMILIES[run.model.family].invert else ("store", "checkpoint")
-    rows, equal = [], isinstance(run.model.width, int)
+    rows = []
     for mode in modes:
         moded = dataclasses.replace(run, memory=mode)
         forward, backward = flops(moded, inputs, classes)
@@ -37,8 +37,7 @@ def forecast(run: Run, inputs: int, classes: int, budget: float | None = None) -
             "memory": mode,
             "forward_flops": forward,
             "backward_flops": backward,
-            # Layers of different widths follow no law in the depth: they are counted one by one.
-            "live_bytes": live(run.model.depth) if equal else counted(moded, inputs, classes).live_bytes,
+            "live_bytes": live(run.model.depth) if follows_depth(run) else counted(moded, inputs, classes).live_bytes,
             "weight_bytes": weight_bytes(run, inputs, classes, _slots(run)),
         }
         if budget is not None:
@@ -62,8 +61,18 @@ def flops(run: Run, inputs: int, classes: int) -> tuple[int, int]:
     return forward, 2 * forward - products[1] + again
 
 
+def follows_depth(run: Run) -> bool:
+    """Whether all blocks are alike. Where they are not, costs follow no simple law: they are counted for each depth."""
+    shapes: dict[int, list[tuple[int, int]]] = defaultdict(list)
+    for part in blueprints(run, 1, 1):
+        shapes[part.layer].append((part.fan_in, part.fan_out))
+    return all(shapes[layer] == shapes[2] for layer in range(3, run.model.depth + 1))
+
+
 def live_bytes(run: Run, inputs: int, classes: int) -> Callable[[int], float]:
     """depth -> the most that activations and their gradients take at once in a step."""
+    if not follows_depth(_at_depth(run, 3)):
+        return lambda depth: counted(_at_depth(run, depth), inputs, classes).live_bytes
     known = [counted(_at_depth(run, depth), inputs, classes).live_bytes for depth in SHALLOW]
     units = [_units(_at_depth(run, depth)) for depth in SHALLOW]
     slope = (known[1] - known[0]) / (units[1] - units[0]) if units[1] > units[0] else 0.0
@@ -71,14 +80,20 @@ def live_bytes(run: Run, inputs: int, classes: int) -> Callable[[int], float]:
 
 
 def largest_depth(run: Run, inputs: int, classes: int, live: Callable[[int], float], budget: float) -> int:
-    """The deepest network that fits, 0 where none does: by bisection, since both parts grow with depth."""
+    """The deepest network that fits, 0 where none does: by doubling and bisection, since both parts grow with depth."""
+    alike = follows_depth(_at_depth(run, 3))
     few, more = (weight_bytes(_at_depth(run, depth), inputs, classes, _slots(run)) for depth in SHALLOW)
     a_layer = (more - few) / (SHALLOW[1] - SHALLOW[0])
 
     def fits(depth: int) -> bool:
-        return few + a_layer * (depth - SHALLOW[0]) + live(depth) <= budget
+        weights = few + a_layer * (depth - SHALLOW[0])
+        if not alike:
+            weights = weight_bytes(_at_depth(run, depth), inputs, classes, _slots(run))
+        return weights + live(depth) <= budget
 
-    low, high = 0, DEEPEST
+    low, high = 0, 1
+    while high < DEEPEST and fits(high):
+        low, high = high, min(2 * high, DEEPEST)
     while low < high:
         middle = (low + high + 1) // 2
         low, high = (middle, high) if fits(middle) else (low, middle - 1)
