@@ -1,8 +1,11 @@
+from dataclasses import replace
+
 import pytest
 
 import vgexp
 from vgexp.config.errors import ConfigError
 from vgexp.experiments.prediction import size
+from vgexp.networks.families import FAMILIES
 
 QUICK = ["data=digits", "model.depth=8", "model.width=16"]
 
@@ -16,11 +19,20 @@ def test_gradients_and_costs_in_one():
     assert " 4 " in str(found) and "checkpoint" in str(found)
 
 
-def test_a_family_without_a_theory_still_has_costs():
+def test_every_memory_mode_has_its_depth():
     found = vgexp.predict(*QUICK, "model.family=reversible", budget="1MB")
-    assert found.summary == "no theory of gradients for the family reversible"
+    assert "a layer" in found.summary
     deepest = found.costs.set_index("memory")["largest_depth"]
     assert deepest["invert"] > deepest["checkpoint"] > deepest["store"] > 8
+
+
+def test_without_a_theory_there_are_still_costs(monkeypatch):
+    """A block that looks into its parts cannot run on draws."""
+    block = lambda p, layer, state: (state[0] @ p.network.parts[layer, ""].weight_MIO,)
+    monkeypatch.setitem(FAMILIES, "mine", replace(FAMILIES["plain"], block=block, recursion=None))
+    found = vgexp.predict(*QUICK, "model.family=mine")
+    assert found.summary.startswith("no theory of gradients: the blocks of the family mine do not run on draws: ")
+    assert len(found.costs) == 2 and found.profile.empty
 
 
 @pytest.mark.parametrize(

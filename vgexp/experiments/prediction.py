@@ -13,7 +13,7 @@ from vgexp.data import dataset
 from vgexp.experiments.plan import single_run
 from vgexp.networks import FAMILIES
 from vgexp.results import Fit, fit
-from vgexp.theory import covers
+from vgexp.theory import NoTheory
 from vgexp.theory.expected import expected
 
 
@@ -23,11 +23,13 @@ class Prediction:
 
     run: Run
     profile: pd.DataFrame
-    """`layer part z_rms h_mean h_std dz_rms dx_rms factor`, the readout last; empty for a family without a theory. The
+    """`layer part z_rms h_mean h_std dz_rms dx_rms factor`, the readout last; empty where there is no theory. The
     factor is that of the family's signal: dz, or dx where there are skips."""
     fit: Fit | None
     costs: pd.DataFrame
     """`memory forward_flops backward_flops live_bytes weight_bytes`, a row a memory mode."""
+    missing: str = ""
+    """Why there is no profile."""
 
     def __str__(self) -> str:
         """The profile, its summary and the costs, as `vgexp predict` prints them."""
@@ -50,7 +52,7 @@ class Prediction:
         """What becomes of the gradient, in one sentence."""
         fit = self.fit
         if fit is None:
-            return f"no theory of gradients for the family {self.run.model.family}"
+            return f"no theory of gradients: {self.missing}"
         if math.isnan(fit.fall.point):
             return f"{fit.verdict}: {fit.note}"
         direction = "shrinks" if fit.fall.point > 0 else "grows"
@@ -71,9 +73,10 @@ def predict(*overrides: str, budget: str | float | None = None) -> Prediction:
     run = single_run(overrides)
     data = dataset(run.data)
     costs = forecast(run, data.inputs, data.classes, memory)
-    if not covers(run):
-        return Prediction(run, pd.DataFrame(), None, costs)
-    profile = expected(run)
+    try:
+        profile = expected(run)
+    except NoTheory as reason:
+        return Prediction(run, pd.DataFrame(), None, costs, str(reason))
     signal = profile.loc[profile["part"] == "", FAMILIES[run.model.family].signal + "_rms"]
     profile["factor"] = signal / signal.shift(-1)
     return Prediction(run, profile, fit(signal.to_numpy()[None, : run.model.depth]), costs)

@@ -15,7 +15,7 @@ from vgexp.figures.series import draw_group
 from vgexp.figures.style import layer_axis, legend, log_if_decades, panels
 from vgexp.networks import FAMILIES
 from vgexp.results import Results, by_depth, geometric_mean, groups, label
-from vgexp.theory import covers
+from vgexp.theory import NoTheory, covers
 from vgexp.theory.expected import expected
 
 SMALL_MARKS = 15
@@ -95,6 +95,6 @@ def _theory(runs: pd.DataFrame) -> pd.DataFrame:
         return pd.DataFrame()
     try:
         found = expected(run)
-    except Unavailable:
+    except (NoTheory, Unavailable):
         return pd.DataFrame()
     return found[found["part"] == ""].set_index("layer")

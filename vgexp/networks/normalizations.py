@@ -50,14 +50,12 @@ class Normalization:
         if statistics is not None:
             inverse = (statistics.variance_M1N + EPS).rsqrt()
             return (x_MBN - statistics.mean_M1N) * inverse, inverse, None
-        taken = None
-        if self.centered:
-            mean = x_MBN.mean(self.over, keepdim=True)
+        mean = x_MBN.mean(self.over, keepdim=True) if self.centered else None
+        if mean is not None:
             x_MBN = x_MBN - mean
         variance = x_MBN.square().mean(self.over, keepdim=True)
         inverse = (variance + EPS).rsqrt()
-        if self.over_examples and self.centered:
-            taken = Statistics(mean, variance)
+        taken = Statistics(mean, variance) if self.over_examples and mean is not None else None
         return x_MBN * inverse, inverse, taken
 
     def backward(self, dn_MBN: Tensor, n_MBN: Tensor, inverse: Tensor) -> Tensor:

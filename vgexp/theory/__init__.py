@@ -4,5 +4,6 @@
 """
 
 from vgexp.theory.meanfield import covers, critical_sigma_w, profile
+from vgexp.theory.sampled import NoTheory
 
-__all__ = ["covers", "critical_sigma_w", "profile"]
+__all__ = ["NoTheory", "covers", "critical_sigma_w", "profile"]

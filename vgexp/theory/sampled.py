@@ -45,8 +45,15 @@ DRAWS = 2**17
 FEWEST_UNITS = 1000
 
 
+class NoTheory(LookupError):
+    """Why theory has nothing to say of a run."""
+
+
 def mean_squares(run: Run, x_KI: Tensor, y_K: Tensor, classes: int) -> MeanSquares:
-    """The mean squares of every matrix by example, for inputs x_KI of the classes y_K."""
+    """The mean squares of every matrix by example, for inputs x_KI of the classes y_K.
+
+    Raises NoTheory for a family from outside whose blocks cannot run on draws: they look into their parts.
+    """
     examples = len(x_KI)
     units = max(FEWEST_UNITS, DRAWS // examples)
     norm = NORMS[run.model.norm]
@@ -64,7 +71,12 @@ def mean_squares(run: Run, x_KI: Tensor, y_K: Tensor, classes: int) -> MeanSquar
             parts += assemble([[wide]], [0], torch.float64, "cpu")
     network = Network(FAMILIES[run.model.family], replace(run, memory="store"), parts)
     noted = _Notes()
-    z_GKC = network(x_KI.double()[None], noted)[0].view(examples, groups, classes).transpose(0, 1)
+    try:
+        z_1KS = network(x_KI.double()[None], noted)
+    except (AttributeError, IndexError, RuntimeError, TypeError, ValueError) as error:
+        reason = str(error).splitlines()[0]
+        raise NoTheory(f"the blocks of the family {run.model.family} do not run on draws: {reason}") from error
+    z_GKC = z_1KS[0].view(examples, groups, classes).transpose(0, 1)
     target = torch.randn(z_GKC.shape, generator=draw.generator, dtype=torch.float64)
     if run.loss != "cotangent":
         target = y_K.expand(groups, -1)
