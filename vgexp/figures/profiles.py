@@ -47,7 +47,7 @@ def profile_frame(results: Results, step: int = 0) -> pd.DataFrame:
     for name, runs in groups(results.runs, besides="model.depth").items():
         for depth, members in by_depth(runs):
             mine = at_step[at_step["run"].isin(members["run"]) & (at_step["layer"] <= depth)]
-            theory = _theory(members) if step == 0 else pd.DataFrame()
+            theory = theory_of(members) if step == 0 else pd.DataFrame()
             for quantity in ("h_std", signal if mine[signal].notna().any() else "dz_rms", "dw_rms"):
                 for layer, values in mine.groupby("layer")[quantity]:
                     found = values.to_numpy(dtype=float)
@@ -87,7 +87,7 @@ def gradient_column(results: Results) -> str:
     return "dx_rms" if "dx_rms" in columns else "dz_rms"
 
 
-def _theory(runs: pd.DataFrame) -> pd.DataFrame:
+def theory_of(runs: pd.DataFrame) -> pd.DataFrame:
     """The predicted profile of the first seed, by layer; empty where there is no theory, or not its examples."""
     first = runs.sort_values("seed").iloc[0]
     run = from_row({str(key): value for key, value in first.items()})

@@ -3,7 +3,7 @@ from .errors import ResultsError
 from .estimates import Estimate, Estimator, estimate, exact, geometric_mean, median
 from .files import write_atomically
 from .grouping import groups, short
-from .profiles import Fit, by_depth, fit, fits, slope, verdict
+from .profiles import Fit, by_depth, fit, fits, layer_array, slope, verdict
 from .reading import CONFIG, read, stored
 from .status import STATUSES, folder_status, statuses
 from .tables import Results
@@ -29,6 +29,7 @@ __all__ = [
     "geometric_mean",
     "groups",
     "label",
+    "layer_array",
     "median",
     "read",
     "short",
