@@ -17,6 +17,17 @@ def table():
     )
 
 
+def test_what_a_run_was_watched_by_makes_no_further_seeds():
+    """Runs of one seed that differ in memory or probe alone are two groups, not two seeds."""
+    twice = pd.concat([table().assign(memory="store"), table().assign(memory="invert")], ignore_index=True)
+    found = groups(twice)
+    assert [list(runs["seed"]) for runs in found.values()] == [[0, 1]] * 4  # and the probe sets nothing apart
+    assert list(found) == ["he, invert", "he, store", "lecun, sigma_w 0.5, invert", "lecun, sigma_w 0.5, store"]
+    depths = pd.concat([table(), table().assign(**{"model.depth": 6, "memory": "invert"})])
+    depths["memory"] = depths["memory"].fillna("store")
+    assert list(groups(depths, besides="model.depth")) == ["he", "lecun, sigma_w 0.5"]
+
+
 def test_groups_are_seeds_of_one_condition():
     assert conditions(table()) == ["init.name", "init.sigma_w"]
     found = groups(table())

@@ -66,7 +66,7 @@ def test_a_hugging_face_model_gives_its_layers():
     model.zero_grad()
     assert diagnose(model, (x, y), lambda output, y: F.cross_entropy(output.logits, y)).verdict in (
         "healthy",
-        "borderline",
+        "undecided",
     )
 
 

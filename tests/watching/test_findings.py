@@ -110,11 +110,11 @@ def row(layer, dz, **others):
     empty = dict.fromkeys(("z_rms", "h_mean", "h_std", "saturation", "dead", "dw_rms", "w_rms"), math.nan)
     head = {"step": 0, "layer": layer, "name": f"l{layer}", "call": 0, "module": "Linear", "activation": ""}
     beside = {"broken": (), "underflow_below": 1e-30, "fan_in": 0, "off": []}
-    return {**head, **empty, "frozen": False, **beside, "dz_rms": dz, **others}
+    return {**head, **empty, "frozen": False, **beside, "dz_rms": dz, "dz_norm": dz, **others}
 
 
 @pytest.mark.parametrize(
-    ("decades", "verdict"), [(0.0, "healthy"), (1.4, "healthy"), (1.7, "borderline"), (2.5, "vanishing")]
+    ("decades", "verdict"), [(0.0, "healthy"), (1.4, "healthy"), (1.7, "undecided"), (2.5, "vanishing")]
 )
 def test_the_rule_on_exact_profiles(decades, verdict):
     for sign, other in ((1, verdict), (-1, {"vanishing": "exploding"}.get(verdict, verdict))):

@@ -8,7 +8,7 @@ from vgexp.claims import Missing
 from vgexp.figures.pictures import Picture, seeds_in
 from vgexp.figures.profiles import signals, theory_of
 from vgexp.figures.style import COLORS, MARKERS, legend, panels
-from vgexp.results import Results, by_depth, estimate, groups, layer_array
+from vgexp.results import Results, by_depth, fall, groups, layer_array
 
 FEWEST = 3
 """Groups with a theory that are worth a picture."""
@@ -41,22 +41,22 @@ def agreement_frame(results: Results) -> pd.DataFrame:
     for name, runs in groups(results.runs, besides="model.depth").items():
         for depth, members in by_depth(runs):
             quantity = signals()[members["model.family"].iloc[0]]
-            signal_SL = layer_array(results.layers, list(members["run"]), quantity, 0)[:, :depth]
+            signal_SL = layer_array(results.layers, list(members["run"]), quantity, depth)
             signal_SL = signal_SL[np.isfinite(signal_SL).all(1) & (signal_SL > 0).all(1)]
             theory = theory_of(members)
-            if depth < 2 or signal_SL.shape != (len(signal_SL), depth) or not len(signal_SL) or theory.empty:
+            if depth < 2 or not len(signal_SL) or theory.empty:
                 continue
             predicted_L = theory[quantity].to_numpy()[:depth]
             if not (np.isfinite(predicted_L).all() and (predicted_L > 0).all()):
                 continue
-            fall = estimate(np.log10(signal_SL[:, -1] / signal_SL[:, 0]))
-            expected = float(np.log10(predicted_L[-1] / predicted_L[0]))
+            measured = fall(np.log10(signal_SL))
+            expected = fall(np.log10(predicted_L)[None]).point
             first = members.iloc[0]
             rows.append(
                 {"group": name, "family": first["model.family"], "norm": first["model.norm"], "depth": depth}
-                | {"quantity": quantity, "value": fall.point, "low": fall.low, "high": fall.high}
-                | {"seeds": fall.seeds, "theory": expected}
-                | {"factor": 10 ** (-fall.point / (depth - 1)), "factor_theory": 10 ** (-expected / (depth - 1))}
+                | {"quantity": quantity, "value": measured.point, "low": measured.low, "high": measured.high}
+                | {"seeds": measured.seeds, "theory": expected}
+                | {"factor": 10 ** (-measured.point / (depth - 1)), "factor_theory": 10 ** (-expected / (depth - 1))}
             )
     return pd.DataFrame(rows)
 

@@ -21,6 +21,8 @@ def draw_all(results: Results) -> dict[str, Picture]:
     if results.layers.empty:
         return {}
     trained = results.select(list(results.runs.loc[results.runs["steps"] > 0, "run"]))
-    drawn = draw_each({"profile": profile_picture, "agreement": agreement_picture}, results) | draw_each(TRAINING, trained)
+    drawn = draw_each({"profile": profile_picture, "agreement": agreement_picture}, results) | draw_each(
+        TRAINING, trained
+    )
     drawn |= draw_each(HISTOGRAMS, results)
     return {name: picture for name, picture in drawn.items() if isinstance(picture, Picture)}

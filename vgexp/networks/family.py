@@ -107,6 +107,8 @@ class Family:
     """The fields of `model.*` beside depth, width and activation that matter to it; None: all of them."""
     signal: str = "dz"
     """The column that shows what happens to its gradient: dz, or dx where there are skips."""
+    chain: bool = False
+    """Whether a gradient passes from layer to layer alone, on no path that skips one."""
     stored: int = 0
     """The first layers, whose activations every memory mode stores."""
     invert: Callable[[Pass, Sequence[int], State], State] | None = None

@@ -7,6 +7,7 @@ from typing import Any
 import pandas as pd
 
 from vgexp.figures import signals
+from vgexp.networks import FAMILIES
 from vgexp.results import STATUSES, Estimate, Results, fits, statuses
 
 VERDICTS = ("refuted", "not measured", "holds")
@@ -31,7 +32,8 @@ def fit_rows(results: Results) -> list[dict[str, Any]]:
     """One row a group of runs: how its gradient changes over the layers at initialisation."""
     if results.layers.empty:
         return []
-    rows = fits(results.runs, results.layers, signals()).to_dict("records")
+    chains = [name for name, family in FAMILIES.items() if family.chain]
+    rows = fits(results.runs, results.layers, signals(), chains).to_dict("records")
     return [{str(key): value for key, value in row.items()} for row in rows]
 
 

@@ -3,7 +3,7 @@ from .errors import ResultsError
 from .estimates import Estimate, Estimator, estimate, exact, geometric_mean, median
 from .files import write_atomically
 from .grouping import groups, short
-from .profiles import Fit, by_depth, fit, fits, layer_array, slope, verdict
+from .profiles import Fit, by_depth, fall, fit, fits, layer_array, verdict
 from .reading import CONFIG, read, stored
 from .status import STATUSES, folder_status, statuses
 from .tables import Results
@@ -23,6 +23,7 @@ __all__ = [
     "by_depth",
     "estimate",
     "exact",
+    "fall",
     "fit",
     "fits",
     "folder_status",
@@ -33,7 +34,6 @@ __all__ = [
     "median",
     "read",
     "short",
-    "slope",
     "statuses",
     "stored",
     "verdict",

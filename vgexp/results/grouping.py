@@ -7,12 +7,27 @@ from typing import Any
 
 import pandas as pd
 
+from vgexp.config import FIELDS
+
+HOW = ("probe.", "eval.", "memory", "checkpoint.")
+"""Columns that say how a run was computed and watched, not what it is a run of."""
+
 
 def conditions(runs: pd.DataFrame, besides: str = "") -> list[str]:
-    """The config columns that differ between runs, `besides` one, the seed and how they were watched."""
-    kinds = ("model.", "init.", "optim.", "data.")
-    config = [c for c in map(str, runs) if c.startswith(kinds) or c in ("steps", "loss", "dtype", "folder")]
-    return [c for c in config if c != besides and runs[c].map(str).nunique() > 1]
+    """The config columns that differ between runs, `besides` one and the seed.
+
+    How runs were computed and watched counts only where it sets apart runs of one seed that are else equal: those are
+    no further seeds.
+    """
+    fields = [c for c in map(str, runs) if c == "folder" or (c in FIELDS and FIELDS[c].in_identity)]
+    words = {c: runs[c].map(str).to_numpy() for c in fields}
+    differ = [c for c in fields if c not in (besides, "seed") and len(set(words[c])) > 1]
+    found = [c for c in differ if not c.startswith(HOW)]
+    for c in differ:
+        same = [words[other] for other in (*found, besides, "seed") if other in words]
+        if c.startswith(HOW) and (pd.Series(words[c]).groupby(same).nunique() > 1).any():
+            found.append(c)
+    return found
 
 
 def in_words(condition: Sequence[tuple[str, Any]]) -> str:

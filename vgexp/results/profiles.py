@@ -1,35 +1,36 @@
-"""Profiles: what a quantity over the layers says in numbers.
+"""Profiles: what a gradient over the layers says in numbers.
 
-log10 rms(dz) is fitted against the layer by least squares. Its slope gives the `factor` per layer (below 1 the gradient
-vanishes towards the input), the half-depth and the `fall`, the decades lost between the last and the first hidden
-layer.
+Its `fall` is what it loses between the ends of the chain, in decades: log10 rms(dz) at the top layer less that at the
+bottom one, positive where it shrinks towards the input. The `factor` per layer is the fall's share a layer,
+10^(-fall / (L - 1)): below 1 the gradient vanishes.
 
 Legend: S seeds (or runs), L layers.
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
-from scipy import stats
 
-from vgexp.results.estimates import LEVEL, Estimate, estimate
+from vgexp.results.estimates import Estimate, estimate
 from vgexp.results.grouping import groups
 
 VANISHED = 2.0
-"""Decades: a whole interval beyond this is vanishing (or, negative, exploding)."""
+"""Decades: a fall beyond this is vanishing (or, negative, exploding)."""
 HEALTHY = 1.5
+DECIDING_SEEDS = 3
+"""With fewer the interval is not there or many decades wide, and the point decides."""
 FEWEST_LAYERS = 5
-"""With fewer layers and one seed a regression has no interval worth the name."""
+"""A chain with fewer layers has too few increments for an interval."""
 
 
 class Fit(NamedTuple):
     """A gradient profile in numbers."""
 
     factor: Estimate
-    """rms(dz) at a layer over the layer above it."""
+    """The gradient at a layer over that at the layer above it."""
     fall: Estimate
     """Decades lost from output to input, positive when the signal shrinks."""
     half_depth: float
@@ -38,66 +39,68 @@ class Fit(NamedTuple):
     note: str = ""
 
 
-def slopes(log10_SL: np.ndarray) -> np.ndarray:
-    """Least-squares slope over the layers, one a seed (S seeds, L layers)."""
-    layer = np.arange(log10_SL.shape[1]) - (log10_SL.shape[1] - 1) / 2
-    return (log10_SL * layer).sum(1) / (layer**2).sum()
+def fall(log10_SL: np.ndarray, chain: bool = False) -> Estimate:
+    """The fall of log10 rms(dz) over seeds, with Student's t interval on one fall a seed.
+
+    One profile has an interval if it is that of a pure `chain` of five layers or more: there log10 rms(dz) is a random
+    walk over the layers, and its increments have a t interval, which is multiplied by their number. It says what other
+    seeds may do, and decides nothing.
+    """
+    seeds, layers = log10_SL.shape
+    if seeds == 1 and chain and layers >= FEWEST_LAYERS:
+        return estimate(np.diff(log10_SL[0])).map(lambda increment: increment * (layers - 1))._replace(seeds=1)
+    return estimate(log10_SL[:, -1] - log10_SL[:, 0])
 
 
-def slope(log10_SL: np.ndarray) -> Estimate:
-    """The slope over seeds; with one seed, and layers enough, with the regression's own interval."""
-    by_seed = slopes(log10_SL)
-    layers = log10_SL.shape[1]
-    if len(by_seed) > 1 or layers < FEWEST_LAYERS:
-        return estimate(by_seed)
-    layer = np.arange(layers) - (layers - 1) / 2
-    residual = log10_SL[0] - log10_SL[0].mean() - by_seed[0] * layer
-    half = stats.t.ppf(0.5 + LEVEL / 2, layers - 2) * math.sqrt((residual**2).sum() / (layers - 2) / (layer**2).sum())
-    return Estimate(float(by_seed[0]), float(by_seed[0] - half), float(by_seed[0] + half), 1)
+def fit(signal_SL: np.ndarray, chain: bool = False) -> Fit:
+    """Factor, fall, half-depth and verdict of the rms of dz (or dx) of S seeds at hidden layers 1..L.
 
-
-def fit(dz_SL: np.ndarray) -> Fit:
-    """Factor, fall, half-depth and verdict of the rms(dz) of S seeds at hidden layers 1..L."""
-    dz_SL = np.asarray(dz_SL, dtype=float)
-    layers, seeds = dz_SL.shape[1], dz_SL.shape[0]
+    `chain`: whether the gradient passes from layer to layer alone, without skips.
+    """
+    signal_SL = np.asarray(signal_SL, dtype=float)
+    seeds, layers = signal_SL.shape
     nothing = Estimate(math.nan, math.nan, math.nan, seeds)
-    if not np.isfinite(dz_SL).all():
-        first = int(np.nonzero(~np.isfinite(dz_SL).all(0))[0].max()) + 1
+    if not np.isfinite(signal_SL).all():
+        first = int(np.nonzero(~np.isfinite(signal_SL).all(0))[0].max()) + 1
         return Fit(nothing, nothing, math.nan, "nan", f"uppermost at layer {first}")
-    if (dz_SL == 0).any():
-        first = int(np.nonzero((dz_SL == 0).any(0))[0].max()) + 1
-        return Fit(nothing, nothing, math.nan, "dead", f"dz is exactly 0 up to layer {first}")
+    if (signal_SL == 0).any():
+        first = int(np.nonzero((signal_SL == 0).any(0))[0].max()) + 1
+        return Fit(nothing, nothing, math.nan, "dead", f"the gradient is exactly 0 up to layer {first}")
     if layers < 2:
-        return Fit(nothing, nothing, math.nan, "undefined", "one layer has no profile")
-    rise = slope(np.log10(dz_SL))
-    fall = rise.map(lambda s: s * (layers - 1))
-    flat = rise.point == 0
-    note = "" if not math.isnan(fall.low) else f"{seeds} seed, {layers} layers: no interval"
-    half_depth = math.inf if flat else math.log10(2) / abs(rise.point)
-    return Fit(rise.map(lambda s: 10**-s), fall, half_depth, verdict(fall), note)
+        return Fit(nothing, nothing, math.nan, "undecided", "one layer has no profile")
+    found = fall(np.log10(signal_SL), chain)
+    share = found.map(lambda decades: decades / (layers - 1))
+    half_depth = math.log10(2) / abs(share.point) if share.point else math.inf
+    note = "" if seeds >= DECIDING_SEEDS else f"{seeds} seed{'s' * (seeds > 1)}: the point decides"
+    with np.errstate(over="ignore", under="ignore"):
+        factor = share.map(lambda decades: float(np.float64(10) ** -decades))
+    return Fit(factor, found, half_depth, verdict(found), note)
 
 
 def verdict(fall: Estimate) -> str:
-    """One word for a fall: its whole interval counts.
+    """One word for a fall: its whole interval counts; with fewer than three seeds its point.
 
-    >>> verdict(Estimate(3.0, 2.5, 3.5, 5)), verdict(Estimate(0.2, 0.1, 0.3, 5))
-    ('vanishing', 'healthy')
+    >>> verdict(Estimate(3.0, 2.5, 3.5, 5)), verdict(Estimate(3.0, 1.0, 5.0, 5)), verdict(Estimate(3.0, 1.0, 5.0, 1))
+    ('vanishing', 'undecided', 'vanishing')
     """
-    low = fall.point if math.isnan(fall.low) else fall.low
-    high = fall.point if math.isnan(fall.high) else fall.high
+    low, high = (fall.low, fall.high) if fall.seeds >= DECIDING_SEEDS else (fall.point, fall.point)
     if low > VANISHED:
         return "vanishing"
     if high < -VANISHED:
         return "exploding"
-    return "healthy" if low >= -HEALTHY and high <= HEALTHY else "borderline"
+    return "healthy" if low >= -HEALTHY and high <= HEALTHY else "undecided"
 
 
-def layer_array(layers: pd.DataFrame, runs: Sequence[str], column: str, step: int = 0) -> np.ndarray:
-    """One quantity at one step as an array (S runs, L layers), in the order of `runs`; NaN where missing. Of a layer
-    with several parts it is that of the last matrix."""
-    at_step = layers[layers["step"] == step]
-    at_step = at_step[at_step["part"] == ""]
-    return at_step.pivot(index="run", columns="layer", values=column).reindex(list(runs)).to_numpy(dtype=float)
+def layer_array(layers: pd.DataFrame, runs: Sequence[str], column: str, depth: int, step: int = 0) -> np.ndarray:
+    """One quantity at one step as an array (S runs, L hidden layers), in the order of `runs`, of which those are left
+    out that have no row for some layer. Of a layer with several parts it is that of the last matrix."""
+    rows = layers[(layers["step"] == step) & (layers["part"] == "") & (layers["layer"] <= depth)]
+    rows = rows[rows["run"].isin(runs)]
+    complete = rows.groupby("run").size() == depth
+    there = [run for run in runs if complete.get(run, False)]
+    if column not in rows or not there:
+        return np.empty((0, depth))
+    return rows.pivot(index="run", columns="layer", values=column).loc[there].to_numpy(dtype=float)
 
 
 def by_depth(runs: pd.DataFrame) -> list[tuple[int, pd.DataFrame]]:
@@ -106,19 +109,26 @@ def by_depth(runs: pd.DataFrame) -> list[tuple[int, pd.DataFrame]]:
     return [(depth, runs[runs["model.depth"] == depth]) for depth in depths]
 
 
-def fits(runs: pd.DataFrame, layers: pd.DataFrame, signals: Mapping[str, str], step: int = 0) -> pd.DataFrame:
+def fits(
+    runs: pd.DataFrame, layers: pd.DataFrame, signals: Mapping[str, str], chains: Collection[str], step: int = 0
+) -> pd.DataFrame:
     """One row a group of runs: the fit of its gradient over the hidden layers, as the page shows it.
 
-    `signals`: the column that is fitted, dz_rms or dx_rms, by model.family.
+    `signals`: the column that is fitted, dz_rms or dx_rms, by model.family. `chains`: the families without skips. A
+    group with runs that had diverged by this step has that verdict.
     """
     rows = []
     for name, members in groups(runs, besides="model.depth").items():
         for depth, same_depth in by_depth(members):
-            quantity = signals[same_depth["model.family"].iloc[0]]
-            values_SL = layer_array(layers, list(same_depth["run"]), quantity, step)
-            if values_SL.shape[1] == 0 or np.isnan(values_SL).all():
+            family = same_depth["model.family"].iloc[0]
+            quantity = signals[family]
+            values_SL = layer_array(layers, list(same_depth["run"]), quantity, depth, step)
+            diverged = int((same_depth["diverged_at"] <= step).sum())
+            if not len(values_SL) or (np.isnan(values_SL).all() and not diverged):
                 continue
-            found = fit(values_SL[:, :depth])
+            found = fit(values_SL, family in chains)
+            if diverged:
+                found = found._replace(verdict="diverged", note=f"{diverged} of {len(same_depth)} runs")
             rows.append(
                 {
                     "networks": name,

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from vgexp.results import Estimate, slope
+from vgexp.results import Estimate, fall
 from vgexp.watching.evidence import Evidence
 from vgexp.watching.findings import (
     FINDING_KINDS,
@@ -58,10 +58,10 @@ class Diagnosis:
 def conclude(steps: Sequence[Evidence]) -> Diagnosis:
     """The diagnosis of the last of some recorded steps. Units count as silent if they were in all of them."""
     last = steps[-1]
-    fall, words = fall_of_dz(last)
+    decades, words = fall_of_dz(last)
     found = [
         *not_finite(last),
-        *trend(last, fall),
+        *trend(last, decades),
         *dead(last),
         *disconnected(last),
         *silent(steps),
@@ -74,16 +74,15 @@ def conclude(steps: Sequence[Evidence]) -> Diagnosis:
 
 
 def fall_of_dz(evidence: Evidence) -> tuple[Estimate, str]:
-    """The fall of rms(dz), in decades from output to input, and how dz changes over the layers in words.
+    """The fall of ||dz|| over the batch, in decades from output to input, and how dz changes over the layers in words.
 
-    The fall is the slope of log10 rms(dz) over the calls with a gradient, in the order of execution, times their number
-    less one.
+    It is the difference between the last and the first call with a gradient, in the order of execution. One network has
+    no interval: its point decides.
     """
-    dz_L = np.array([row["dz_rms"] for row in graded(evidence)])
+    dz_L = np.array([row["dz_norm"] for row in graded(evidence)])
     if len(dz_L) < 2:
         return Estimate(math.nan, math.nan, math.nan, 1), f"{len(dz_L)} layer with a gradient has no profile"
-    rise = slope(np.log10(dz_L)[None])
-    fall = rise.map(lambda s: s * (len(dz_L) - 1))
-    factor = rise.map(lambda s: 10**-s)
-    words = f"dz changes by {factor:.3g} a layer towards the input over {len(dz_L)} layers, falls {fall:.2g} decades"
-    return fall, words if not math.isnan(fall.low) else f"{words} (fewer than 5 layers: no interval)"
+    found = fall(np.log10(dz_L)[None])
+    factor = np.float64(10) ** -(found.point / (len(dz_L) - 1))
+    words = f"dz changes by {factor:.3g} a layer towards the input over {len(dz_L)} layers"
+    return found, f"{words}, falls {found.point:.2g} decades"

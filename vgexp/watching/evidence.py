@@ -3,6 +3,7 @@
 Legend: N units.
 """
 
+import math
 from collections.abc import Sequence
 from typing import Any, NamedTuple, TypeAlias
 
@@ -16,6 +17,7 @@ Row: TypeAlias = dict[str, Any]
 """What is known of one call: the columns of a monitor's frame, and
 
 - `broken`: the columns that were measured and are not finite,
+- `dz_norm`: Euclidean norm of dz over the whole batch,
 - `underflow_below`: below this, dz may have underflowed,
 - `fan_in`: inputs of one unit; 0 where theory has no scale for the layer,
 - `off`: for each piecewise linear activation, which units were off on every example, and which on none, (N,) each.
@@ -42,7 +44,8 @@ def gather(observation: Observation, layers: Sequence[Layer]) -> Evidence:
     rows = observation.rows()
     for row, call in zip(rows, observation.calls, strict=True):
         off = [tuple(torch.as_tensor(units_N).cpu().numpy() for units_N in pair) for pair in call.off]
-        row |= {"underflow_below": call.underflow_below, "fan_in": call.layer.fan_in, "off": off}
+        norm = row["dz_rms"] * math.sqrt(call.counts.get("dz_rms", 0))
+        row |= {"dz_norm": norm, "underflow_below": call.underflow_below, "fan_in": call.layer.fan_in, "off": off}
     absent, disconnected = {}, {}
     everything = [*observation.calls, *observation.idle]
     graded = {call.layer for call, dw in zip(everything, observation.column("dw_rms"), strict=True) if dw > 0}

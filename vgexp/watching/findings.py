@@ -1,6 +1,6 @@
 """Findings: rules that read the evidence, and say what is wrong, where, by which numbers, and what to try.
 
-All rules are relative: the fall of rms(dz) in decades, exact zeros, fractions of units. So they find the same when the
+All rules are relative: the fall of ||dz|| in decades, exact zeros, fractions of units. So they find the same when the
 loss is multiplied by a number.
 
 Legend: N units.
@@ -18,7 +18,7 @@ from vgexp.results import Estimate, verdict
 from vgexp.watching.evidence import Evidence, Row
 from vgexp.watching.remedies import remedy
 
-FINDING_KINDS = ("nan", "vanishing", "exploding", "dead", "disconnected", "silent", "saturated", "borderline")
+FINDING_KINDS = ("nan", "vanishing", "exploding", "dead", "disconnected", "silent", "saturated", "undecided")
 """Worst first."""
 MAJORITY = 0.5
 """A layer counts as silent when more than this fraction of its units is, and as saturated when more than this fraction
@@ -54,7 +54,7 @@ def graded(evidence: Evidence) -> list[Row]:
 
 
 def trend(evidence: Evidence, fall: Estimate) -> list[Finding]:
-    """Vanishing, exploding or borderline, by the fall of dz from output to input, in decades. Where dz underflows to 0
+    """Vanishing, exploding or undecided, by the fall of dz from output to input, in decades. Where dz underflows to 0
     it vanishes, where it overflows it explodes."""
     rows = graded(evidence)
     word = verdict(fall) if len(rows) > 1 else "healthy"
@@ -65,13 +65,13 @@ def trend(evidence: Evidence, fall: Estimate) -> list[Finding]:
         word = "exploding"
     if word == "healthy":
         return []
-    numbers = f"rms(dz) falls by {fall:.2g} decades from output to input, {ends(rows)}" if rows else "no dz is left"
+    numbers = f"||dz|| falls by {fall:.2g} decades from output to input, {ends(rows)}" if rows else "no dz is left"
     if faded:
         numbers += f"; below, it underflows to 0 in {len(faded)} more"
     if burst:
         numbers += f"; below, it overflows in {len(burst)} more"
     names = unique([*(row["name"] for row in rows), *faded, *burst])
-    if word == "borderline":
+    if word == "undecided":
         return [Finding(word, names, numbers, "watch it over some steps, or more layers: it may be fine")]
     return [Finding(word, names, numbers, remedy(word, weighted(evidence)))]
 
@@ -214,8 +214,8 @@ def where(row: Row) -> str:
 
 
 def ends(rows: Sequence[Row]) -> str:
-    """The last and the first of some rows, with their dz."""
-    return f"from {rows[-1]['dz_rms']:.2g} at {where(rows[-1])} to {rows[0]['dz_rms']:.2g} at {where(rows[0])}"
+    """The last and the first of some rows, with their ||dz||."""
+    return f"from {rows[-1]['dz_norm']:.2g} at {where(rows[-1])} to {rows[0]['dz_norm']:.2g} at {where(rows[0])}"
 
 
 def unique(names: Iterable[str]) -> list[str]:

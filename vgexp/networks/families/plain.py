@@ -79,5 +79,6 @@ FAMILY = Family(
     block=block,
     readout=readout,
     reads=frozenset({"model.norm", "model.norm_at"}),
+    chain=True,
     recursion=recursion,
 )

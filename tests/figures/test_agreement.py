@@ -1,0 +1,53 @@
+import numpy as np
+import pytest
+
+from vgexp.claims.statements import Missing
+from vgexp.experiments.launch import run
+from vgexp.figures.agreement import agreement_frame, agreement_picture
+
+SWEEP = ["data=digits", "model.depth=3,4", "model.width=16", "steps=0", "init.name=he,lecun", "seed=0,1,2"]
+
+
+@pytest.fixture(scope="module")
+def swept(tmp_path_factory):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(tmp_path_factory.mktemp("agreement"))
+        return run(*SWEEP, "threads=1")
+
+
+def test_the_frame_has_what_was_measured_and_what_theory_says(swept):
+    frame = agreement_frame(swept)
+    assert list(frame["depth"]) == [3, 4, 3, 4] and list(frame["group"]) == ["he", "he", "lecun", "lecun"]
+    runs = swept.runs[(swept.runs["init.name"] == "he") & (swept.runs["model.depth"] == 4)]
+    dz = swept.layers[swept.layers["run"].isin(runs["run"])].pivot(index="run", columns="layer", values="dz_rms")
+    row = frame.iloc[1]
+    assert row["value"] == pytest.approx(np.log10(dz[4] / dz[1]).mean()) and row["seeds"] == 3
+    assert row["factor"] == pytest.approx(10 ** (-row["value"] / 3))
+    assert row["low"] < row["value"] < row["high"]
+    assert abs(row["value"] - row["theory"]) < 0.3
+    assert row["factor_theory"] == pytest.approx(10 ** (-row["theory"] / 3))
+
+
+def test_what_is_drawn_is_the_frame(swept):
+    picture = agreement_picture(swept)
+    left, right = picture.figure.axes
+    drawn = np.concatenate([container.lines[0].get_xydata() for container in left.containers])
+    np.testing.assert_allclose(drawn, picture.frame[["theory", "value"]])
+    differences = np.concatenate([container.lines[0].get_ydata() for container in right.containers])
+    np.testing.assert_allclose(differences, picture.frame["value"] - picture.frame["theory"])
+    assert "3 seeds" in picture.caption and "of 4 groups lie outside" in picture.caption
+
+
+def test_few_groups_or_none_are_missing(swept):
+    for runs in (swept.runs[swept.runs["init.name"] == "he"], swept.runs.head(0)):
+        with pytest.raises(Missing, match="fewer than 3 groups with a theory"):
+            agreement_picture(swept.select(list(runs["run"])))
+
+
+def test_dead_gradients_and_unknown_names_are_left_out(swept):
+    other = swept.select(list(swept.runs["run"]))
+    other.layers.loc[other.layers["layer"] == 1, "dz_rms"] = 0.0
+    assert agreement_frame(other).empty
+    other = swept.select(list(swept.runs["run"]))
+    other.runs["model.activation"] = "gone"
+    assert agreement_frame(other).empty
