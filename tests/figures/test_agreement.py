@@ -1,9 +1,13 @@
+from pathlib import Path
+
 import numpy as np
+import pandas as pd
 import pytest
 
 from vgexp.claims.statements import Missing
 from vgexp.experiments.launch import run
-from vgexp.figures.agreement import agreement_frame, agreement_picture
+from vgexp.figures.agreement import TOLERANCE, agreement_frame, agreement_picture
+from vgexp.results.reading import read
 
 SWEEP = ["data=digits", "model.depth=3,4", "model.width=16", "steps=0", "init.name=he,lecun", "seed=0,1,2"]
 
@@ -32,9 +36,9 @@ def test_what_is_drawn_is_the_frame(swept):
     picture = agreement_picture(swept)
     left, right = picture.figure.axes
     drawn = np.concatenate([container.lines[0].get_xydata() for container in left.containers])
-    np.testing.assert_allclose(drawn, picture.frame[["theory", "value"]])
+    np.testing.assert_allclose(drawn, picture.frame[["theory", "value"]].astype(float))
     differences = np.concatenate([container.lines[0].get_ydata() for container in right.containers])
-    np.testing.assert_allclose(differences, picture.frame["value"] - picture.frame["theory"])
+    np.testing.assert_allclose(differences.astype(float), picture.frame["value"] - picture.frame["theory"])
     assert "3 seeds" in picture.caption and "of 4 groups lie outside" in picture.caption
 
 
@@ -51,3 +55,34 @@ def test_dead_gradients_and_unknown_names_are_left_out(swept):
     other = swept.select(list(swept.runs["run"]))
     other.runs["model.activation"] = "gone"
     assert agreement_frame(other).empty
+
+
+COMMITTED = Path(__file__).parents[2] / "results" / "theory" / "small"
+
+
+def test_theory_is_what_was_measured_at_width_1000():
+    """Factors within 3 % (4 % under batch normalisation), falls within 3 % and 0.05 decades, or within their interval.
+
+    Under GELU with He's law an unstable length amplifies what finite width adds."""
+    table = pd.read_csv(COMMITTED / "agreement.csv", keep_default_na=False, na_values=[""])
+    assert len(table) == 126 and (table["seeds"] == 3).all()
+    off = abs(table["factor"] / table["factor_theory"] - 1)
+    assert (off < np.where(table["norm"] == "batch", 0.04, 0.03)).all()
+    beyond = abs(table["value"] - table["theory"]) > TOLERANCE[0] * abs(table["theory"]) + TOLERANCE[1]
+    within = (table["low"] <= table["theory"]) & (table["theory"] <= table["high"])
+    assert beyond.sum() <= 1 and within[beyond].all()
+
+
+def test_the_committed_table_is_that_of_the_committed_runs_and_of_the_theory_of_today():
+    table = pd.read_csv(COMMITTED / "agreement.csv", keep_default_na=False, na_values=[""])
+    results = read(COMMITTED)
+    chosen = [name for name in results.runs["model.family"].unique() if name != "plain"]
+    few = results.runs[
+        results.runs["model.family"].isin(chosen) & (results.runs["model.activation"] == "tanh")
+        | (results.runs["init.name"] == "lecun")
+    ]
+    frame = agreement_frame(results.select(list(few["run"])))
+    for row in frame.itertuples():
+        same = table[(abs(table["value"] - row.value) < 1e-3) & (table["family"] == row.family)]
+        assert (abs(same["theory"] - row.theory) < 0.02).any(), row
+    assert len(frame) > 30
