@@ -11,7 +11,7 @@ from hydra.types import HydraContext, RunMode, TaskFunction
 from omegaconf import DictConfig, open_dict
 
 if TYPE_CHECKING:
-    from vgexp.experiments.sweep import Job
+    from vgexp.experiments.stacks import Job
 
 ConfigStore.instance().store(
     group="hydra/sweeper", name="stack", node={"_target_": "hydra_plugins.stack_sweeper.StackSweeper"}
@@ -29,7 +29,7 @@ class StackSweeper(Sweeper):
         self.config = config
 
     def sweep(self, arguments: list[str]) -> Any:
-        from vgexp.experiments import compose, launch, plan
+        from vgexp.experiments import compose, launch, sweep
 
         def composed(overrides: Sequence[str]) -> DictConfig:
             with compose.speaking(overrides):
@@ -38,8 +38,13 @@ class StackSweeper(Sweeper):
                 del config["hydra"]
             return config
 
-        todo = plan.plan(arguments, composed)
-        todo.write(launch.COMMAND.get())
+        asked = sweep.grids(arguments, composed)
+        from vgexp.experiments import plan  # loads torch: what is wrong with the overrides is known by now
+
+        todo = plan.plan(asked)
+        current = launch.LAUNCH.get()
+        current.folder = todo.folder
+        todo.write(current.command)
         returns: list[JobReturn] = []
 
         def launched(jobs: Sequence["Job"]) -> list[list[str]]:

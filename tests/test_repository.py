@@ -138,6 +138,7 @@ def test_old_paths_name_the_new_ones(old):
 
 ELSEWHERE = {
     "cli": "tests/test_cli.py",
+    "data/downloads": "tests/data/test_originals.py",
     "moved": "test_old_paths_name_the_new_ones",
     "papers/*/claims": "tests/test_papers.py",
     "papers/*/tables": "tests/test_papers.py",

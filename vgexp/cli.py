@@ -106,9 +106,9 @@ def fetch(
 
     VGEXP_DATA=/data vgexp data fetch cifar10 --mirror https://mirror.example.org/cifar/
     """
-    from vgexp.data import originals
+    from vgexp.data.downloads import fetch as fetched
 
-    target = originals.fetch(name, mirror or ())
+    target = fetched(name, mirror or ())
     print(f"{name} in {target}    next: vgexp train data.name={name}")
 
 

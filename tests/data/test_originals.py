@@ -13,8 +13,9 @@ import torch
 
 from vgexp.config.errors import ConfigError
 from vgexp.config.fields import DataConfig
-from vgexp.data import datasets, originals
-from vgexp.data.originals import FetchError, Original, Unavailable, fetch
+from vgexp.data import datasets, downloads, originals
+from vgexp.data.downloads import FetchError, Original, fetch
+from vgexp.data.originals import Unavailable
 from vgexp.data.streams import Stream
 
 
@@ -77,7 +78,7 @@ def mirror(tmp_path, monkeypatch):
         name: Original({file: hashlib.md5(content).hexdigest() for file, content in contents.items()}, (url,))
         for name, contents in files.items()
     }
-    monkeypatch.setattr(originals, "ORIGINALS", sources)
+    monkeypatch.setattr(downloads, "ORIGINALS", sources)
     monkeypatch.setattr(datasets, "HELD_OUT", 5)
     monkeypatch.setenv("VGEXP_DATA", str(tmp_path / "data"))
     for name in ("mnist", "cifar10"):

@@ -8,6 +8,7 @@ from vgexp.config.errors import ConfigError
 from vgexp.experiments.compose import composer
 from vgexp.experiments.imports import IMPORTS, load_imports
 from vgexp.experiments.plan import plan
+from vgexp.experiments.sweep import grids
 from vgexp.networks.activations import ACTIVATIONS
 
 MODULE = """
@@ -75,7 +76,7 @@ def test_an_edited_entry_is_computed_again_and_an_untouched_one_is_done(tmp_path
         sys.modules.pop("bent_of_mine", None)
         importlib.invalidate_caches()
         with composer() as compose:
-            return len(plan(overrides, compose).jobs)
+            return len(plan(grids(overrides, compose)).jobs)
 
     assert todo(0.5) == 1
     vgexp.run(*overrides)

@@ -64,7 +64,7 @@ def test_an_error_is_recorded_and_raised(monkeypatch):
     def broken(runs, store):
         raise RuntimeError("no more\nof this")
 
-    monkeypatch.setattr("vgexp.experiments.launch.train", broken)
+    monkeypatch.setattr("vgexp.training.train", broken)
     with pytest.raises(RuntimeError, match="no more"):
         run(*QUICK)
     [row] = read("results/train").runs.to_dict("records")
@@ -72,7 +72,7 @@ def test_an_error_is_recorded_and_raised(monkeypatch):
 
 
 def test_bad_input_starts_nothing(monkeypatch):
-    monkeypatch.setattr("vgexp.experiments.launch.train", lambda *_: pytest.fail("trained"))
+    monkeypatch.setattr("vgexp.training.train", lambda *_: pytest.fail("trained"))
     handler = signal.getsignal(signal.SIGTERM)
     for overrides in (["seed=0,x"], ["model.activation=tanh,tahn"], ["model.depht=3"]):
         with pytest.raises(ConfigError):

@@ -8,7 +8,8 @@ import vgexp
 from vgexp.config.errors import ConfigError
 from vgexp.experiments import plan as plans
 from vgexp.experiments.compose import composer
-from vgexp.experiments.plan import first_run, folder_of, limit, plan, single_run
+from vgexp.experiments.plan import limit, plan, single_run
+from vgexp.experiments.sweep import grids
 from vgexp.networks.identity import identity
 
 QUICK = ["data.name=digits", "model.depth=2", "model.width=8", "steps=0", "eval.every=never"]
@@ -16,7 +17,7 @@ QUICK = ["data.name=digits", "model.depth=2", "model.width=8", "steps=0", "eval.
 
 def planned(*overrides):
     with composer() as compose:
-        return plan(overrides, compose)
+        return plan(grids(overrides, compose))
 
 
 def test_a_sweep_is_known_before_anything_is_written():
@@ -75,13 +76,6 @@ def test_a_single_run_has_no_choices():
     assert single_run(QUICK).model.depth == 2
     with pytest.raises(ConfigError, match="seed: got '0,1', accepts one value"):
         single_run([*QUICK, "seed=0,1"])
-
-
-def test_the_first_run_says_where_results_lie():
-    with composer() as compose:
-        run = first_run(["experiment=chen2016", "scale=smoke", "seed=3,4"], compose)
-    assert run.seed == 0  # a member's choice: the job's own default stands
-    assert folder_of(run) == Path("results/chen2016/smoke")
 
 
 def test_a_stack_takes_its_share_of_the_memory(monkeypatch):

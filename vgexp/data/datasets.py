@@ -76,25 +76,32 @@ def _shapeset() -> Dataset:
 def finite(train: Images, valid: Images, test: Images, classes: int, white: int) -> Dataset:
     """A data set in memory. Block k of a seed is its k-th pass over the training examples, each pass in an order of its
     own, without the last partial batch. `white` is the value of a white pixel."""
-    train_x, train_y = train
+    return _finite(lambda: (train, valid, test), train[0].shape[1], classes, white, len(train[1]))
+
+
+def _finite(
+    parts: Callable[[], tuple[Images, Images, Images]], inputs: int, classes: int, white: int, size: int
+) -> Dataset:
+    """A data set whose training, validation and test images are read when the first of them is needed."""
 
     def block(seed: int, block: int, batch_size: int) -> Images:
-        order = torch.randperm(len(train_y), generator=generator("batches", seed, block))
-        order = order[: len(order) // batch_size * batch_size]
-        return train_x[order], train_y[order]
+        order = torch.randperm(size, generator=generator("batches", seed, block))[: size // batch_size * batch_size]
+        x, y = parts()[0]
+        return x[order], y[order]
 
-    return Dataset(train_x.shape[1], classes, white, block, lambda: valid, lambda: test, len(train_y))
+    return Dataset(inputs, classes, white, block, lambda: parts()[1], lambda: parts()[2], size)
 
 
-def _digits() -> Dataset:
+@cache
+def _digits() -> tuple[Images, Images, Images]:
     """scikit-learn's 1797 digits of 8 x 8 pixels: 1197 for training, 300 for validation, 300 for the test."""
     from sklearn.datasets import load_digits
 
     pixels, classes = load_digits(return_X_y=True)
     order = torch.randperm(len(classes), generator=generator("split"))
     x, y = torch.from_numpy(pixels).to(torch.uint8)[order], torch.from_numpy(classes)[order]
-    (train_x, valid_x, test_x), (train_y, valid_y, test_y) = (part.split([1197, 300, 300]) for part in (x, y))
-    return finite((train_x, train_y), (valid_x, valid_y), (test_x, test_y), classes=10, white=16)
+    train, valid, test = zip(x.split([1197, 300, 300]), y.split([1197, 300, 300]), strict=True)
+    return train, valid, test
 
 
 def _original(read: Callable[[], dict[str, originals.Arrays]]) -> Dataset:
@@ -107,7 +114,7 @@ def _original(read: Callable[[], dict[str, originals.Arrays]]) -> Dataset:
 
 DATASETS: dict[str, Loader] = {
     "shapeset": Loader(cache(_shapeset)),
-    "digits": Loader(cache(_digits)),
+    "digits": Loader(lambda: _finite(_digits, inputs=64, classes=10, white=16, size=1197)),
     "mnist": Loader(cache(lambda: _original(originals.mnist))),
     "cifar10": Loader(cache(lambda: _original(originals.cifar10))),
 }

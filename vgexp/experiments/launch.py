@@ -1,4 +1,7 @@
-"""Launches: a plan's stacks are trained, in this process or as jobs of a Hydra launcher."""
+"""Launches: a plan's stacks are trained, in this process or as jobs of a Hydra launcher.
+
+What plans and trains is loaded by the functions that need it, once the overrides are known to be right.
+"""
 
 import os
 import shlex
@@ -8,39 +11,57 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
+from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import hydra
 from omegaconf import DictConfig
 
 from vgexp.config import Run
-from vgexp.experiments.checks import check_run
 from vgexp.experiments.compose import composer, conf_dir, groups, speaking, typed
 from vgexp.experiments.imports import load_imports
 from vgexp.experiments.overrides import check_keys, fields_of, first_line, quoted
-from vgexp.experiments.plan import Plan, first_run, folder_of, plan
-from vgexp.experiments.sweep import Job
-from vgexp.networks.identity import identity
-from vgexp.results import Results, read
-from vgexp.results.writing import Store
-from vgexp.training import Interrupted, describe, train
+from vgexp.experiments.sweep import folder_of, grids
+
+if TYPE_CHECKING:
+    from vgexp.experiments.plan import Plan
+    from vgexp.experiments.stacks import Job
+    from vgexp.results import Results
+    from vgexp.results.writing import Store
 
 LOOKS = {"--cfg", "-c", "--info", "-i"}
 """Hydra's flags that show the config and run nothing."""
-
 WAIT_SECONDS = 1.0
 """Time between two looks at what others compute."""
-COMMAND: ContextVar[str] = ContextVar("COMMAND")
-"""The command as the person typed it, for the plan. `sys.argv` does not say it: Hydra reads its own arguments there."""
 
 
-def run(*overrides: str) -> Results:
+@dataclass
+class Launch:
+    """What the Hydra app and the sweeper within it tell each other."""
+
+    command: str
+    """As the person typed it, for the plan. `sys.argv` does not say it: Hydra reads its own arguments there."""
+    folder: Path | None = None
+    """Where the results of the sweep lie, once it has been planned."""
+
+
+LAUNCH: ContextVar[Launch] = ContextVar("LAUNCH")
+
+
+def run(*overrides: str) -> "Results":
     """Trains a sweep in this process and returns its results: `vgexp.run("model.depth=5,10", "steps=100")`.
 
     Raises ConfigError for a bad override.
     """
     with composer() as compose:
-        todo = plan(overrides, compose)
+        asked = grids(overrides, compose)
+    from vgexp.experiments.plan import plan
+    from vgexp.networks.identity import identity
+    from vgexp.results import read
+    from vgexp.results.writing import Store
+
+    todo = plan(asked)
     todo.write("vgexp.run(" + ", ".join(map(repr, once(overrides))) + ")")
     complete(todo, lambda jobs: [train_stack(job.runs, Store(todo.folder)) for job in jobs])
     results = read(todo.folder)
@@ -53,21 +74,20 @@ def start(arguments: Sequence[str]) -> Path | None:
     Returns the folder of the results, or None where a flag asks to see the config only. Raises ConfigError for a bad
     override, and what a job raised.
     """
-    load_imports()
     arguments = [quoted(argument) for argument in arguments]
     fields = fields_of(arguments)
     check_keys(fields, groups())
     looks = bool(LOOKS & set(arguments))
-    with speaking(arguments), _process_of_hydra(arguments if looks else ["--multirun", *arguments]):
+    with speaking(arguments), _process_of_hydra(arguments if looks else ["--multirun", *arguments]) as launch:
         hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name="config")(job)()
-    if looks:
-        return None
-    with composer() as compose:
-        return folder_of(first_run(fields, compose))
+    return launch.folder
 
 
 def job(config: DictConfig) -> list[str]:
     """Trains the stack of a composed config, and says which runs were left out: the task that a launcher is given."""
+    from vgexp.experiments.checks import check_run
+    from vgexp.results.writing import Store
+
     load_imports()
     members = config.members or [[]]
     base = typed(config)
@@ -79,11 +99,14 @@ def job(config: DictConfig) -> list[str]:
     return train_stack(runs, Store(folder_of(base)))
 
 
-def train_stack(runs: Sequence[Run], store: Store) -> list[str]:
+def train_stack(runs: Sequence[Run], store: "Store") -> list[str]:
     """Trains a stack without the runs that are done or that another process computes, the ids of which it returns.
 
     An error is recorded as its runs' status and raised again.
     """
+    from vgexp.networks.identity import identity
+    from vgexp.training import Interrupted, describe, train
+
     with store.hold(runs) as (mine, elsewhere):
         for process in dict.fromkeys(elsewhere.values()):
             left = [run for run in runs if elsewhere.get(identity(run)) == process]
@@ -99,13 +122,15 @@ def train_stack(runs: Sequence[Run], store: Store) -> list[str]:
     return list(elsewhere)
 
 
-def complete(todo: Plan, launch: Callable[[list[Job]], list[list[str]]]) -> None:
+def complete(todo: "Plan", launch: "Callable[[list[Job]], list[list[str]]]") -> None:
     """Launches the jobs of a plan, and waits for the runs that other processes compute; where these end without having
     done them, their runs are launched too.
 
     `launch` returns for each job the runs that were left to others.
     """
-    store, ready, waiting = Store(todo.folder), todo.jobs, list[Job]()
+    from vgexp.results.writing import Store
+
+    store, ready, waiting = Store(todo.folder), todo.jobs, []
     while ready:
         left = launch(ready)
         waiting += [job.only(ids) for job, ids in zip(ready, left, strict=True) if ids]
@@ -132,18 +157,19 @@ def once(arguments: Sequence[str]) -> list[str]:
 
 
 @contextmanager
-def _process_of_hydra(arguments: Sequence[str]) -> Iterator[None]:
+def _process_of_hydra(arguments: Sequence[str]) -> Iterator[Launch]:
     """The process as the Hydra app needs it: its arguments in `sys.argv`, and errors raised where it would print them.
 
     SIGTERM interrupts it as Ctrl-C does; otherwise the workers of a launcher would outlive it.
     """
     typed_argv, sys.argv = sys.argv, ["vgexp", *arguments]
-    command = COMMAND.set(shlex.join(["vgexp", *once(typed_argv[1:])]))
+    launch = Launch(shlex.join(["vgexp", *once(typed_argv[1:])]))
+    token = LAUNCH.set(launch)
     handler = signal.signal(signal.SIGTERM, signal.default_int_handler)
     os.environ["HYDRA_FULL_ERROR"] = "1"
     try:
-        yield
+        yield launch
     finally:
         signal.signal(signal.SIGTERM, handler)
-        COMMAND.reset(command)
+        LAUNCH.reset(token)
         sys.argv = typed_argv

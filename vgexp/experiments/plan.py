@@ -1,11 +1,11 @@
 """Plans: what a sweep or an experiment will do, known before anything starts.
 
-Every run is composed, typed and checked first; what is already done is left out.
+Every run is typed and checked first; what is already done is left out.
 """
 
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,10 +14,11 @@ import torch
 from vgexp.config import ConfigError, Run
 from vgexp.data import Unavailable, dataset
 from vgexp.experiments.checks import check_run
-from vgexp.experiments.compose import Compose, composer, groups, typed
+from vgexp.experiments.compose import composer, groups
 from vgexp.experiments.imports import load_imports
-from vgexp.experiments.overrides import check_keys, check_single, flattened, without
-from vgexp.experiments.sweep import Job, expand, jobs, runs_of
+from vgexp.experiments.overrides import check_keys, check_single
+from vgexp.experiments.stacks import Job, jobs, require_readers
+from vgexp.experiments.sweep import Grid, composed, folder_of
 from vgexp.networks import OPTIMIZERS, bytes_per_member
 from vgexp.networks.identity import identity
 from vgexp.results.plans import read_plan
@@ -54,28 +55,28 @@ class Plan:
             print(f"{len(self.runs)} runs, {done} already done", file=sys.stderr)
 
 
-def plan(overrides: Sequence[str], compose: Compose) -> Plan:
-    """Composes and checks every run of a sweep, or of an experiment's grids where the config has a `scale`.
+def plan(grids: Mapping[str, Grid]) -> Plan:
+    """Checks every run and groups what is left to do into stacks.
 
     Raises ConfigError at the first thing that is wrong; nothing has been written then.
     """
     load_imports()
-    check_keys(overrides, groups())
-    first = first_run(overrides, compose)
-    grids = {"": []} if first.scale is None else _grids(first)
+    first = next(run for grid in grids.values() for _, run in grid.runs)
     planned: list[tuple[list[str], Run]] = []
     members: dict[str, list[str]] = {}
     left_out: dict[str, str] = {}
     for name, grid in grids.items():
         try:
-            runs = runs_of([*without(grid, overrides), *overrides], compose, check_run)
+            for _, run in grid.runs:
+                check_run(run)
         except Unavailable as error:
             if first.scale is None:
                 raise
             left_out[name] = error.reason
             continue
-        members[name] = list(dict.fromkeys(identity(run) for _, run in runs))
-        planned += runs
+        require_readers(grid)
+        members[name] = list(dict.fromkeys(identity(run) for _, run in grid.runs))
+        planned += grid.runs
     if not planned:
         raise ConfigError("scale", first.scale, "a scale with something to run: " + "; ".join(left_out.values()))
     folders = {folder_of(run) for _, run in planned}
@@ -96,24 +97,15 @@ def plan(overrides: Sequence[str], compose: Compose) -> Plan:
     return Plan(folder, list(runs.values()), members, todo, left_out, again, damaged)
 
 
-def first_run(overrides: Sequence[str], compose: Compose) -> Run:
-    """The first run of a sweep, unchecked: it says which experiment and folder the sweep belongs to."""
-    return typed(compose(expand(overrides).jobs[0]))
-
-
 def single_run(overrides: Sequence[str]) -> Run:
     """The run of overrides without choices, checked. Raises ConfigError."""
-    load_imports()
     check_keys(overrides, groups())
     check_single(overrides)
     with composer() as compose:
-        [(_, run)] = runs_of(overrides, compose, check_run)
+        [(_, run)] = composed(overrides, compose).runs
+    load_imports()
+    check_run(run)
     return run
-
-
-def folder_of(run: Run) -> Path:
-    """results/<name>/, and below it <scale>/ for the grids of an experiment."""
-    return Path("results", run.name, run.scale or "")
 
 
 def limit(run: Run) -> int:
@@ -123,18 +115,6 @@ def limit(run: Run) -> int:
     data = dataset(run.data)
     each = bytes_per_member(run, data.inputs, data.classes, len(OPTIMIZERS[run.optim.name].slots))
     return max(1, int(MEMORY_SHARE * _memory(run)) // each)
-
-
-def _grids(run: Run) -> dict[str, list[str]]:
-    """The overrides of each grid of the run's scale, those of `only` where it names some."""
-    scales = run.scales
-    if run.scale not in scales:
-        raise ConfigError("scale", run.scale, ", ".join(scales) or "no scale: this is no experiment")
-    grids = scales[run.scale]
-    for name in run.only or ():
-        if name not in grids:
-            raise ConfigError("only", name, ", ".join(grids))
-    return {name: list(flattened(overrides)) for name, overrides in grids.items() if name in (run.only or grids)}
 
 
 def _memory(run: Run) -> int:

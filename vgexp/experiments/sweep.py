@@ -1,19 +1,17 @@
-"""Sweeps: from overrides with choices to stacks of runs.
+"""Sweeps: from overrides with choices to typed runs, before anything is loaded that could train them.
 
 Choices of structure (depth, activation, ...) make jobs, choices of members (seed, init.*, numbers of optim.*)
 make the members of a job's stack.
 """
 
 import itertools
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from operator import attrgetter
-from typing import Any
+from pathlib import Path
 
-from vgexp.config import FIELDS, ConfigError, Run, structure
-from vgexp.experiments.compose import Compose, typed
-from vgexp.experiments.overrides import parse
-from vgexp.networks.identity import identity, unread
+from vgexp.config import FIELDS, ConfigError, Run, validate
+from vgexp.experiments.compose import Compose, groups, typed
+from vgexp.experiments.overrides import check_keys, flattened, parse, without
 
 
 @dataclass(frozen=True)
@@ -26,28 +24,47 @@ class Sweep:
     """Member overrides, one list a member; the same for every job."""
 
 
-@dataclass
-class Job:
-    """What a launcher is given: runs that train together in one stack, and the overrides that all of them share."""
+@dataclass(frozen=True)
+class Grid:
+    """A product of choices and its runs, typed."""
 
     overrides: list[str]
-    runs: list[Run]
+    runs: list[tuple[list[str], Run]]
+    """Every run, with the structure overrides of its job."""
 
-    def only(self, ids: Collection[str]) -> "Job":
-        """The same with these runs only."""
-        return Job(self.overrides, [run for run in self.runs if identity(run) in ids])
 
-    def ids(self) -> list[str]:
-        return [identity(run) for run in self.runs]
+def grids(overrides: Sequence[str], compose: Compose) -> dict[str, Grid]:
+    """What overrides ask for, by the name of the grid: "" for a sweep, else the grids of the experiment's scale.
 
-    def spelled(self) -> list[str]:
-        """Overrides for a launcher: the structure, and every member spelled out."""
-        members = [
-            [f"{key}={_spell(attrgetter(key)(run))}" for key, known in FIELDS.items() if known.member]
-            for run in self.runs
-        ]
-        spelled = ",".join("[" + ",".join(f"'{item}'" for item in member) + "]" for member in members)
-        return [*self.overrides, f"members=[{spelled}]"]
+    Raises ConfigError for the first key, type or value that is wrong whatever is registered.
+    """
+    check_keys(overrides, groups())
+    first = first_run(overrides, compose)
+    named = {"": []} if first.scale is None else _grids(first)
+    return {name: composed([*without(grid, overrides), *overrides], compose) for name, grid in named.items()}
+
+
+def first_run(overrides: Sequence[str], compose: Compose) -> Run:
+    """The first run of a sweep, unchecked: it says which experiment and folder the sweep belongs to."""
+    return typed(compose(expand(overrides).jobs[0]))
+
+
+def folder_of(run: Run) -> Path:
+    """results/<name>/, and below it <scale>/ for the grids of an experiment."""
+    return Path("results", run.name, run.scale or "")
+
+
+def composed(overrides: Sequence[str], compose: Compose) -> Grid:
+    """Every run of a sweep. Raises ConfigError for a type or value that is wrong whatever is registered."""
+    sweep = expand(overrides)
+    runs = []
+    for job in sweep.jobs:
+        config = compose(job)
+        for member in sweep.members:
+            run = typed(config, member)
+            validate(run, {})
+            runs.append((job, run))
+    return Grid(list(overrides), runs)
 
 
 def expand(overrides: Sequence[str]) -> Sweep:
@@ -74,59 +91,13 @@ def expand(overrides: Sequence[str]) -> Sweep:
     return Sweep([list(job) for job in itertools.product(*jobs)], [list(m) for m in itertools.product(*members)])
 
 
-def runs_of(overrides: Sequence[str], compose: Compose, check: Callable[[Run], None]) -> list[tuple[list[str], Run]]:
-    """Every run of a sweep with the structure overrides of its job, each one typed and checked.
-
-    Raises ConfigError for choices that make no difference.
-    """
-    sweep = expand(overrides)
-    runs = []
-    for job in sweep.jobs:
-        config = compose(job)
-        for member in sweep.members:
-            run = typed(config, member)
-            check(run)
-            runs.append((job, run))
-    _require_readers(overrides, [run for _, run in runs])
-    return runs
-
-
-def jobs(
-    runs: Sequence[tuple[list[str], Run]],
-    limit: Callable[[Run], int],
-    skip: Callable[[Run], bool],
-    begun: Sequence[Sequence[str]] = (),
-) -> list[Job]:
-    """Groups runs of one structure, without repeats, into stacks of at most `limit`; drops the runs to skip.
-
-    Stacks that were `begun`, given by the ids of their runs, go on as they are. The others are cut before runs are
-    dropped: after an interruption the same command cuts them at the same places.
-    """
-    groups: dict[str, Job] = {}
-    for overrides, run in {identity(run): (overrides, run) for overrides, run in runs}.values():
-        groups.setdefault(str(structure(run)), Job(overrides, [])).runs.append(run)
-    cut = []
-    for group in groups.values():
-        size = limit(group.runs[0])
-        left = {identity(run): run for run in group.runs if not skip(run)}
-        for ids in begun:
-            if len(ids) <= size and all(run in left for run in ids):
-                cut.append(Job(group.overrides, [left.pop(run) for run in ids]))
-        for start in range(0, len(group.runs), size):
-            cut.append(Job(group.overrides, group.runs[start : start + size]).only(left))
-    return [job for job in cut if job.runs]
-
-
-def _require_readers(overrides: Sequence[str], runs: Sequence[Run]) -> None:
-    """Raises ConfigError for the first field with choices that no run of the sweep reads."""
-    for override in parse(overrides):
-        key = override.get_key_element()
-        read_by = FIELDS[key].read_by if override.is_sweep_override() and key in FIELDS else ()
-        if read_by and all(key in unread(run) for run in runs):
-            found = ", ".join(dict.fromkeys(f"{by}={attrgetter(by)(run)}" for run in runs for by in read_by))
-            raise ConfigError(key, override.get_value_string(), f"one value: it makes no difference with {found}")
-
-
-def _spell(value: Any) -> str:
-    """A value as it is typed."""
-    return "null" if value is None else repr(value) if isinstance(value, float) else str(value)
+def _grids(run: Run) -> dict[str, list[str]]:
+    """The overrides of each grid of the run's scale, those of `only` where it names some."""
+    scales = run.scales
+    if run.scale not in scales:
+        raise ConfigError("scale", run.scale, ", ".join(scales) or "no scale: this is no experiment")
+    named = scales[run.scale]
+    for name in run.only or ():
+        if name not in named:
+            raise ConfigError("only", name, ", ".join(named))
+    return {name: list(flattened(overrides)) for name, overrides in named.items() if name in (run.only or named)}

@@ -6,16 +6,17 @@ Needs the extra `tensorboard`.
 import importlib.util
 import math
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import pandas as pd
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 def installed() -> bool:
     return importlib.util.find_spec("tensorboard") is not None
 
 
-def export(folder: Path, table: pd.DataFrame, key: str | None = None) -> int:
+def export(folder: Path, table: "pd.DataFrame", key: str | None = None) -> int:
     """Writes the numbers of a table with a column `step` into an event file in `folder`, under `column`, or, with a
     `key`, under `column/key`. Returns how many; what is not a number is left out."""
     from torch.utils.tensorboard.writer import SummaryWriter
@@ -32,12 +33,13 @@ def export(folder: Path, table: pd.DataFrame, key: str | None = None) -> int:
     return written
 
 
-def export_runs(folder: Path, tables: dict[str, pd.DataFrame], since: int) -> None:
+def export_runs(folder: Path, tables: "dict[str, pd.DataFrame]", since: int) -> None:
     """Adds the steps from `since` on of the tables of a stack: one log a run, layers as `dz_rms/layer02`."""
     for name, key in (("steps", None), ("layers", "layer")):
-        table = tables.get(name, pd.DataFrame({"run": [], "step": []}))
-        for run, rows in table[table["step"] >= since].groupby("run"):
-            export(folder / str(run), rows, key)
+        if name in tables:
+            table = tables[name]
+            for run, rows in table[table["step"] >= since].groupby("run"):
+                export(folder / str(run), rows, key)
 
 
 def tag(column: str, row: dict[Any, Any], key: str | None) -> str:

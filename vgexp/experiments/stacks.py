@@ -1,0 +1,76 @@
+"""Stacks: runs of one structure, which train together, as jobs for a launcher."""
+
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
+from operator import attrgetter
+from typing import Any
+
+from vgexp.config import FIELDS, ConfigError, Run, structure
+from vgexp.experiments.overrides import parse
+from vgexp.experiments.sweep import Grid
+from vgexp.networks.identity import identity, unread
+
+
+@dataclass
+class Job:
+    """What a launcher is given: runs that train together in one stack, and the overrides that all of them share."""
+
+    overrides: list[str]
+    runs: list[Run]
+
+    def only(self, ids: Collection[str]) -> "Job":
+        """The same with these runs only."""
+        return Job(self.overrides, [run for run in self.runs if identity(run) in ids])
+
+    def ids(self) -> list[str]:
+        return [identity(run) for run in self.runs]
+
+    def spelled(self) -> list[str]:
+        """Overrides for a launcher: the structure, and every member spelled out."""
+        members = [
+            [f"{key}={_spell(attrgetter(key)(run))}" for key, known in FIELDS.items() if known.member]
+            for run in self.runs
+        ]
+        spelled = ",".join("[" + ",".join(f"'{item}'" for item in member) + "]" for member in members)
+        return [*self.overrides, f"members=[{spelled}]"]
+
+
+def jobs(
+    runs: Sequence[tuple[list[str], Run]],
+    limit: Callable[[Run], int],
+    skip: Callable[[Run], bool],
+    begun: Sequence[Sequence[str]] = (),
+) -> list[Job]:
+    """Groups runs of one structure, without repeats, into stacks of at most `limit`; drops the runs to skip.
+
+    Stacks that were `begun`, given by the ids of their runs, go on as they are. The others are cut before runs are
+    dropped: after an interruption the same command cuts them at the same places.
+    """
+    groups: dict[str, Job] = {}
+    for overrides, run in {identity(run): (overrides, run) for overrides, run in runs}.values():
+        groups.setdefault(str(structure(run)), Job(overrides, [])).runs.append(run)
+    cut = []
+    for group in groups.values():
+        size = limit(group.runs[0])
+        left = {identity(run): run for run in group.runs if not skip(run)}
+        for ids in begun:
+            if len(ids) <= size and all(run in left for run in ids):
+                cut.append(Job(group.overrides, [left.pop(run) for run in ids]))
+        for start in range(0, len(group.runs), size):
+            cut.append(Job(group.overrides, group.runs[start : start + size]).only(left))
+    return [job for job in cut if job.runs]
+
+
+def require_readers(grid: Grid) -> None:
+    """Raises ConfigError for the first field with choices that no run of the sweep reads."""
+    for override in parse(grid.overrides):
+        key = override.get_key_element()
+        read_by = FIELDS[key].read_by if override.is_sweep_override() and key in FIELDS else ()
+        if read_by and all(key in unread(run) for _, run in grid.runs):
+            found = ", ".join(dict.fromkeys(f"{by}={attrgetter(by)(run)}" for _, run in grid.runs for by in read_by))
+            raise ConfigError(key, override.get_value_string(), f"one value: it makes no difference with {found}")
+
+
+def _spell(value: Any) -> str:
+    """A value as it is typed."""
+    return "null" if value is None else repr(value) if isinstance(value, float) else str(value)
