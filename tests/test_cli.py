@@ -15,6 +15,7 @@ import typer
 
 import vgexp
 from vgexp import cli
+from vgexp.networks.activations import ACTIVATIONS
 
 QUICK = ["data=digits", "model.depth=5", "model.width=8", "steps=20"]
 
@@ -33,6 +34,28 @@ BAD = [
         "model.depht: got 'model.depht=3', accepts only fields of the config (did you mean model.depth?)",
     ),
     (["+model.new=3"], "accepts only fields of the config"),
+    (["=3"], "override: got '=3', accepts field=value"),
+    ([""], "override: got '', accepts field=value"),
+    (["seed"], "override: got 'seed', accepts field=value"),
+    (["name='a"], "accepts field=value"),
+    (["seed="], "seed: got '', accepts an integer"),
+    (["~seed"], "seed: got '~seed', accepts seed=value alone"),
+    (["++seed=1"], "seed: got '++seed=1', accepts seed=value alone"),
+    (["steps=${nope}"], "steps: got '${nope}', accepts an integer"),
+    (["steps=${oc.env:NOPE}"], "accepts an integer"),
+    (["seed=0", "seed=x"], "seed: got 'x', accepts an integer"),
+    (["-m", "optim.lr=0.1,x", "steps=3", "optim.lr=y"], "optim.lr: got 'y', accepts a number"),
+    (["-m", "optim.momentum=0.5", "optim.momentum=0.1,0.2"], "optim.momentum: got '0.1,0.2', accepts one value"),
+    (["hydra.run.dir=x"], "hydra.run.dir: got 'hydra.run.dir=x', accepts hydra/launcher"),
+    (["hydra.launcher.foo=3"], "hydra.launcher.foo: got '3', accepts only fields of the launcher"),
+    (["--foo"], "No such option: --foo"),
+    (["--cfg", "jobs"], "--cfg: got 'jobs', accepts job, hydra, all"),
+    (["--config-dir", "nowhere"], "--config-dir: got 'nowhere', accepts a folder"),
+    (["--import"], "--import: got '', accepts a module"),
+    (["data.range=[0,[1]]"], "data.range: got [0.0, [1]], accepts two increasing numbers"),
+    (["only=[tanh]"], "only: got ['tanh'], accepts null where there is no scale"),
+    (["-m", "seed=range(0,0)"], "seed: got 'range(0,0)', accepts a list of choices"),
+    (["-m", "data=glob(*)"], "data: got 'glob(*)', accepts a list of choices"),
     (["model.depth=deep"], "model.depth: got 'deep', accepts an integer"),
     (["model.depth=0"], "model.depth: got 0, accepts an integer of at least 1"),
     (["model.width=[5,5]"], "model.width: got [5, 5], accepts one integer for each of the 5 layers"),
@@ -54,7 +77,7 @@ BAD = [
     (["device=cuda:7"], "device: got 'cuda:7', accepts auto, cpu, cuda"),
     (["max_members=none"], "max_members: got 'none', accepts auto, or an integer"),
     (["seed=0,1"], "seed: got '0,1', accepts one value; for a sweep type `vgexp train -m ...`"),
-    (["optim.lr=[1"], "accepts key=value"),
+    (["optim.lr=[1"], "accepts field=value"),
     (["name=../elsewhere"], "name: got '../elsewhere', accepts a relative folder name"),
     (["hydra/launcher=nope"], "hydra/launcher: got 'nope'"),
     (["scale=smoke"], "scale: got 'smoke', accepts no scale: this is no experiment"),
@@ -77,9 +100,41 @@ def test_bad_input_is_one_line_and_leaves_nothing(arguments, message, monkeypatc
     assert list(Path().iterdir()) == []
 
 
+HEAVY = """
+import sys
+from vgexp import cli
+for arguments in {lines}:
+    sys.argv = ["vgexp", *arguments]
+    try:
+        cli.main()
+    except SystemExit as end:
+        print(end.code, file=sys.stderr)
+    loaded = {{"torch", "pandas", "scipy", "matplotlib", "sklearn"}} & set(sys.modules)
+    assert not loaded, (arguments, loaded)
+"""
+
+
+def test_what_a_command_needs_no_torch_for_loads_none():
+    vgexp.run(*QUICK, "name=here")
+    quick = [["--help"], ["status", "results/here"], ["status", "nowhere"], []]
+    wrong = [["model.dept=3"], ["model.depth=x"], ["model.depth=0"], ["optim.lr=[1"], ["seed=0,1"], ["--foo"]]
+    lines = [*quick, *(["train", *each] for each in wrong), ["train", "-m", "seed=0,1.5"], ["train", "--cfg", "job"]]
+    done = subprocess.run([sys.executable, "-c", HEAVY.format(lines=lines)], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    codes = [int(line) for line in done.stderr.splitlines() if line.isdigit()]
+    assert codes == [0, 0, 2, 2, *[2] * len(wrong), 2, 0]
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
+        ([], "Missing command; `vgexp --help`"),
+        (["data"], "Missing command; `vgexp --help`"),
+        (["status"], "Missing parameter: folder"),
+        (["reproduce", "glorot2010", "scale=huge"], "scale: got 'huge', accepts smoke"),
+        (["reproduce", "glorot2010", "--only", ""], "only: got '', accepts plateau, training, initial"),
+        (["predict", "--budget", "8"], "--budget: got '8', accepts a size in memory of at least 1kB"),
+        (["predict", "--foo"], "No such option: --foo"),
         (["reproduce", "glorot2011"], "PAPER: got 'glorot2011', accepts baydin2018, chen2016, glorot2010"),
         (["reproduce", "glorot2010", "--scale", "huge"], "scale: got 'huge', accepts smoke"),
         (["reproduce", "glorot2010", "--only", "tanhh"], "only: got 'tanhh', accepts plateau, training, initial"),
@@ -88,7 +143,7 @@ def test_bad_input_is_one_line_and_leaves_nothing(arguments, message, monkeypatc
         (["status", "nowhere"], "nowhere: no results here"),
         (["plot", "nowhere"], "nowhere: no results here"),
         (["predict", "model.depth=1,2"], "model.depth: got '1,2', accepts one value"),
-        (["predict", "--budget", "much"], "--budget: got 'much', accepts a size in memory: 8GB"),
+        (["predict", "--budget", "much"], "--budget: got 'much', accepts a size in memory of at least 1kB: 8GB"),
         (["frobnicate"], "No such command 'frobnicate'"),
         (["--import", "no_such_module", "train", *QUICK], "--import: got 'no_such_module', accepts a module"),
     ],
@@ -102,6 +157,89 @@ def test_other_commands_too(arguments, message, monkeypatch, capsys):
     assert message in said
     assert len(said.splitlines()) == 1
     assert list(Path().iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["train", *QUICK], "results"),
+        (["status", "results"], "results: no results here"),
+        (["plot", "good", "--out", "results"], "results"),
+        (["export", "good", "--out", "results/csv"], "results"),
+    ],
+)
+def test_a_file_where_a_folder_is_due(arguments, message, monkeypatch, capsys):
+    results = vgexp.run(*QUICK, "steps=0")
+    Path("results/train").rename("good")
+    assert len(results.runs) == 1
+    Path("results").rmdir()
+    Path("results").write_text("a file")
+    assert vgexp_command(monkeypatch, *arguments) == 2
+    said = capsys.readouterr().err.splitlines()[-1]
+    assert said.startswith("vgexp: ") and message in said and "Error" not in said
+
+
+def test_a_folder_that_may_not_be_written(monkeypatch, capsys):
+    def refuse(*_, **__):
+        raise PermissionError(13, "Permission denied", "results")
+
+    monkeypatch.setattr(Path, "mkdir", refuse)
+    assert vgexp_command(monkeypatch, "train", *QUICK) == 2
+    assert capsys.readouterr().err == "vgexp: results: may not be read or written by you\n"
+
+
+def test_an_import_may_stand_anywhere(monkeypatch, capsys, tmp_path):
+    (tmp_path / "bow.py").write_text("from vgexp.networks import ACTIVATIONS\nACTIVATIONS['bow'] = ACTIVATIONS['tanh']")
+    (tmp_path / "wrong.py").write_text("def f(:")
+    train = ["train", *QUICK, "steps=0", "model.activation=bow"]
+    monkeypatch.setenv("VGEXP_IMPORT", "")
+    assert vgexp_command(monkeypatch, *train, "--import", "bow") == 0
+    assert vgexp_command(monkeypatch, "train", "--import=bow", *train[1:]) == 0
+    assert vgexp_command(monkeypatch, *train, "--import", "wrong") == 2
+    assert "--import: got 'wrong', accepts a module that can be imported (SyntaxError" in capsys.readouterr().err
+    ACTIVATIONS.pop("bow")
+
+
+BENGIO = """
+from vgexp.claims import Claim, Criterion, Grid
+from vgexp.figures import draw_all
+
+CITATION = "Bengio et al. (1994), Learning long-term dependencies with gradient descent is difficult"
+INTRO = "Mine."
+depth = Criterion("hidden layers", 3, 5, lambda r: Grid("shallow").runs(r, "model.depth"), 4)
+CLAIMS = (Claim("B-01", "Networks have layers.", "section 1", (depth,), grids=("shallow",)),)
+FIGURES = {"profile": lambda results: draw_all(results)["profile"]}
+"""
+GRIDS = """# @package _global_
+name: bengio1994
+data: {name: digits}
+model: {depth: 4, width: 8}
+scales:
+  tiny:
+    shallow: ['seed=0,1', steps=0]
+"""
+
+
+def test_a_paper_of_ones_own(monkeypatch, capsys, tmp_path):
+    """A module from outside and an experiment file, each found by its folder."""
+    for folder in ("mypapers", "conf/experiment"):
+        (tmp_path / folder).mkdir(parents=True)
+    (tmp_path / "mypapers/bengio1994.py").write_text(BENGIO)
+    (tmp_path / "conf/experiment/bengio1994.yaml").write_text(GRIDS)
+    monkeypatch.setenv("VGEXP_IMPORT", "")
+    mine = ["bengio1994", "--import", "mypapers.bengio1994"]
+    assert vgexp_command(monkeypatch, "reproduce", *mine, "-cd", "conf", "--scale", "tiny") == 0
+    page = Path("results/bengio1994/tiny/report.html")
+    assert "Learning long-term dependencies" in page.read_text()
+    assert pd.read_csv("results/bengio1994/tiny/claims.csv")["verdict"].tolist() == ["holds"]
+    page.unlink()
+    assert vgexp_command(monkeypatch, "report", str(page.parent), *mine[1:]) == 0
+    assert "Learning long-term dependencies" in page.read_text()
+    train = ["train", "--config-dir", "conf", "experiment=bengio1994", "steps=0"]
+    assert vgexp_command(monkeypatch, *train) == 0
+    capsys.readouterr()
+    assert vgexp_command(monkeypatch, "reproduce", *mine, "--scale", "tiny") == 2
+    assert "experiment: got 'bengio1994', accepts baydin2018" in capsys.readouterr().err
 
 
 def test_one_sitting(monkeypatch, capsys):
@@ -254,7 +392,7 @@ def test_an_interruption_says_how_to_go_on(tmp_path):
 
 @pytest.mark.parametrize(("arguments", "how"), [([], ""), (["rerun=true"], " without rerun")])
 def test_an_interrupted_rerun_goes_on_without_it(arguments, how, monkeypatch, capsys):
-    def interrupted(**_):
+    def interrupted(*_, **__):
         raise typer.Abort
 
     monkeypatch.setattr(cli, "app", interrupted)
@@ -296,6 +434,9 @@ def sick():
     return nn.Sequential(*layers), (torch.randn(8, 16), torch.randn(8, 16)), nn.functional.mse_loss
 def well(): return nn.Sequential(nn.Linear(16, 16), nn.Tanh(), nn.Linear(16, 16))
 def odd(): return 3
+def raising(): raise RuntimeError("no\\nluck")
+def needing(depth): return depth
+instance = nn.Sequential(nn.Linear(16, 16), nn.Tanh(), nn.Linear(16, 16))
 def broken(): return nn.Sequential(*layers), (torch.randn(8, 3), None), lambda o, t: o.sum()
 """
 
@@ -314,13 +455,20 @@ def test_diagnose(monkeypatch, capfd, tmp_path):
     assert code == 3 and json.loads(text)["verdict"] == "vanishing"
     code, text, _ = diagnose("factories:well", "--input-shape", "8,16")
     assert code == 0 and text.startswith("healthy")
+    assert diagnose("factories:instance", "--input-shape", "8,16")[0] == 0
+    (tmp_path / "ill.py").write_text("def f(:")
     for arguments, line in (
         (["factories"], "MODULE:FACTORY: got 'factories', accepts package.module:factory"),
-        (["factories:none"], "accepts a function that can be imported"),
+        (["factories:none"], "accepts a factory that can be imported"),
+        (["factories:raising"], "accepts a factory that can be imported and called (RuntimeError: no)"),
+        (["factories:needing"], "(TypeError: needing() missing 1 required positional argument: 'depth')"),
+        (["factories:instance"], "--input-shape: got None, accepts the shape of a batch"),
+        (["factories:well", "--input-shape", "-8,16"], "accepts integers of at least 1 with commas"),
+        (["ill:f"], "(SyntaxError: invalid syntax"),
         (["nowhere:none"], "No module named 'nowhere'"),
         (["factories:odd"], "got 'int', accepts a factory"),
         (["factories:well"], "--input-shape: got None, accepts the shape of a batch"),
-        (["factories:well", "--input-shape", "8x16"], "accepts integers with commas"),
+        (["factories:well", "--input-shape", "8x16"], "accepts integers of at least 1 with commas"),
         (["factories:broken"], "accepts a model that runs forward and backward"),
     ):
         code, text, complaint = diagnose(*arguments)

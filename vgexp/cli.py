@@ -1,34 +1,48 @@
 """The command line: `vgexp COMMAND --help` explains each."""
 
+import errno
 import os
 import shlex
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
-from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
 
-from vgexp.config import ConfigError
+from vgexp.config import ConfigError, first_line
 
 if TYPE_CHECKING:
     from vgexp.results import Results
 
 app = typer.Typer(
-    no_args_is_help=True,
     add_completion=False,
     rich_markup_mode="markdown",
     pretty_exceptions_enable=False,
     help="An instrument for the study of vanishing and exploding gradients.",
 )
-data = typer.Typer(no_args_is_help=True, help="Data sets that are not generated.", rich_markup_mode="markdown")
+data = typer.Typer(help="Data sets that are not generated.", rich_markup_mode="markdown")
 app.add_typer(data, name="data")
-OVERRIDES = {"allow_extra_args": True, "ignore_unknown_options": True}
+Overrides = Annotated[
+    list[str] | None, typer.Argument(metavar="[FIELD=VALUE]...", help="Fields of the config, or groups of them.")
+]
+ConfigDir = Annotated[
+    Path | None,
+    typer.Option("--config-dir", "-cd", help="A folder with config files of yours."),
+]
 Folders = Annotated[list[Path], typer.Argument(help="Results folders.")]
 Folder = Annotated[Path, typer.Argument(help="A results folder.")]
+
+
+FOLDERS = {
+    errno.EACCES: "may not be read or written by you",
+    errno.EEXIST: "is a file where a folder is needed",
+    errno.EISDIR: "is a folder where a file is needed",
+    errno.ENOENT: "is not there",
+    errno.ENOTDIR: "is a file where a folder is needed, or lies below one",
+    errno.EROFS: "may not be written: it can only be read",
+}
+"""What is said of a file or folder that cannot be used."""
 
 
 @app.callback()
@@ -39,14 +53,23 @@ def options(
     ] = None,
 ) -> None:
     if imports:
+        if "" in imports:
+            raise ConfigError("--import", "", "a module that can be imported")
         from vgexp.experiments import IMPORTS, load_imports
 
         os.environ[IMPORTS] = ",".join(imports)
         load_imports()
 
 
-@app.command(context_settings=OVERRIDES)
-def train(context: typer.Context) -> None:
+@app.command()
+def train(
+    overrides: Overrides = None,
+    multirun: Annotated[bool, typer.Option("--multirun", "-m", help="Sweeps over choices.")] = False,
+    config_dir: ConfigDir = None,
+    cfg: Annotated[
+        str | None, typer.Option("--cfg", "-c", help="Shows the config and runs nothing: job, hydra or all of it.")
+    ] = None,
+) -> None:
     """Trains networks and records every layer.
 
     A sweep, with choices as `a,b` or `range(...)`, needs `-m`. Runs that differ only in `seed`, `init.*` and the
@@ -59,37 +82,40 @@ def train(context: typer.Context) -> None:
         vgexp train -m model.depth=5,10,20 init.name=standard,glorot 'seed=range(0,5)' name=depths
 
         vgexp train -m model.depth=5,10 hydra/launcher=joblib hydra.launcher.n_jobs=2 threads=1
-    """
-    from vgexp.experiments import check_single, fields_of, start
 
-    arguments = [text for text in context.args if text not in ("-m", "--multirun")]
-    if len(arguments) == len(context.args):
-        check_single(fields_of(arguments))
-    folder = start(arguments)
+        vgexp train --config-dir conf experiment=mine    (the file conf/experiment/mine.yaml)
+    """
+    from vgexp.experiments import start
+
+    folder = start(overrides or (), sweep=multirun, config_dir=config_dir, look=cfg)
     if folder is not None:
         print(f"results in {folder}    next: vgexp report {shlex.quote(str(folder))}")
 
 
-@app.command(context_settings=OVERRIDES)
+@app.command()
 def reproduce(
-    context: typer.Context,
     paper: Annotated[str, typer.Argument(help="A paper by its citation key, or all.")],
+    overrides: Overrides = None,
     scale: Annotated[str, typer.Option(help="One of the experiment's scales: smoke, small, paper.")] = "smoke",
     only: Annotated[list[str] | None, typer.Option(help="One grid of the experiment; may be repeated.")] = None,
+    config_dir: ConfigDir = None,
 ) -> None:
     """Runs a paper's experiments, evaluates its claims, draws its figures and writes the report.
 
     vgexp reproduce glorot2010
 
     vgexp reproduce glorot2010 --scale small --only tanh --only tanh_n seed=0
+
+    vgexp reproduce mine --import mypapers.mine --config-dir conf    (the file conf/experiment/mine.yaml)
     """
     from vgexp import papers
     from vgexp.experiments import start
 
     for name in papers.names() if paper == "all" else [paper]:
         papers.module(name)
-        grids = [f"only=[{','.join(only)}]"] if only else []
-        folder = start([*context.args, f"experiment={name}", f"scale={scale}", *grids])
+        grids = [f"only=[{','.join(map(repr, only))}]"] if only else []
+        asked = [f"experiment={name}", f"scale={scale}", *grids, *(overrides or ())]
+        folder = start(asked, config_dir=config_dir)
         if folder is not None:
             page = papers.report(name, folder)
             print(f"report: {page}    next: open it, or vgexp reproduce {name} --help")
@@ -153,6 +179,10 @@ def status(folder: Folder) -> None:
 
     vgexp status results/depths
     """
+    from rich.console import Console
+    from rich.markup import escape
+    from rich.table import Table
+
     from vgexp.results import STATUSES, folder_status
 
     found = folder_status(folder)
@@ -186,9 +216,9 @@ def export(
     print(f"{len(tables)} tables in {target}")
 
 
-@app.command(context_settings=OVERRIDES)
+@app.command()
 def predict(
-    context: typer.Context,
+    overrides: Overrides = None,
     budget: Annotated[
         str | None, typer.Option(help="A size of memory, 8GB: also says how deep a network fits.")
     ] = None,
@@ -201,7 +231,7 @@ def predict(
     """
     from vgexp import experiments
 
-    print(experiments.predict(*context.args, budget=budget))
+    print(experiments.predict(*(overrides or ()), budget=budget))
 
 
 @app.command()
@@ -231,9 +261,8 @@ def diagnose(
     except Exception as error:
         if os.environ.get("VGEXP_TRACE"):
             raise
-        raise ConfigError(
-            target, f"{type(error).__name__}: {error}", "a model that runs forward and backward"
-        ) from None
+        why = f"{type(error).__name__}: {first_line(error)}"
+        raise ConfigError(target, why, "a model that runs forward and backward") from None
     print(diagnosis.to_json() if as_json else diagnosis)
     if diagnosis.findings:
         raise typer.Exit(3)
@@ -252,6 +281,21 @@ def say_damaged(lines: Iterable[str]) -> None:
         print(f"vgexp: skipped, damaged: {line}", file=sys.stderr)
 
 
+def ordered(arguments: Sequence[str]) -> list[str]:
+    """The arguments with every `--import MODULE` first, where typer looks for the options of all commands.
+
+    >>> ordered(["train", "seed=1", "--import", "mine"])
+    ['--import=mine', 'train', 'seed=1']
+    """
+    first, rest, left = [], [], iter(arguments)
+    for argument in left:
+        if argument == "--import":
+            first.append(f"--import={next(left, '')}")
+        else:
+            (first if argument.startswith("--import=") else rest).append(argument)
+    return [*first, *rest]
+
+
 def _usage_errors() -> tuple[type[Exception], ...]:
     """Typer's usage errors: it may bring a copy of click, so their class is found by its name."""
     return tuple(kind for kind in typer.BadParameter.__mro__ if kind.__name__ == "ClickException")
@@ -262,20 +306,21 @@ def main() -> NoReturn:
     from vgexp.results import ResultsError
 
     try:
-        code = app(standalone_mode=False) or 0
-    except (ConfigError, ResultsError) as error:
-        print(f"vgexp: {error}", file=sys.stderr)
-        sys.exit(2)
-    except _usage_errors() as error:
-        print(f"vgexp: {error}; `vgexp --help` shows what there is", file=sys.stderr)
-        sys.exit(2)
+        code = app(ordered(sys.argv[1:]), standalone_mode=False) or 0
     except typer.Abort:  # KeyboardInterrupt, in older versions of typer; newer ones return 130
         code = 130
     except Exception as error:
         if os.environ.get("VGEXP_TRACE"):
             raise
-        print(f"vgexp: failed: {type(error).__name__}: {error} (VGEXP_TRACE=1 shows where)", file=sys.stderr)
-        sys.exit(1)
+        if isinstance(error, ConfigError | ResultsError):
+            code, line = 2, str(error)
+        elif isinstance(error, _usage_errors()):
+            code, line = 2, f"{str(error).rstrip('.')}; `vgexp --help` shows what there is"
+        elif isinstance(error, OSError) and error.errno in FOLDERS and error.filename is not None:
+            code, line = 2, f"{error.filename}: {FOLDERS[error.errno]}"
+        else:
+            code, line = 1, f"failed: {type(error).__name__}: {error} (VGEXP_TRACE=1 shows where)"
+        print(f"vgexp: {' '.join(line.splitlines())}", file=sys.stderr)
     if code == 130:
         how = "without rerun " if any(text.lstrip("+").startswith("rerun=") for text in sys.argv) else ""
         print(

@@ -55,8 +55,43 @@ def test_start_leaves_the_process_as_it_was_and_notes_the_command(monkeypatch):
 
 
 def test_a_look_at_the_config_runs_nothing(capsys):
-    assert start(["--cfg", "job", "model.depth=7"]) is None
+    assert start(["model.depth=7"], look="job") is None
     assert "depth: 7" in capsys.readouterr().out
+    with pytest.raises(ConfigError, match="--cfg: got 'jobs', accepts job, hydra, all"):
+        start([], look="jobs")
+    assert not Path("results").exists()
+
+
+MINE = """# @package _global_
+model: {depth: 3, width: 8}
+steps: 1
+"""
+WRONG = [
+    ("model: {depth: 3}", "experiment/mine.yaml: got 'experiment', accepts .* `# @package _global_`"),
+    ("# @package _global_\nmodel: {dept: 3}", "experiment/mine.yaml: got 'model.dept', accepts fields of the config"),
+    ("# @package _global_\nmodel: {depth: [3", r"experiment/mine.yaml, line \d: .* accepts YAML"),
+    ("# @package _global_\ndefaults: [/nope: x]", "nope: got 'x', accepts one of the groups"),
+    ("# @package _global_\nscale: a\nscales: {a: [seed=0]}", "scales.a: got .*, accepts grids by name"),
+    ("# @package _global_\nscale: a\nscales: {a: {b: [3]}}", "scales: got 3, accepts lists of overrides"),
+    ("# @package _global_\nscale: a\nscales: {a: {b: [seed=0, seed=x]}}", "seed: got 'x', accepts an integer"),
+]
+
+
+def test_an_experiment_file_of_ones_own(tmp_path):
+    (tmp_path / "conf/experiment").mkdir(parents=True)
+    (tmp_path / "conf/experiment/mine.yaml").write_text(MINE)
+    start(["experiment=mine", "data=digits", "seed=0,1"], config_dir=Path("conf"))
+    assert read("results/train").runs["model.depth"].tolist() == [3, 3]
+    with pytest.raises(ConfigError, match="--config-dir: got 'nowhere', accepts a folder"):
+        start(["experiment=mine"], config_dir=Path("nowhere"))
+
+
+@pytest.mark.parametrize(("text", "message"), WRONG)
+def test_what_is_wrong_with_ones_own_file(text, message, tmp_path):
+    (tmp_path / "conf/experiment").mkdir(parents=True)
+    (tmp_path / "conf/experiment/mine.yaml").write_text(text)
+    with pytest.raises(ConfigError, match=message):
+        start(["experiment=mine"], config_dir=tmp_path / "conf")
     assert not Path("results").exists()
 
 

@@ -4,10 +4,12 @@ from vgexp.config.errors import ConfigError
 from vgexp.config.fields import Run
 from vgexp.config.rows import flat
 from vgexp.experiments.compose import groups
-from vgexp.experiments.overrides import check_keys, check_single, fields_of, first_line, flattened, parse, without
+from vgexp.experiments.overrides import check_keys, check_single, choices, flattened, latest, parse, without
 
 
-@pytest.mark.parametrize("key", [*flat(Run()), "logger", "only", "rerun", *groups(), "hydra/launcher", "hydra.verbose"])
+@pytest.mark.parametrize(
+    "key", [*flat(Run()), "logger", "only", "rerun", *groups(), "hydra/launcher", "hydra.launcher.n_jobs"]
+)
 def test_fields_that_exist(key):
     check_keys([f"{key}=x"], groups())
 
@@ -16,7 +18,12 @@ def test_fields_that_exist(key):
     ("override", "hint"),
     [
         ("model.depht=3", "did you mean model.depth?"),
-        ("+model.depth=3", "did you mean model.depth?"),
+        ("+model.depth=3", "model.depth=value alone"),
+        ("++seed=1", "seed=value alone"),
+        ("~seed", "seed=value alone"),
+        ("model@data=deep", "only fields of the config"),
+        ("hydra.run.dir=x", "hydra/launcher and hydra.launcher.* only"),
+        ("hydra/sweeper=basic", "hydra/launcher and hydra.launcher.* only"),
         ("loger=none", "did you mean logger?"),
         ("members=[]", "only fields of the config"),
         ("xyz=1", "vgexp train --cfg job"),
@@ -37,20 +44,35 @@ def test_choices_where_one_value_is_due(override):
     assert value.split(",")[0] in str(error.value)
 
 
-def test_the_override_that_does_not_parse_is_named():
-    with pytest.raises(ConfigError, match=r"command line: got 'optim.lr=\[1'"):
-        parse(["seed=0", "optim.lr=[1", "steps=3"])
+@pytest.mark.parametrize("override", ["optim.lr=[1", "", "=3", "seed", "seed=foo(3)", "name='a", "seed=choice()"])
+def test_the_override_that_does_not_parse_is_named(override):
+    with pytest.raises(ConfigError) as error:
+        parse(["seed=0", override, "steps=3"])
+    assert str(error.value).startswith(f"override: got {override!r}, accepts field=value")
+
+
+def test_choices_are_listed():
+    [steps, seed, width] = parse(["steps=3", "seed=range(0,6,2)", "model.width=[1,2],[3]"])
+    assert choices(steps) == ["steps=3"]
+    assert choices(seed) == ["seed=0", "seed=2", "seed=4"]
+    assert choices(width) == ["model.width=[1,2]", "model.width=[3]"]
+
+
+@pytest.mark.parametrize("text", ["range(0,0)", "range(0,3,0)", "glob(*)", "interval(0,1)"])
+def test_choices_that_cannot_be_listed(text):
+    with pytest.raises(ConfigError) as error:
+        choices(parse([f"seed={text}"])[0])
+    assert str(error.value).startswith(f"seed: got '{text}', accepts a list of choices")
+
+
+def test_the_last_of_a_field_counts():
+    assert latest(["optim.lr=x", "seed=0", "optim.lr=0.1,0.2"]) == ["seed=0", "optim.lr=0.1,0.2"]
+    assert latest(["seed=0", "seed=0"]) == ["seed=0"]
 
 
 def test_revolve_is_a_value():
     assert parse(["checkpoint.every=revolve(3)"])[0].value() == "revolve(3)"
     assert list(parse(["checkpoint.every=2,revolve(3)"])[0].sweep_string_iterator()) == ["2", "'revolve(3)'"]
-
-
-def test_fields_among_arguments():
-    arguments = ["-m", "seed=1", "--cfg", "job", "model.depth=3", "--resolve", "~data"]
-    assert fields_of(arguments) == ["seed=1", "model.depth=3"]
-    assert fields_of(["not_an_override"]) == ["not_an_override"]
 
 
 def test_the_command_line_replaces_a_grids_field():
@@ -60,6 +82,6 @@ def test_the_command_line_replaces_a_grids_field():
     assert without(grid, []) == grid
 
 
-def test_an_error_in_one_line():
-    assert first_line(ValueError("one\ntwo")) == "one"
-    assert first_line(KeyError()) == "KeyError"
+def test_a_grid_holds_text():
+    with pytest.raises(ConfigError, match=r"^scales: got 3, accepts lists of overrides"):
+        list(flattened(["seed=0", ["steps=0", 3]]))

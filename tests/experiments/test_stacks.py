@@ -8,7 +8,7 @@ from samples import small
 from vgexp.config.errors import ConfigError
 from vgexp.config.rows import structure
 from vgexp.experiments.compose import composer, typed
-from vgexp.experiments.stacks import Job, jobs, require_readers
+from vgexp.experiments.stacks import Job, jobs, without_effect
 from vgexp.experiments.sweep import composed
 from vgexp.networks.identity import identity
 
@@ -87,11 +87,12 @@ def test_a_job_spells_its_members_so_that_they_come_back(numbers):
 )
 def test_choices_that_make_no_difference(overrides, message):
     with composer() as compose, pytest.raises(ConfigError, match=message):
-        require_readers(composed(overrides, compose))
+        without_effect(composed(overrides, compose))
 
 
 def test_choices_that_some_runs_read_make_fewer_runs():
     with composer() as compose:
-        runs = composed(["optim.momentum=0.5,0.9", "optim.name=sgd,momentum"], compose).runs
-    assert len(runs) == 4
-    assert [len(job.runs) for job in jobs(runs, lambda run: 9, lambda run: False)] == [1, 2]
+        grid = composed(["optim.momentum=0.5,0.9", "optim.name=sgd,momentum", "seed=0"], compose)
+    assert without_effect(grid) == ["2 choices of optim.momentum make one run where optim.name=sgd"]
+    assert len(grid.runs) == 4
+    assert [len(job.runs) for job in jobs(grid.runs, lambda run: 9, lambda run: False)] == [1, 2]

@@ -86,7 +86,7 @@ def _measured(claim: Claim, criterion: Criterion, results: Results, scale: str) 
     for grid in claim.grids:
         if grid in results.left_out:
             return nothing, results.left_out[grid], 0.0
-    if SCALES.index(scale) < SCALES.index(claim.scale):
+    if scale in SCALES and SCALES.index(scale) < SCALES.index(claim.scale):
         return nothing, f"needs scale {claim.scale}", 0.0
     try:
         values = np.asarray(criterion.measure(results), dtype=float)

@@ -1,6 +1,6 @@
 """What a run is: its fields with their rules, its row in a table, its identity, and schedules."""
 
-from vgexp.config.errors import ConfigError
+from vgexp.config.errors import ConfigError, first_line
 from vgexp.config.fields import (
     FIELDS,
     CheckpointConfig,
@@ -28,6 +28,7 @@ __all__ = [
     "Run",
     "changes",
     "digest",
+    "first_line",
     "flat",
     "from_row",
     "own",

@@ -8,3 +8,8 @@ class ConfigError(ValueError):
 
     def __init__(self, field: str, got: Any, accepts: str) -> None:
         super().__init__(f"{field}: got {got!r}, accepts {accepts}")
+
+
+def first_line(error: BaseException) -> str:
+    """An error in one line: the first of its message, or its name where it has none."""
+    return str(error).splitlines()[0] if str(error) else type(error).__name__

@@ -8,7 +8,7 @@ from typing import Any
 from vgexp.config.errors import ConfigError
 from vgexp.config.fields import FIELDS, Run
 from vgexp.config.rows import leaves
-from vgexp.config.rules import SCHEDULE
+from vgexp.config.rules import SCHEDULE, Rule
 
 
 def validate(run: Run, registered: Mapping[str, Collection[str]]) -> None:
@@ -23,7 +23,7 @@ def validate(run: Run, registered: Mapping[str, Collection[str]]) -> None:
             _require_name(key, value, registered[key])
         elif known.rule.names:
             _require_name(key, value, known.rule.names)
-        elif _is_nan(value) or not known.rule.holds(value):
+        elif not _holds(known.rule, value):
             raise ConfigError(key, value, known.rule.words)
         if known.rule is SCHEDULE and isinstance(value, list) and any(step > run.steps for step in value):
             raise ConfigError(key, value, f"steps up to {run.steps} (steps)")
@@ -40,5 +40,8 @@ def _require_name(key: str, value: Any, names: Collection[str]) -> None:
     raise ConfigError(key, value, ", ".join(names) + hint)
 
 
-def _is_nan(value: Any) -> bool:
-    return isinstance(value, float) and math.isnan(value)
+def _holds(rule: Rule, value: Any) -> bool:
+    try:
+        return not (isinstance(value, float) and math.isnan(value)) and rule.holds(value)
+    except TypeError:  # a list where a number is due, or within a list of numbers
+        return False

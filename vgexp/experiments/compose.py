@@ -4,6 +4,7 @@ Hydra merges the groups of conf/ and the overrides into the fields of `Run`. Its
 out as a ConfigError of one.
 """
 
+import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,9 +18,10 @@ from hydra.errors import HydraException, MissingConfigException
 from hydra.version import VersionBase
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
+from yaml import MarkedYAMLError
 
-from vgexp.config import FIELDS, ConfigError, Run
-from vgexp.experiments.overrides import first_line, parse
+from vgexp.config import FIELDS, ConfigError, Run, first_line
+from vgexp.experiments.overrides import parse
 
 Compose = Callable[[Sequence[str]], DictConfig]
 """Overrides without choices -> a composed config."""
@@ -75,19 +77,29 @@ def speaking(overrides: Sequence[str]) -> Iterator[None]:
     """Turns the errors of Hydra and OmegaConf into a ConfigError: the field, what it got and what it accepts."""
     try:
         yield
+    except MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        place = f"{mark.name}, line {mark.line + 1}" if mark else "config file"
+        raise ConfigError(place, error.problem, "YAML") from None
     except (HydraException, OmegaConfBaseException) as error:
         raise _config_error(error, overrides) from None
 
 
 def _config_error(error: Exception, overrides: Sequence[str]) -> ConfigError:
     cause: BaseException = error
-    while cause.__cause__ is not None and not isinstance(cause, OmegaConfBaseException):
-        cause = cause.__cause__
-    if isinstance(cause, MissingConfigException):
-        key, _, name = (cause.missing_cfg_file or "config").rpartition("/")
-        return ConfigError(key, name, ", ".join(cause.options or ()))
-    key = str(getattr(cause, "full_key", None) or "command line")
-    got = next((text.split("=", 1)[1] for text in overrides if text.split("=")[0] == key), None)
+    while not isinstance(cause, OmegaConfBaseException) and (below := cause.__cause__ or cause.__context__) is not None:
+        cause = below
+    if isinstance(error, MissingConfigException):
+        key, _, name = (error.missing_cfg_file or "config").rpartition("/")
+        return ConfigError(key, name, ", ".join(error.options or ()) or f"one of the groups {', '.join(groups())}")
+    key = str(getattr(cause, "full_key", None) or "")
+    if in_file := re.match("In '(.+?)': ", str(error)):
+        accepts = "fields of the config, below a first line `# @package _global_`"
+        return ConfigError(f"{in_file[1]}.yaml", key or "something else", accepts)
+    got = next((text.partition("=")[2] for text in reversed(overrides) if text.split("=")[0] == key), None)
     field = FIELDS.get(key.split("[")[0])
-    accepts = field.rule.words if field else first_line(cause)
-    return ConfigError(key, got if got is not None else first_line(cause), accepts)
+    if field is not None:
+        accepts = field.rule.words
+    else:
+        accepts = f"only fields of the {'launcher' if key.startswith('hydra.launcher.') else 'config'}"
+    return ConfigError(key or "override", got if got is not None else first_line(cause), accepts)

@@ -5,25 +5,27 @@ import os
 import sys
 from importlib.metadata import entry_points
 from pathlib import Path
+from types import ModuleType
 
-from vgexp.config import ConfigError
+from vgexp.config import ConfigError, first_line
 
 IMPORTS = "VGEXP_IMPORT"
 """The environment variable with the modules of `vgexp --import`, read by every process that composes or trains."""
 
 
-def load_imports() -> None:
+def load_imports() -> list[ModuleType]:
     """Imports the entry points of the group `vgexp`, and the modules of `vgexp --import`, which may lie in the working
-    folder.
+    folder. Returns the modules.
 
     Raises ConfigError for a module that cannot be imported.
     """
     if "" not in sys.path and str(Path.cwd()) not in sys.path:
         sys.path.append(str(Path.cwd()))
-    for entry in entry_points(group="vgexp"):
-        entry.load()
+    loaded = [entry.load() for entry in entry_points(group="vgexp")]
     for module in filter(None, os.environ.get(IMPORTS, "").split(",")):
         try:
-            importlib.import_module(module)
-        except ImportError as error:
-            raise ConfigError("--import", module, f"a module that can be imported ({error})") from None
+            loaded.append(importlib.import_module(module))
+        except Exception as error:  # whatever a module raises while it is imported
+            why = f"{type(error).__name__}: {first_line(error)}"
+            raise ConfigError("--import", module, f"a module that can be imported ({why})") from error
+    return [module for module in loaded if isinstance(module, ModuleType)]

@@ -18,10 +18,10 @@ from typing import TYPE_CHECKING
 import hydra
 from omegaconf import DictConfig
 
-from vgexp.config import Run
+from vgexp.config import ConfigError, Run, first_line
 from vgexp.experiments.compose import composer, conf_dir, groups, speaking, typed
 from vgexp.experiments.imports import load_imports
-from vgexp.experiments.overrides import check_keys, fields_of, first_line, quoted
+from vgexp.experiments.overrides import check_keys, check_single, latest, quoted
 from vgexp.experiments.sweep import folder_of, grids
 
 if TYPE_CHECKING:
@@ -30,8 +30,8 @@ if TYPE_CHECKING:
     from vgexp.results import Results
     from vgexp.results.writing import Store
 
-LOOKS = {"--cfg", "-c", "--info", "-i"}
-"""Hydra's flags that show the config and run nothing."""
+LOOKS = ("job", "hydra", "all")
+"""The parts of the config that can be looked at."""
 WAIT_SECONDS = 1.0
 """Time between two looks at what others compute."""
 
@@ -54,8 +54,9 @@ def run(*overrides: str) -> "Results":
 
     Raises ConfigError for a bad override.
     """
+    check_keys(overrides, groups())
     with composer() as compose:
-        asked = grids(overrides, compose)
+        asked = grids(latest(overrides), compose)
     from vgexp.experiments.plan import plan
     from vgexp.networks.identity import identity
     from vgexp.results import read
@@ -68,17 +69,26 @@ def run(*overrides: str) -> "Results":
     return results.select([identity(run) for run in todo.runs])
 
 
-def start(arguments: Sequence[str]) -> Path | None:
-    """Runs the Hydra app on overrides and Hydra's own flags: it plans a sweep and hands its stacks to a launcher.
+def start(
+    overrides: Sequence[str], *, sweep: bool = True, config_dir: Path | None = None, look: str | None = None
+) -> Path | None:
+    """Runs the Hydra app on overrides: it plans a sweep and hands its stacks to a launcher.
 
-    Returns the folder of the results, or None where a flag asks to see the config only. Raises ConfigError for a bad
-    override, and what a job raised.
+    Without `sweep`, choices are refused. `config_dir` is searched for config files too. `look` prints
+    that part of the config and runs nothing. Returns the folder of the results, or None after a look. Raises
+    ConfigError for a bad override, and what a job raised.
     """
-    arguments = [quoted(argument) for argument in arguments]
-    fields = fields_of(arguments)
-    check_keys(fields, groups())
-    looks = bool(LOOKS & set(arguments))
-    with speaking(arguments), _process_of_hydra(arguments if looks else ["--multirun", *arguments]) as launch:
+    if look not in (None, *LOOKS):
+        raise ConfigError("--cfg", look, ", ".join(LOOKS))
+    if config_dir is not None and not config_dir.is_dir():
+        raise ConfigError("--config-dir", str(config_dir), "a folder")
+    overrides = latest([quoted(override) for override in overrides])
+    check_keys(overrides, groups())
+    if not sweep:
+        check_single(overrides)
+    flags = ["--multirun"] if look is None else ["--cfg", look]
+    flags += [] if config_dir is None else ["--config-dir", str(config_dir.absolute())]
+    with speaking(overrides), _process_of_hydra([*flags, *overrides]) as launch:
         hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name="config")(job)()
     return launch.folder
 

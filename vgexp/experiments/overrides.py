@@ -9,21 +9,31 @@ from collections.abc import Collection, Iterator, Sequence
 from typing import Any
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import Override
+from hydra.core.override_parser.types import Override, OverrideType
 from hydra.errors import HydraException
 
 from vgexp.config import FIELDS, ConfigError
 
+ACCEPTED = (
+    """field=value, or choices: seed=0,1 seed=range(0,5); a value with spaces or brackets in quotes: 'name="a (b)"'"""
+)
+"""What is accepted of an argument, as an error says it."""
 NOT_TYPED = ("scales", "members")
 """Fields that experiment files and the sweeper set, and nobody on the command line."""
 
 
 def parse(overrides: Sequence[str]) -> list[Override]:
-    """Hydra's parse. Raises ConfigError for what is not `key=value`."""
-    try:
-        return OverridesParser.create().parse_overrides([quoted(override) for override in overrides])
-    except HydraException as error:
-        raise ConfigError("command line", _culprit(overrides), f"key=value ({first_line(error)})") from None
+    """Hydra's parse. Raises ConfigError for what is not `field=value`."""
+    parser, parsed = OverridesParser.create(), []
+    for override in overrides:
+        try:
+            found = parser.parse_override(quoted(override))
+        except HydraException:
+            found = None
+        if found is None or not found.key_or_group:
+            raise ConfigError("override", override, ACCEPTED)
+        parsed.append(found)
+    return parsed
 
 
 def quoted(override: str) -> str:
@@ -35,21 +45,10 @@ def quoted(override: str) -> str:
     return re.sub(r"(?<!')\brevolve\(\d+\)", r"'\g<0>'", override)
 
 
-def fields_of(arguments: Sequence[str]) -> list[str]:
-    """The overrides among the arguments of a Hydra app, without its flags and their values.
-
-    >>> fields_of(["--cfg", "job", "seed=1"])
-    ['seed=1']
-    """
-    return [
-        text
-        for before, text in zip(["", *arguments], arguments, strict=False)
-        if not text.startswith("-") and ("=" in text or not before.startswith("-"))
-    ]
-
-
 def flattened(overrides: Any) -> Iterator[str]:
     """The strings of nested lists: the grids of an experiment file share parts by reference.
+
+    Raises ConfigError for what is neither.
 
     >>> list(flattened(["seed=0", ["steps=0", ["init.name=he"]]]))
     ['seed=0', 'steps=0', 'init.name=he']
@@ -57,8 +56,10 @@ def flattened(overrides: Any) -> Iterator[str]:
     for item in [overrides] if isinstance(overrides, str) else overrides:
         if isinstance(item, str):
             yield item
-        else:
+        elif isinstance(item, list):
             yield from flattened(item)
+        else:
+            raise ConfigError("scales", item, "lists of overrides, each of them text")
 
 
 def without(overrides: Sequence[str], others: Sequence[str]) -> list[str]:
@@ -71,36 +72,53 @@ def without(overrides: Sequence[str], others: Sequence[str]) -> list[str]:
     return [text for text in overrides if parse([text])[0].get_key_element() not in keys]
 
 
+def choices(override: Override) -> list[str]:
+    """An override for each of its choices, itself where it has none. Raises ConfigError for what cannot be listed."""
+    key, text = override.get_key_element(), override.get_value_string()
+    if not override.is_sweep_override():
+        return [override.input_line or ""]
+    try:
+        found = [f"{key}={value}" for value in override.sweep_string_iterator()]
+    except (HydraException, ValueError):
+        found = []
+    if not found:
+        raise ConfigError(key, text, "a list of choices or range(...), with at least one value")
+    return found
+
+
 def check_single(overrides: Sequence[str]) -> None:
     """Raises ConfigError for the first override with choices."""
     for override in parse(overrides):
         if override.is_sweep_override():
-            field, _, choices = str(override.input_line).partition("=")
-            raise ConfigError(field, choices, "one value; for a sweep type `vgexp train -m ...`")
+            text = override.get_value_string()
+            raise ConfigError(override.get_key_element(), text, "one value; for a sweep type `vgexp train -m ...`")
 
 
 def check_keys(overrides: Sequence[str], groups: Collection[str]) -> None:
-    """Raises ConfigError for an override of a field that does not exist, with the nearest one that does."""
+    """Raises ConfigError for an override of a field that does not exist, with the nearest one that does.
+
+    Of Hydra's own settings only the launcher can be chosen: the others are what vgexp relies on.
+    """
     known = [*(key for key in FIELDS if key not in NOT_TYPED), *groups]
     for override in parse(overrides):
         key = override.get_key_element().lstrip("+~")
-        if key.startswith("hydra") or (key in known and not override.is_add()):
+        if key == "hydra/launcher" or key.startswith("hydra.launcher."):
             continue
-        close = difflib.get_close_matches(key, known, n=1, cutoff=0.5)
-        hint = f"did you mean {close[0]}?" if close else "`vgexp train --cfg job` shows them"
-        raise ConfigError(key, override.input_line, f"only fields of the config ({hint})")
+        if key.startswith("hydra"):
+            raise ConfigError(key, override.input_line, "hydra/launcher and hydra.launcher.* only")
+        if key not in known:
+            close = difflib.get_close_matches(key, known, n=1, cutoff=0.5)
+            hint = f"did you mean {close[0]}?" if close else "`vgexp train --cfg job` shows them"
+            raise ConfigError(key, override.input_line, f"only fields of the config ({hint})")
+        if override.type != OverrideType.CHANGE:
+            raise ConfigError(key, override.input_line, f"{key}=value alone: every field has a value already")
 
 
-def first_line(error: BaseException) -> str:
-    """An error in one line: the first of its message, or its name where it has none."""
-    return str(error).splitlines()[0] if str(error) else type(error).__name__
+def latest(overrides: Sequence[str]) -> list[str]:
+    """The overrides without those that a later one of the same field replaces.
 
-
-def _culprit(overrides: Sequence[str]) -> str:
-    """The first override that does not parse."""
-    for override in overrides:
-        try:
-            OverridesParser.create().parse_override(override)
-        except HydraException:
-            return override
-    return " ".join(overrides)
+    >>> latest(["seed=0,1", "steps=5", "seed=3"])
+    ['steps=5', 'seed=3']
+    """
+    places = {override.get_key_element(): place for place, override in enumerate(parse(overrides))}
+    return [overrides[place] for place in sorted(places.values())]

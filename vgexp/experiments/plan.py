@@ -16,8 +16,8 @@ from vgexp.data import Unavailable, dataset
 from vgexp.experiments.checks import check_run
 from vgexp.experiments.compose import composer, groups
 from vgexp.experiments.imports import load_imports
-from vgexp.experiments.overrides import check_keys, check_single
-from vgexp.experiments.stacks import Job, jobs, require_readers
+from vgexp.experiments.overrides import check_keys, check_single, latest
+from vgexp.experiments.stacks import Job, jobs, without_effect
 from vgexp.experiments.sweep import Grid, composed, folder_of
 from vgexp.networks import OPTIMIZERS, bytes_per_member
 from vgexp.networks.identity import identity
@@ -43,6 +43,8 @@ class Plan:
     """Runs that are there and are to be computed again: as was asked, or since their tables are damaged."""
     damaged: dict[Path, str]
     """Files of the folder that cannot be read, and why."""
+    fewer: list[str]
+    """Of which choices some runs make no difference, and where."""
 
     def write(self, command: str) -> None:
         """Adds the plan to the one in its folder, with the command that goes on with it; says what is done already."""
@@ -50,9 +52,12 @@ class Plan:
         Store(self.folder).plan(self.runs, self.grids, command, self.left_out, self.again, self.damaged, stacks)
         for path, why in self.damaged.items():
             print(f"vgexp: damaged: {path}: {why}; set aside, its runs are to be computed again", file=sys.stderr)
+        for line in self.fewer:
+            print(line, file=sys.stderr)
         done = len(self.runs) - sum(map(len, stacks))
         if done:
-            print(f"{len(self.runs)} runs, {done} already done", file=sys.stderr)
+            runs = "1 run" if len(self.runs) == 1 else f"{len(self.runs)} runs"
+            print(f"{runs}, {done} already done", file=sys.stderr)
 
 
 def plan(grids: Mapping[str, Grid]) -> Plan:
@@ -65,6 +70,7 @@ def plan(grids: Mapping[str, Grid]) -> Plan:
     planned: list[tuple[list[str], Run]] = []
     members: dict[str, list[str]] = {}
     left_out: dict[str, str] = {}
+    fewer: list[str] = []
     for name, grid in grids.items():
         try:
             for _, run in grid.runs:
@@ -74,7 +80,7 @@ def plan(grids: Mapping[str, Grid]) -> Plan:
                 raise
             left_out[name] = error.reason
             continue
-        require_readers(grid)
+        fewer += without_effect(grid)
         members[name] = list(dict.fromkeys(identity(run) for _, run in grid.runs))
         planned += grid.runs
     if not planned:
@@ -94,11 +100,12 @@ def plan(grids: Mapping[str, Grid]) -> Plan:
         again, begun = again | set(runs), []
     todo = jobs(planned, limit, lambda run: identity(run) in done, begun)
     members.pop("", None)
-    return Plan(folder, list(runs.values()), members, todo, left_out, again, damaged)
+    return Plan(folder, list(runs.values()), members, todo, left_out, again, damaged, fewer)
 
 
 def single_run(overrides: Sequence[str]) -> Run:
     """The run of overrides without choices, checked. Raises ConfigError."""
+    overrides = latest(overrides)
     check_keys(overrides, groups())
     check_single(overrides)
     with composer() as compose:

@@ -93,9 +93,10 @@ def size(text: str | float) -> float:
         number = float(found[1]) if found else math.nan
     except ValueError:
         number = math.nan
-    if not number > 0:
-        raise ConfigError("--budget", text, "a size in memory: 8GB, 512MB, or bytes")
-    return number * 1000 ** " kMGT".index(found[2] or " ") if found else number
+    bytes_ = number * 1000.0 ** " kMGT".index(found[2] or " ") if found else math.nan
+    if not 1000 <= bytes_ < math.inf:
+        raise ConfigError("--budget", text, "a size in memory of at least 1kB: 8GB, 512MB, or bytes")
+    return bytes_
 
 
 def si(value: float, unit: str) -> str:

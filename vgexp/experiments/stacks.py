@@ -6,7 +6,7 @@ from operator import attrgetter
 from typing import Any
 
 from vgexp.config import FIELDS, ConfigError, Run, structure
-from vgexp.experiments.overrides import parse
+from vgexp.experiments.overrides import choices, parse
 from vgexp.experiments.sweep import Grid
 from vgexp.networks.identity import identity, unread
 
@@ -61,14 +61,25 @@ def jobs(
     return [job for job in cut if job.runs]
 
 
-def require_readers(grid: Grid) -> None:
-    """Raises ConfigError for the first field with choices that no run of the sweep reads."""
+def without_effect(grid: Grid) -> list[str]:
+    """What is to be said of choices that some of a grid's runs do not read, which makes these fewer.
+
+    Raises ConfigError for the first field with choices that no run reads.
+    """
+    said = []
     for override in parse(grid.overrides):
         key = override.get_key_element()
         read_by = FIELDS[key].read_by if override.is_sweep_override() and key in FIELDS else ()
-        if read_by and all(key in unread(run) for _, run in grid.runs):
-            found = ", ".join(dict.fromkeys(f"{by}={attrgetter(by)(run)}" for _, run in grid.runs for by in read_by))
-            raise ConfigError(key, override.get_value_string(), f"one value: it makes no difference with {found}")
+        blind = [run for _, run in grid.runs if read_by and key in unread(run)]
+        if not blind:
+            continue
+        where = " or ".join(
+            dict.fromkeys(", ".join(f"{field}={attrgetter(field)(run)}" for field in read_by) for run in blind)
+        )
+        if len(blind) == len(grid.runs):
+            raise ConfigError(key, override.get_value_string(), f"one value: it makes no difference with {where}")
+        said.append(f"{len(choices(override))} choices of {key} make one run where {where}")
+    return said
 
 
 def _spell(value: Any) -> str:

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from vgexp.config import FIELDS, ConfigError, Run, validate
-from vgexp.experiments.compose import Compose, groups, typed
-from vgexp.experiments.overrides import check_keys, flattened, parse, without
+from vgexp.experiments.compose import Compose, typed
+from vgexp.experiments.overrides import choices, flattened, latest, parse, without
 
 
 @dataclass(frozen=True)
@@ -36,12 +36,13 @@ class Grid:
 def grids(overrides: Sequence[str], compose: Compose) -> dict[str, Grid]:
     """What overrides ask for, by the name of the grid: "" for a sweep, else the grids of the experiment's scale.
 
-    Raises ConfigError for the first key, type or value that is wrong whatever is registered.
+    Raises ConfigError for the first type or value that is wrong whatever is registered.
     """
-    check_keys(overrides, groups())
     first = first_run(overrides, compose)
+    if first.scale is None and first.only is not None:
+        raise ConfigError("only", first.only, "null where there is no scale")
     named = {"": []} if first.scale is None else _grids(first)
-    return {name: composed([*without(grid, overrides), *overrides], compose) for name, grid in named.items()}
+    return {name: composed([*without(latest(grid), overrides), *overrides], compose) for name, grid in named.items()}
 
 
 def first_run(overrides: Sequence[str], compose: Compose) -> Run:
@@ -68,7 +69,7 @@ def composed(overrides: Sequence[str], compose: Compose) -> Grid:
 
 
 def expand(overrides: Sequence[str]) -> Sweep:
-    """Splits choices into jobs and members. Raises ConfigError for a sweep that is not a list of choices.
+    """Splits choices into jobs and members. Raises ConfigError for choices that cannot be listed.
 
     >>> sweep = expand(["model.depth=5,10", "seed=range(0,2)", "init.name=he", "steps=0"])
     >>> sweep.jobs
@@ -79,15 +80,8 @@ def expand(overrides: Sequence[str]) -> Sweep:
     jobs: list[list[str]] = []
     members: list[list[str]] = []
     for override in parse(overrides):
-        text = override.input_line or ""
         key = override.get_key_element()
-        if override.is_sweep_override():
-            if not override.is_discrete_sweep():
-                raise ConfigError(key, text, "a list of choices or range(...)")
-            choices = [f"{key}={value}" for value in override.sweep_string_iterator()]
-        else:
-            choices = [text]
-        (members if key in FIELDS and FIELDS[key].member else jobs).append(choices)
+        (members if key in FIELDS and FIELDS[key].member else jobs).append(choices(override))
     return Sweep([list(job) for job in itertools.product(*jobs)], [list(m) for m in itertools.product(*members)])
 
 
@@ -97,6 +91,8 @@ def _grids(run: Run) -> dict[str, list[str]]:
     if run.scale not in scales:
         raise ConfigError("scale", run.scale, ", ".join(scales) or "no scale: this is no experiment")
     named = scales[run.scale]
+    if not isinstance(named, dict) or not all(isinstance(grid, list) for grid in named.values()):
+        raise ConfigError(f"scales.{run.scale}", named, "grids by name, each a list of overrides")
     for name in run.only or ():
         if name not in named:
             raise ConfigError("only", name, ", ".join(named))

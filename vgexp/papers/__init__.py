@@ -2,6 +2,7 @@
 and, where there are any, its TABLES.
 
 One stem everywhere: conf/experiment/<paper>.yaml, vgexp/papers/<paper>/, results/<paper>/, notebooks/<paper>.ipynb.
+A module from outside (`vgexp --import mypapers.bengio1994`) that has these contents is a paper too, `bengio1994`.
 """
 
 import pkgutil
@@ -12,6 +13,7 @@ from typing import Protocol, cast
 
 from vgexp.claims import Claim, Missing, evaluate
 from vgexp.config import ConfigError
+from vgexp.experiments import load_imports
 from vgexp.figures import Picture, Table, draw_each
 from vgexp.pages import write_report
 from vgexp.results import Results, read, write_atomically
@@ -26,21 +28,32 @@ class Paper(Protocol):
     FIGURES: Mapping[str, Callable[[Results], Picture]]
 
 
+CONTENTS = tuple(Paper.__annotations__)
+"""The names that make a module a paper."""
+
+
 def names() -> list[str]:
-    return sorted(found.name for found in pkgutil.iter_modules(__path__) if found.ispkg)
+    """The citation keys of all papers: of the packages here, and of the modules from outside that are papers."""
+    return [*sorted(found.name for found in pkgutil.iter_modules(__path__) if found.ispkg), *sorted(_outside())]
 
 
 def module(name: str) -> Paper:
-    """The package of a paper. Raises ConfigError for one that is not here."""
+    """The contents of a paper. Raises ConfigError for one that is not here."""
     if name not in names():
         raise ConfigError("PAPER", name, ", ".join([*names(), "all"]))
-    return cast(Paper, import_module(f"{__name__}.{name}"))
+    return _outside().get(name) or cast(Paper, import_module(f"{__name__}.{name}"))
+
+
+def _outside() -> dict[str, Paper]:
+    """The imported modules from outside that have the contents of a paper."""
+    found = {module.__name__.rpartition(".")[2]: module for module in load_imports()}
+    return {name: cast(Paper, made) for name, made in found.items() if all(hasattr(made, part) for part in CONTENTS)}
 
 
 def of_folder(folder: Path) -> str | None:
     """The paper that a results folder results/<paper>/<scale>/ belongs to."""
     name = folder.resolve().parent.name
-    return name if name in names() and folder.resolve().name in ("smoke", "small", "paper") else None
+    return name if name in names() else None
 
 
 def figures(name: str, results: Results) -> dict[str, Picture | str]:

@@ -10,6 +10,7 @@
 """
 
 import importlib
+import re
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -20,7 +21,7 @@ from typing import Any, TypeAlias
 import torch
 from torch import Tensor, nn
 
-from vgexp.config import ConfigError
+from vgexp.config import ConfigError, first_line
 from vgexp.watching.diagnosis import Diagnosis
 from vgexp.watching.layers import tensors
 from vgexp.watching.monitor import Monitor
@@ -47,7 +48,8 @@ def diagnose(model: nn.Module, batch: tuple[Any, Any], loss_fn: Callable[[Any, A
 
 
 def load(target: str, input_shape: str | None = None) -> Problem:
-    """Model, batch and loss from a factory `package.module:factory`, which returns all three, or a model alone.
+    """Model, batch and loss from a factory `package.module:factory`, which returns all three, or a model alone; a model
+    by its own name will do.
 
     For a model alone the batch is normal numbers of `input_shape` (`32,3,64,64`, the batch first), and the loss a
     random projection of the output. Modules are looked for in the working directory too. Raises ConfigError.
@@ -57,20 +59,20 @@ def load(target: str, input_shape: str | None = None) -> Problem:
         raise ConfigError("MODULE:FACTORY", target, "package.module:factory")
     sys.path.insert(0, str(Path.cwd()))
     try:
-        factory = getattr(importlib.import_module(module_name), name)
-    except (ImportError, AttributeError) as error:
-        raise ConfigError("MODULE:FACTORY", target, f"a function that can be imported ({error})") from None
-    made = factory()
+        found = getattr(importlib.import_module(module_name), name)
+        made = found() if callable(found) and not isinstance(found, nn.Module) else found
+    except Exception as error:  # whatever a module or a factory of somebody's raises
+        why = f"{type(error).__name__}: {first_line(error)}"
+        raise ConfigError("MODULE:FACTORY", target, f"a factory that can be imported and called ({why})") from error
     if isinstance(made, tuple) and len(made) == 3 and isinstance(made[0], nn.Module):
         return made
     if not isinstance(made, nn.Module):
         raise ConfigError(target, type(made).__name__, "a factory of (model, batch, loss_fn) or of an nn.Module")
     if input_shape is None:
         raise ConfigError("--input-shape", None, "the shape of a batch, as 32,3,64,64: the factory returns a model")
-    try:
-        shape = [int(size) for size in input_shape.split(",")]
-    except ValueError:
-        raise ConfigError("--input-shape", input_shape, "integers with commas, as 32,3,64,64") from None
+    if not re.fullmatch(r"[1-9]\d*(,[1-9]\d*)*", input_shape):
+        raise ConfigError("--input-shape", input_shape, "integers of at least 1 with commas, as 32,3,64,64")
+    shape = [int(size) for size in input_shape.split(",")]
     inputs = torch.randn(shape, generator=torch.Generator().manual_seed(0))
     parameter = next(made.parameters(), inputs)
     return made, (inputs.to(parameter.device, parameter.dtype), None), random_projection
