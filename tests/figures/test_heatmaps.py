@@ -43,5 +43,5 @@ def test_one_recorded_step_and_too_many_groups():
 
 
 def test_nothing_recorded_is_missing(sweep):
-    with pytest.raises(Missing, match="no layers"):
+    with pytest.raises(Missing, match="no gradient"):
         heatmap_picture(sweep.select([]))

@@ -54,7 +54,7 @@ def test_what_is_drawn_is_the_frame(sweep):
     assert_drawn(profile_picture(sweep), "value", "low", "high", "theory")
     trained = profile_picture(sweep, step=40)
     assert_drawn(trained, "value", "low", "high")
-    assert "step 40" in trained.caption and "at least 3 seeds" in trained.caption
+    assert "step 40" in trained.caption and "(3 seeds)" in trained.caption
 
 
 def test_the_gradient_is_the_one_that_the_families_ask_for(sweep):
@@ -105,7 +105,7 @@ def test_a_gradient_of_exactly_zero_has_no_mark(sweep):
 
 
 def test_nothing_recorded_is_missing(sweep):
-    with pytest.raises(Missing, match="no layers were recorded at step 7"):
+    with pytest.raises(Missing, match="no numbers above 0 at step 7"):
         profile_picture(sweep, step=7)
     empty = sweep.select([])
     assert isinstance(empty.layers, pd.DataFrame)

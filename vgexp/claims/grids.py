@@ -107,6 +107,8 @@ class Grid:
             rows = rows.explode(column)
             rows[dims[2]] = rows.groupby(level=0).cumcount()
         labels = ["seed", *dims]
+        if rows.duplicated(labels).any():
+            raise Missing(f"several runs of one seed in the grid {self.name}")
         array = rows.set_index(labels)[column].astype(float).to_xarray().sortby(labels)
         if "step" in dims:
             array = array.dropna("step", how="all")

@@ -2,9 +2,10 @@
 
 from vgexp.figures.curves import curve_picture
 from vgexp.figures.heatmaps import heatmap_picture
-from vgexp.figures.histograms import bins, draw_densities, histogram_picture
+from vgexp.figures.histograms import bins, densities, draw_densities, histogram_picture
 from vgexp.figures.pictures import Picture, Table, count, draw_each, save, seeds_in
 from vgexp.figures.profiles import profile_picture, signals
+from vgexp.figures.recorded import positive
 from vgexp.figures.series import draw_band, draw_series
 from vgexp.figures.speeds import speed_picture
 from vgexp.figures.style import COLORS, MARKERS, label_panel, layer_color, legend, panels
@@ -19,6 +20,7 @@ __all__ = [
     "bins",
     "count",
     "curve_picture",
+    "densities",
     "draw_all",
     "draw_band",
     "draw_densities",
@@ -30,6 +32,7 @@ __all__ = [
     "layer_color",
     "legend",
     "panels",
+    "positive",
     "profile_picture",
     "save",
     "seeds_in",

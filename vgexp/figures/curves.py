@@ -4,11 +4,11 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from vgexp.claims import Missing
 from vgexp.figures.pictures import Picture
+from vgexp.figures.recorded import Recorded, finite, recorded
 from vgexp.figures.series import draw_band, draw_group
 from vgexp.figures.style import MARKERS, legend, log_spaced, panels, step_axis
-from vgexp.results import Results, estimate, groups
+from vgexp.results import Results, estimate
 
 SMOOTHED = 5
 """Observations averaged in a training curve: a batch of 10 is noisy."""
@@ -19,14 +19,13 @@ PANELS = {"loss (nats)": ("train_loss", "valid_loss"), "error rate": ("train_err
 def curve_picture(results: Results) -> Picture:
     """Training loss and error over steps, mean and range over seeds; validation as separate marks."""
     frame = curve_frame(results)
-    if frame.empty:
-        raise Missing("no losses were recorded")
     evaluated = frame["quantity"].str.startswith("valid").any()
     return Picture(
         draw_curves(frame),
         f"Training. Lines: loss and error of the batch, mean over seeds (evenly spaced observations as running means "
         f"of {SMOOTHED}); bands: range over seeds."
-        + (" Marks: the validation set, with 95 % intervals over seeds." if evaluated else ""),
+        + (" Marks: the validation set, with 95 % intervals over seeds." if evaluated else "")
+        + _recorded(results).note,
         frame,
     )
 
@@ -35,14 +34,14 @@ def curve_frame(results: Results) -> pd.DataFrame:
     """`group step quantity value low high seeds`: smoothed batches with their range over seeds, evaluations with their
     95 % interval."""
     parts = []
-    for name, runs in groups(results.runs).items():
-        steps = results.steps[results.steps["run"].isin(runs["run"])]
+    found = _recorded(results)
+    for name, runs in found.groups.items():
+        steps = found.rows[found.rows["run"].isin(runs["run"])]
         for batch, evaluation in PANELS.values():
             parts.append(_smoothed(steps, batch).assign(group=name, quantity=batch))
             parts.append(_evaluated(steps, evaluation).assign(group=name, quantity=evaluation))
     columns = ["group", "step", "quantity", "value", "low", "high", "seeds"]
-    parts = [part for part in parts if not part.empty]
-    return pd.concat(parts, ignore_index=True)[columns] if parts else pd.DataFrame(columns=columns)
+    return pd.concat([part for part in parts if not part.empty], ignore_index=True)[columns]
 
 
 def draw_curves(frame: pd.DataFrame) -> Figure:
@@ -59,6 +58,12 @@ def draw_curves(frame: pd.DataFrame) -> Figure:
             ax.set_ylabel(text)
         legend(figure, axes[0, 0])
     return figure
+
+
+def _recorded(results: Results) -> Recorded:
+    """Steps with a finite loss or error."""
+    columns = [column for pair in PANELS.values() for column in pair]
+    return recorded(results, finite(results.steps, *columns), "losses")
 
 
 def _smoothed(steps: pd.DataFrame, column: str) -> pd.DataFrame:

@@ -7,23 +7,21 @@ from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from vgexp.claims import Missing
 from vgexp.figures.pictures import GROUPS_SHOWN, Picture, left_out
 from vgexp.figures.profiles import gradient_column
+from vgexp.figures.recorded import Recorded, hidden, positive, recorded
 from vgexp.figures.style import label_panel, step_axis, tiles
-from vgexp.results import Results, groups, label
+from vgexp.results import Results, label
 
 
 def heatmap_picture(results: Results, quantity: str | None = None) -> Picture:
     """One quantity by layer and step, a panel a group (its first seed); by default the gradient."""
-    if results.layers.empty:
-        raise Missing("no layers were recorded")
     quantity = quantity or gradient_column(results)
-    frame = heatmap_frame(results, quantity)
+    frame, found = heatmap_frame(results, quantity), _recorded(results, quantity)
     return Picture(
         draw_heatmaps(frame),
         f"By layer and step: {label(quantity)}, on one logarithmic color scale (1 seed a panel"
-        f"{left_out(len(groups(results.runs)))}).",
+        f"{left_out(len(found.groups))}).{found.note}",
         frame,
     )
 
@@ -31,22 +29,26 @@ def heatmap_picture(results: Results, quantity: str | None = None) -> Picture:
 def heatmap_frame(results: Results, quantity: str) -> pd.DataFrame:
     """`group run seed step layer part quantity value`: a row a cell, of a layer's last matrix."""
     parts = []
-    for name, runs in list(groups(results.runs).items())[:GROUPS_SHOWN]:
+    found = _recorded(results, quantity)
+    for name, runs in list(found.groups.items())[:GROUPS_SHOWN]:
         run = runs.sort_values("seed").iloc[0]
-        rows = results.layers[(results.layers["run"] == run["run"]) & (results.layers["part"] == "")]
-        rows = rows[rows["layer"] <= run["model.depth"]].assign(group=name, seed=run["seed"], quantity=quantity)
+        rows = found.rows[found.rows["run"] == run["run"]].assign(group=name, seed=run["seed"], quantity=quantity)
         parts.append(rows.rename(columns={quantity: "value"}))
     columns = ["group", "run", "seed", "step", "layer", "part", "quantity", "value"]
     return pd.concat(parts, ignore_index=True)[columns]
 
 
+def _recorded(results: Results, quantity: str) -> Recorded:
+    return recorded(results, positive(hidden(results), quantity), f"{label(quantity)} above 0")
+
+
 def draw_heatmaps(frame: pd.DataFrame) -> Figure:
     """A panel a group, one color scale for all."""
-    positive = frame["value"][(frame["value"] > 0) & np.isfinite(frame["value"])]
-    norm = LogNorm(positive.min(), positive.max()) if len(positive) else None
+    norm = LogNorm(frame["value"].min(), frame["value"].max())
     with tiles(frame["group"].nunique()) as (figure, axes):
         for ax, (name, rows) in zip(axes, frame.groupby("group", sort=False), strict=True):
             cells = rows.pivot(index="layer", columns="step", values="value")
+            cells = cells.reindex(range(1, cells.index.max() + 1))
             steps = cells.columns.to_numpy()
             at = steps + step_axis(ax, steps)
             edges = _cell_edges(at, ax.get_xscale() == "log")

@@ -9,8 +9,9 @@ from matplotlib.figure import Figure
 
 from vgexp.claims import Missing
 from vgexp.figures.pictures import GROUPS_SHOWN, Picture, left_out
+from vgexp.figures.recorded import Recorded, hidden, recorded
 from vgexp.figures.style import label_panel, layer_color, panels
-from vgexp.results import Results, groups, label
+from vgexp.results import Results, label
 
 COLUMNS = ["group", "run", "seed", "step", "depth", "layer", "part", "quantity", "left", "right", "density"]
 DEVIATIONS = 3.5
@@ -19,40 +20,50 @@ DEVIATIONS = 3.5
 
 def histogram_picture(results: Results, quantity: str, step: int | None = None, names: Sequence[str] = ()) -> Picture:
     """Densities by layer at one step, by default the first that has any: a panel a group (first seed)."""
-    if results.histograms.empty:
-        raise Missing("no histograms were recorded")
-    step = int(results.histograms["step"].min()) if step is None else step
+    found = _recorded(results, quantity, step)
+    step = int(found.rows["step"].iloc[0])
     frame = histogram_frame(results, quantity, step, names)
-    if frame.empty:
-        raise Missing(f"no histograms of {quantity} were recorded at step {step}")
     return Picture(
         draw_histograms(frame),
         f"Densities of the {label(quantity)} by layer at step {step} (1 seed, the examples that were observed"
-        f"{'' if names else left_out(len(first_runs(results, step)))}).",
+        f"{'' if names else left_out(len(found.groups))}).{found.note}",
         frame,
     )
 
 
 def histogram_frame(results: Results, quantity: str, step: int, names: Sequence[str] = ()) -> pd.DataFrame:
-    """`group run seed step depth layer part quantity left right density`: a row a bin, of a layer's last matrix."""
-    found = first_runs(results, step)
-    chosen = names or list(found)[:GROUPS_SHOWN]
-    parts = [bins(results, found[name], quantity, step).assign(group=name) for name in chosen]
-    return pd.concat(parts, ignore_index=True)[COLUMNS] if parts else pd.DataFrame(columns=COLUMNS)
+    """`group run seed step depth layer part quantity left right density`: a row a bin, of a layer's last matrix.
+
+    Of the groups that are named, by default of the first that there are: the first seed that has any.
+    """
+    found = _recorded(results, quantity, step)
+    chosen = [name for name in names or list(found.groups)[:GROUPS_SHOWN] if name in found.groups]
+    if not chosen:
+        raise Missing(f"no densities of {label(quantity)} of {' or '.join(names)}")
+    firsts = {name: found.groups[name].sort_values("seed").iloc[0] for name in chosen}
+    parts = [bins(found.rows, run).assign(group=name) for name, run in firsts.items()]
+    return pd.concat(parts, ignore_index=True)[COLUMNS]
 
 
-def first_runs(results: Results, step: int) -> dict[str, pd.Series]:
-    """The first seed of every group, its row of the runs table, where it has histograms at this step."""
-    recorded = set(results.histograms.loc[results.histograms["step"] == step, "run"])
-    firsts = {name: runs.sort_values("seed").iloc[0] for name, runs in groups(results.runs).items()}
-    return {name: run for name, run in firsts.items() if run["run"] in recorded}
+def _recorded(results: Results, quantity: str, step: int | None) -> Recorded:
+    """The histograms of a quantity in the hidden layers at one step, by default at the first."""
+    rows = densities(results, quantity)
+    step = rows["step"].min() if step is None else step
+    at = "" if pd.isna(step) else f" at step {step}"
+    return recorded(results, rows[rows["step"] == step], f"densities of {label(quantity)}{at}")
 
 
-def bins(results: Results, run: pd.Series, quantity: str, step: int) -> pd.DataFrame:
-    """The bins of one run's hidden layers, `run` being its row of the runs table."""
-    rows = results.histograms
-    rows = rows[(rows["run"] == run["run"]) & (rows["quantity"] == quantity) & (rows["step"] == step)]
-    rows = rows[(rows["layer"] <= run["model.depth"]) & (rows["part"] == "")]
+def densities(results: Results, quantity: str) -> pd.DataFrame:
+    """The histograms of a quantity in the hidden layers; those of tensors that were not finite, or constant, left
+    out."""
+    rows = hidden(results, results.histograms)
+    rows = rows[rows["quantity"] == quantity].dropna(subset=["edges", "density"])
+    return rows[rows["density"].map(lambda density: bool(np.isfinite(density).any())).astype(bool)]
+
+
+def bins(rows: pd.DataFrame, run: pd.Series) -> pd.DataFrame:
+    """The bins of the histograms of one run, `run` being its row of the runs table."""
+    rows = rows[rows["run"] == run["run"]]
     rows = rows.assign(left=rows["edges"].map(lambda x: x[:-1]), right=rows["edges"].map(lambda x: x[1:]))
     rows = rows.explode(["left", "right", "density"], ignore_index=True).astype(
         {"left": float, "right": float, "density": float}

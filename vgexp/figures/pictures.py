@@ -87,8 +87,8 @@ def count(seeds: int) -> str:
 
 def seeds_in(frame: pd.DataFrame) -> str:
     """How many seeds are in the values of a frame: `5 seeds`, or `2 to 5 seeds` where that differs from row to row."""
-    there = frame.loc[frame["seeds"] > 0, "seeds"]
-    least, most = int(there.min()), int(there.max())
+    there = [int(seeds) for seeds in frame["seeds"] if seeds > 0] or [0]
+    least, most = min(there), max(there)
     return count(most) if least == most else f"{least} to {count(most)}"
 
 

@@ -7,31 +7,31 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from vgexp.claims import Missing
 from vgexp.config import from_row
 from vgexp.data import DATASETS, Unavailable
-from vgexp.figures.pictures import Picture, count
+from vgexp.figures.pictures import Picture, seeds_in
+from vgexp.figures.recorded import Recorded, hidden, positive, recorded
 from vgexp.figures.series import draw_group
 from vgexp.figures.style import layer_axis, legend, log_if_decades, panels
 from vgexp.networks import FAMILIES
-from vgexp.results import Results, by_depth, geometric_mean, groups, label
+from vgexp.results import Results, by_depth, geometric_mean, label
 from vgexp.theory import NoTheory, covers
 from vgexp.theory.expected import expected
 
+QUANTITIES = ("h_std", "dz_rms", "dx_rms", "dw_rms")
 SMALL_MARKS = 15
 """Layers beyond which marks get smaller."""
 
 
 def profile_picture(results: Results, step: int = 0) -> Picture:
     """h, the gradient and dW over depth at one step, all runs in one picture, theory as lines."""
-    frame = pd.DataFrame() if results.layers.empty else profile_frame(results, step)
-    if frame.empty:
-        raise Missing(f"no layers were recorded at step {step}")
+    frame, found = profile_frame(results, step), _recorded(results, step)
     return Picture(
         draw_profiles(frame),
-        f"Profiles over depth at step {step}. Points: geometric means over seeds with 95 % intervals (at least "
-        f"{count(int(frame['seeds'].min()))}). Lines: mean-field theory, for activations and gradients. Gradients "
-        "vanish where they fall towards layer 1.",
+        f"Profiles over depth at step {step}. Points: geometric means over seeds with 95 % intervals "
+        f"({seeds_in(frame)}). "
+        + ("Lines: mean-field theory, for activations and gradients. " if frame["theory"].notna().any() else "")
+        + f"Gradients vanish where they fall towards layer 1.{found.note}",
         frame,
     )
 
@@ -41,21 +41,26 @@ def profile_frame(results: Results, step: int = 0) -> pd.DataFrame:
 
     Quantities are h_std, the gradient that shows what happens in these families, and dw_rms. Theory is that of step 0.
     """
-    at_step = results.layers[(results.layers["step"] == step) & (results.layers["part"] == "")]
     signal = gradient_column(results)
+    found = _recorded(results, step)
     rows = []
-    for name, runs in groups(results.runs, besides="model.depth").items():
+    for name, runs in found.groups.items():
         for depth, members in by_depth(runs):
-            mine = at_step[at_step["run"].isin(members["run"]) & (at_step["layer"] <= depth)]
+            mine = found.rows[found.rows["run"].isin(members["run"])]
             theory = theory_of(members) if step == 0 else pd.DataFrame()
             for quantity in ("h_std", signal if mine[signal].notna().any() else "dz_rms", "dw_rms"):
                 for layer, values in mine.groupby("layer")[quantity]:
-                    found = values.to_numpy(dtype=float)
-                    mean = geometric_mean(found[(found > 0) & np.isfinite(found)])
+                    mean = geometric_mean(values[values > 0].to_numpy())
                     predicted = theory[quantity].get(layer, np.nan) if quantity in theory else np.nan
                     rows.append((name, depth, step, layer, "", quantity, *mean, predicted))
     columns = ["group", "depth", "step", "layer", "part", "quantity", "value", "low", "high", "seeds", "theory"]
     return pd.DataFrame(rows, columns=columns).dropna(subset=["value", "theory"], how="all", ignore_index=True)
+
+
+def _recorded(results: Results, step: int) -> Recorded:
+    rows = hidden(results)
+    rows = positive(rows[rows["step"] == step], *QUANTITIES)
+    return recorded(results, rows, f"numbers above 0 at step {step}", besides="model.depth")
 
 
 def draw_profiles(frame: pd.DataFrame) -> Figure:

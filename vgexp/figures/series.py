@@ -27,8 +27,8 @@ def draw_group(
     if fmt is None:
         fmt = MARKERS[number % len(MARKERS)] + ("" if "theory" in rows else "-")
     if "low" in rows:
-        reach = [rows["value"] - rows["low"], rows["high"] - rows["value"]]
-        bars = np.nan_to_num(np.array(reach, dtype=float))
+        reach = np.array([rows["value"] - rows["low"], rows["high"] - rows["value"]], dtype=float)
+        bars = np.where(np.isfinite(reach), reach, 0.0)  # an interval without an end has no bar
         ax.errorbar(rows[x], rows["value"], bars, fmt=fmt, color=color, label=label, elinewidth=0.8, **options)
     else:
         ax.plot(rows[x], rows["value"], fmt, color=color, label=label, **options)

@@ -4,22 +4,20 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from vgexp.claims import Missing
 from vgexp.figures.pictures import GROUPS_SHOWN, Picture, left_out
+from vgexp.figures.recorded import Recorded, positive, recorded
 from vgexp.figures.style import label_panel, layer_color, legend, log_if_decades, step_axis, tiles
-from vgexp.results import Results, groups, label
+from vgexp.results import Results, label
 
 
 def speed_picture(results: Results) -> Picture:
     """rms(update) / rms(W) of each layer over training: a panel a group, a color a layer."""
-    frame = pd.DataFrame() if results.layers.empty else speed_frame(results)
-    if frame.empty:
-        raise Missing("no updates were recorded")
+    frame, found = speed_frame(results), _recorded(results)
     return Picture(
         draw_speeds(frame),
         "Relative speed of each layer, rms of the update over rms of the weights (geometric mean over seeds"
-        f"{left_out(len(groups(results.runs)))}). Where the lines lie apart, parts of the network learn at "
-        "different speeds.",
+        f"{left_out(len(found.groups))}). Where the lines lie apart, parts of the network learn at different "
+        f"speeds.{found.note}",
         frame,
     )
 
@@ -27,15 +25,20 @@ def speed_picture(results: Results) -> Picture:
 def speed_frame(results: Results) -> pd.DataFrame:
     """`group depth step layer part quantity value seeds`: a row a layer and step, the readout too."""
     parts = []
-    for name, runs in list(groups(results.runs).items())[:GROUPS_SHOWN]:
-        rows = results.layers[results.layers["run"].isin(runs["run"]) & (results.layers["part"] == "")]
-        rows = rows[rows["update_ratio"] > 0]
+    recorded = _recorded(results)
+    for name, runs in list(recorded.groups.items())[:GROUPS_SHOWN]:
+        rows = recorded.rows[recorded.rows["run"].isin(runs["run"])]
         logs = rows.assign(log=np.log(rows["update_ratio"])).groupby(["layer", "step"])["log"]
         found = logs.agg(value="mean", seeds="size").reset_index()
         found["value"] = np.exp(found["value"])
         parts.append(found.assign(group=name, depth=int(runs["model.depth"].iloc[0]), part="", quantity="update_ratio"))
     columns = ["group", "depth", "step", "layer", "part", "quantity", "value", "seeds"]
     return pd.concat(parts, ignore_index=True)[columns]
+
+
+def _recorded(results: Results) -> Recorded:
+    rows = results.layers[results.layers["part"] == ""]
+    return recorded(results, positive(rows, "update_ratio"), "updates")
 
 
 def draw_speeds(frame: pd.DataFrame) -> Figure:

@@ -17,6 +17,7 @@ from vgexp.figures import (
     Picture,
     bins,
     curve_picture,
+    densities,
     draw_densities,
     heatmap_picture,
     histogram_picture,
@@ -159,8 +160,11 @@ def figure4(results: Results) -> Picture:
     parts = []
     for name, grid in {"Tanh": TANH, "Softsign": SOFTSIGN}.items():
         runs = grid.table(results)
-        last = int(runs["steps"].max())
-        parts.append(bins(results, runs.iloc[0], "h", last).assign(group=f"{name}, after {last:,} updates"))
+        last, rows = int(runs["steps"].max()), densities(results, "h")
+        rows = rows[(rows["step"] == last) & (rows["run"] == runs["run"].iloc[0])]
+        if rows.empty:
+            raise Missing(f"no densities of h at step {last}")
+        parts.append(bins(rows, runs.iloc[0]).assign(group=f"{name}, after {last:,} updates"))
     frame = pd.concat(parts, ignore_index=True)
     with panels(2, 1, sharex=True, sharey=True, size=(4.4, 4.6)) as (figure, axes):
         for ax, (name, rows) in zip(axes[:, 0], frame.groupby("group", sort=False), strict=True):

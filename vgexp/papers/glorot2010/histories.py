@@ -11,7 +11,7 @@ import pandas as pd
 import xarray as xr
 from matplotlib.axes import Axes
 
-from vgexp.claims import Grid
+from vgexp.claims import Grid, Missing
 from vgexp.figures import MARKERS, layer_color
 from vgexp.results import Results, label
 
@@ -30,6 +30,8 @@ def mean_frame(group: str, grid: Grid, results: Results, read: Readings, seed: i
     deviation over units away; means over seeds, or one seed."""
     mean, std = (grid.layers(results, column) for column in ("h_mean", "h_std"))
     if seed is not None:
+        if seed not in mean["seed"]:
+            raise Missing(f"seed {seed} is not there yet")
         mean, std = (x.sel(seed=[seed]) for x in (mean, std))
     middle, reach = mean.mean("seed"), std.mean("seed")
     found = _long(group, "h_mean", mean, value=middle, low=middle - reach, high=middle + reach)

@@ -6,7 +6,8 @@ import numpy as np
 import pandas as pd
 from xarray.ufuncs import exp, log
 
-from vgexp.figures import Picture, draw_series, legend, panels, seeds_in
+from vgexp.claims import Missing
+from vgexp.figures import Picture, draw_series, legend, panels, positive, seeds_in
 from vgexp.papers.gomez2017.claims import DEPTHS, SCALES, error, largest_error
 from vgexp.results import Results, geometric_mean
 
@@ -55,9 +56,12 @@ def layer_frame(results: Results) -> pd.DataFrame:
     parts = []
     for grid, text in SCALES.items():
         rebuilt = error(grid, 101, results).sel(layer=slice(2, None))
-        mean = exp(log(rebuilt).mean("seed", skipna=False))
+        mean = exp(log(rebuilt.where(rebuilt > 0)).mean("seed", skipna=False))
         parts.append(mean.to_dataframe("value").reset_index().assign(group=text, seeds=rebuilt.sizes["seed"]))
-    return pd.concat(parts, ignore_index=True)
+    frame = positive(pd.concat(parts, ignore_index=True), "value")
+    if frame.empty:
+        raise Missing("no rebuilding errors above 0")
+    return frame
 
 
 def layers(results: Results) -> Picture:

@@ -1,0 +1,72 @@
+"""Recorded: what there is of a sweep to be drawn, so that the figures of one that is still running show that.
+
+A run may have begun and left no rows yet, have diverged, or have been observed at other steps than its neighbours.
+"""
+
+from typing import NamedTuple
+
+import pandas as pd
+
+from vgexp.claims import Missing
+from vgexp.results import Results, groups
+
+LARGEST = 1e250
+"""A log axis with a margin around a larger number would overflow."""
+
+
+class Recorded(NamedTuple):
+    """The rows that a figure shows, and whose they are."""
+
+    rows: pd.DataFrame
+    groups: dict[str, pd.DataFrame]
+    """Runs that have some of these rows, by what sets them apart among all runs of the sweep: a label stays what it is
+    while the sweep goes on."""
+    note: str
+    """What a caption adds about the runs that have none; empty where all have."""
+
+
+def recorded(results: Results, rows: pd.DataFrame, what: str, besides: str = "") -> Recorded:
+    """The groups that rows of a table are of; `what` the rows are, in words.
+
+    Runs that were planned and have not begun count among those without. Raises Missing where there are no rows.
+    """
+    if rows.empty:
+        raise Missing(f"no {what}")
+    there = set(rows["run"])
+    found = {
+        name: members[members["run"].isin(there)] for name, members in groups(results.runs, besides=besides).items()
+    }
+    asked = len({*results.planned, *results.runs["run"]})
+    lacking = asked - len(there)
+    verb = "has" if lacking == 1 else "have"
+    note = f" {lacking} of {asked} runs {verb} no {what}." if lacking else ""
+    return Recorded(rows, {name: members for name, members in found.items() if len(members)}, note)
+
+
+def finite(rows: pd.DataFrame, *columns: str) -> pd.DataFrame:
+    """The rows with a finite number in one of these columns at least; in place of all others in them, NaN.
+
+    Numbers that no axis can show count as infinite.
+    """
+    numbers = rows.reindex(columns=columns).astype(float)
+    rows = rows.assign(**_columns(numbers.where(abs(numbers) < LARGEST)))
+    return rows.dropna(subset=columns, how="all")
+
+
+def positive(rows: pd.DataFrame, *columns: str) -> pd.DataFrame:
+    """The rows with a finite number above 0 in one of these columns at least; in place of all others in them, NaN."""
+    rows = finite(rows, *columns)
+    above = rows[[*columns]].where(rows[[*columns]] > 0)
+    return rows.assign(**_columns(above)).dropna(subset=columns, how="all")
+
+
+def hidden(results: Results, table: pd.DataFrame | None = None) -> pd.DataFrame:
+    """The rows of a table, by default `layers`, of the last matrix of the hidden layers."""
+    table = results.layers if table is None else table
+    rows = table[table["part"] == ""]
+    depth = results.runs.set_index("run")["model.depth"]
+    return rows[rows["layer"].astype(float) <= rows["run"].map(depth).astype(float)]
+
+
+def _columns(frame: pd.DataFrame) -> dict[str, pd.Series]:
+    return {str(name): column for name, column in frame.items()}
