@@ -6,7 +6,7 @@ from vgexp.config.errors import ConfigError
 from vgexp.data.originals import Unavailable
 from vgexp.experiments.checks import check_run
 from vgexp.networks.activations import ACTIVATIONS
-from vgexp.numerics import products
+from vgexp.numerics import QUANTITIES, Quantity, products
 
 CHOICES = [
     "loss",
@@ -70,3 +70,9 @@ def test_a_logger_that_is_not_installed(monkeypatch):
 def test_data_that_are_not_here():
     with pytest.raises(Unavailable, match=r"data.name: got 'mnist'"):
         check_run(small(data__name="mnist"))
+
+
+def test_a_quantity_of_no_tensor(monkeypatch):
+    monkeypatch.setitem(QUANTITIES, "mine", Quantity("dz", torch.sum))
+    with pytest.raises(ConfigError, match=r"QUANTITIES\['mine'\].of: got 'dz', accepts h, slope, w"):
+        check_run(small())

@@ -6,7 +6,7 @@ from vgexp.config import ConfigError, Run, validate
 from vgexp.data import dataset
 from vgexp.networks import INITIALIZERS, require_buildable
 from vgexp.networks.identity import REGISTRIES
-from vgexp.numerics import products
+from vgexp.numerics import QUANTITIES, TENSORS, products
 from vgexp.results import tensorboard
 
 
@@ -21,5 +21,8 @@ def check_run(run: Run) -> None:
         raise ConfigError("init.distribution", run.init.distribution, f"{', '.join(accepted)} ({run.init.name})")
     if run.device == "cuda" and not torch.cuda.is_available():
         raise ConfigError("device", run.device, "auto or cpu: there is no CUDA device here")
+    for column, quantity in QUANTITIES.items():
+        if quantity.of not in TENSORS:
+            raise ConfigError(f"QUANTITIES[{column!r}].of", quantity.of, ", ".join(TENSORS))
     products.chosen()  # a choice that cannot be used ends here, whatever the size of the layers
     dataset(run.data)

@@ -5,12 +5,13 @@ from vgexp.numerics.gaussian import gaussian_mean
 from vgexp.numerics.norms import Numbers, norm, numbers, square, total_norm
 from vgexp.numerics.processor import model_name
 from vgexp.numerics.products import affine, times_transposed
-from vgexp.numerics.quantities import QUANTITIES, SATURATED, Quantity, fraction, histogram, moments
+from vgexp.numerics.quantities import QUANTITIES, SATURATED, TENSORS, Quantity, fraction, histogram, moments
 from vgexp.numerics.seeds import generator
 
 __all__ = [
     "QUANTITIES",
     "SATURATED",
+    "TENSORS",
     "Numbers",
     "Quantity",
     "affine",

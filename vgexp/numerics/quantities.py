@@ -22,7 +22,6 @@ SATURATED = 0.04
 """A unit is saturated on an example where |phi'| is below this fraction of its maximum."""
 CANCELLED = 1e-2
 """A variance that is a smaller fraction of the mean square has lost two digits or more, taken as a difference."""
-"""How much is recorded: the sums alone; QUANTITIES as well; the time of each layer."""
 
 
 def moments(x_MPQ: Tensor) -> tuple[Numbers, Numbers]:
@@ -84,6 +83,10 @@ def dead(slope_MBN: Tensor) -> Numbers:
 def largest(x_MPQ: Tensor) -> Tensor:
     """The largest absolute value of each member, (M,)."""
     return torch.linalg.vector_norm(x_MPQ, ord=torch.inf, dim=(-2, -1))
+
+
+TENSORS = ("h", "slope", "w")
+"""What a quantity may be of."""
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ import torch
 
 from vgexp.config import Run, schedule
 from vgexp.networks import Network, Sgd
-from vgexp.numerics import QUANTITIES, Quantity
+from vgexp.numerics import QUANTITIES, TENSORS, Quantity
 from vgexp.training.observations import OBSERVATIONS, Observation
 
 
@@ -28,7 +28,7 @@ class Probe:
         self.due = schedule(run.probe.every, run.steps)
         self.histograms = schedule(run.probe.histograms, run.steps)
         self.spectra = schedule(run.probe.spectra, run.steps)
-        self.of: dict[str, dict[str, Quantity]] = {"h": {}, "slope": {}, "w": {}}
+        self.of: dict[str, dict[str, Quantity]] = {tensor: {} for tensor in TENSORS}
         for column, quantity in QUANTITIES.items():
             if not (column == "saturation" and network.activation.piecewise_linear):
                 self.of[quantity.of][column] = quantity

@@ -73,7 +73,7 @@ def products(results: Results) -> Picture:
     return Picture(
         figure,
         "A layer takes one product forward and two backward, the first layer one: its input needs no "
-        "gradient. Counted exactly (2 runs, equal).",
+        f"gradient. Counted exactly ({seeds_in(frame)}).",
         frame,
     )
 

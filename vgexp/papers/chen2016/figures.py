@@ -7,7 +7,7 @@ import pandas as pd
 
 from vgexp.config import CheckpointConfig, DataConfig, ModelConfig, Run
 from vgexp.costs import counted
-from vgexp.figures import COLORS, Picture, draw_series, label_panel, legend, panels
+from vgexp.figures import COLORS, Picture, draw_series, label_panel, legend, panels, seeds_in
 from vgexp.papers.budget import UNIT, flops, units
 from vgexp.papers.chen2016.claims import DEPTHS, WAYS, at
 from vgexp.results import Results
@@ -47,7 +47,7 @@ def memory(results: Results) -> Picture:
         legend(figure, ax, columns=2)
     return Picture(
         figure,
-        "Memory of one training step against depth. Marks: counted exactly (2 runs, equal); lines: the leading term of "
+        f"Memory of one training step against depth. Marks: counted exactly ({seeds_in(frame)}); lines: the leading term of "
         "theory. Storing needs one unit for each layer; a few units of gradients come on top in every mode.",
         frame,
     )

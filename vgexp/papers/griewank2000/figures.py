@@ -5,7 +5,7 @@ from collections.abc import Callable
 import numpy as np
 import pandas as pd
 
-from vgexp.figures import Picture, draw_series, legend, panels
+from vgexp.figures import Picture, draw_series, legend, panels, seeds_in
 from vgexp.networks import extra_steps
 from vgexp.papers.griewank2000.claims import DEPTHS, SNAPSHOTS, recomputed
 from vgexp.results import Results
@@ -33,7 +33,7 @@ def steps(results: Results) -> Picture:
         legend(figure, ax)
     return Picture(
         figure,
-        "Forward steps that are run again, per layer. Marks: counted in FLOPs (2 runs, equal); lines: the formula. "
+        f"Forward steps that are run again, per layer. Marks: counted in FLOPs ({seeds_in(frame)}); lines: the formula. "
         "With one snapshot, the input, the work grows with the square of the depth; with a handful it is a few sweeps.",
         frame,
     )
