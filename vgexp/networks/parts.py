@@ -144,7 +144,9 @@ class Norm:
     def __post_init__(self) -> None:
         self.key: Key = (self.layer, self.name)
         self.tensors = {"weight": self.weight_M1N} | ({} if self.bias_M1N is None else {"bias": self.bias_M1N})
-        self.state = self.tensors | ({} if self.running is None else self.running._asdict())
+        self.state = dict(self.tensors)
+        if self.running is not None:
+            self.state |= {"mean": self.running.mean_M1N, "variance": self.running.variance_M1N}
         self.weight_M1N.requires_grad_(True)
 
     def to(self, device: torch.device | str, scratch: dict[Any, Tensor]) -> "Norm":

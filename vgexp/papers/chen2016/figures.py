@@ -47,8 +47,8 @@ def memory(results: Results) -> Picture:
         legend(figure, ax, columns=2)
     return Picture(
         figure,
-        f"Memory of one training step against depth. Marks: counted exactly ({seeds_in(frame)}); lines: the leading term of "
-        "theory. Storing needs one unit for each layer; a few units of gradients come on top in every mode.",
+        f"Memory of one training step against depth. Marks: counted exactly ({seeds_in(frame)}); lines: the leading "
+        "term of theory. Storing needs one unit for each layer; a few units of gradients come on top in every mode.",
         frame,
     )
 

@@ -33,8 +33,9 @@ def steps(results: Results) -> Picture:
         legend(figure, ax)
     return Picture(
         figure,
-        f"Forward steps that are run again, per layer. Marks: counted in FLOPs ({seeds_in(frame)}); lines: the formula. "
-        "With one snapshot, the input, the work grows with the square of the depth; with a handful it is a few sweeps.",
+        f"Forward steps that are run again, per layer. Marks: counted in FLOPs ({seeds_in(frame)}); lines: the "
+        "formula. With one snapshot, the input, the work grows with the square of the depth; with a handful it is a few "
+        "sweeps.",
         frame,
     )
 
