@@ -146,7 +146,16 @@ ELSEWHERE = {
     "theory/expected": "tests/theory/test_meanfield.py",
 }
 """Modules without a test module of their own place, and where they are tested."""
-WHOLE = {"test_stack", "test_extensions", "test_unfinished", "test_wheel", "test_repository", "test_papers", "test_cli"}
+WHOLE = {
+    "test_stack",
+    "test_extensions",
+    "test_readme",
+    "test_unfinished",
+    "test_wheel",
+    "test_repository",
+    "test_papers",
+    "test_cli",
+}
 """Test modules of more than one module."""
 SHARED = {"conftest", "drawn", "samples", "walk", "watched", "zoo"}
 """What tests share."""

@@ -32,8 +32,6 @@ ConfigDir = Annotated[
 ]
 Folders = Annotated[list[Path], typer.Argument(help="Results folders.")]
 Folder = Annotated[Path, typer.Argument(help="A results folder.")]
-
-
 FOLDERS = {
     errno.EACCES: "may not be read or written by you",
     errno.EEXIST: "is a file where a folder is needed",
@@ -219,19 +217,20 @@ def export(
 @app.command()
 def predict(
     overrides: Overrides = None,
-    budget: Annotated[
-        str | None, typer.Option(help="A size of memory, 8GB: also says how deep a network fits.")
-    ] = None,
+    multirun: Annotated[bool, typer.Option("--multirun", "-m", help="Compares choices, a line each.")] = False,
+    budget: Annotated[str | None, typer.Option(help="A size of memory, 8GB: how deep a network fits.")] = None,
 ) -> None:
     """Says what theory expects of a config, layer by layer, and what a step costs, without running anything.
 
     vgexp predict model.activation=sigmoid model.depth=10
 
-    vgexp predict model.family=reversible model.width=256 data.batch_size=256 --budget 8GB
+    vgexp predict model.family=reversible model.width=256 --budget 8GB
+
+    vgexp predict -m model.family=plain,residual model.norm=none,batch,layer
     """
     from vgexp import experiments
 
-    print(experiments.predict(*(overrides or ()), budget=budget))
+    print((experiments.compare if multirun else experiments.predict)(*(overrides or ()), budget=budget))
 
 
 @app.command()

@@ -1,6 +1,9 @@
 import pandas as pd
+from samples import small
 
+from vgexp.config.rows import flat
 from vgexp.results.grouping import conditions, groups
+from vgexp.results.reading import stored
 
 
 def table():
@@ -35,3 +38,20 @@ def test_groups_are_seeds_of_one_condition():
         "he": ["a", "b"],
         "lecun, sigma_w 0.5": ["c", "d"],
     }
+
+
+def test_labels_leave_out_what_runs_do_not_read():
+    runs = pd.DataFrame(
+        [
+            stored(flat(small(model__family=family, model__norm=norm, model__gate_bias=bias))) | {"run": str(number)}
+            for number, (family, norm, bias) in enumerate(
+                [
+                    ("plain", "none", -2.0),
+                    ("plain", "layer", -2.0),
+                    ("highway", "none", -1.0),
+                    ("highway", "none", -3.0),
+                ]
+            )
+        ]
+    )
+    assert list(groups(runs)) == ["highway, gate_bias -3", "highway, gate_bias -1", "plain, layer", "plain, none"]

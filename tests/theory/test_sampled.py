@@ -76,6 +76,11 @@ def test_draws_have_their_covariance_exactly(together):
     torch.testing.assert_close(found.diagonal(), wanted.diagonal())
 
 
+def test_a_dense_network_that_adds_few_units_is_drawn_too():
+    run = wide(64, model__family="dense", model__growth=4, model__norm="batch", model__depth=4)
+    assert expected(run)["dx_rms"].iloc[:4].notna().all()
+
+
 def test_the_same_run_has_the_same_theory():
     run = wide(model__norm="batch")
     assert expected(run).equals(expected(run))

@@ -37,12 +37,12 @@ def parse(overrides: Sequence[str]) -> list[Override]:
 
 
 def quoted(override: str) -> str:
-    """The value `revolve(s)` in quotes, since Hydra would call a function of that name.
+    """The values `revolve(s)` and `1/sqrt(L)` in quotes, since Hydra would call functions of these names.
 
     >>> quoted("checkpoint.every=2,revolve(3)")
     "checkpoint.every=2,'revolve(3)'"
     """
-    return re.sub(r"(?<!')\brevolve\(\d+\)", r"'\g<0>'", override)
+    return re.sub(r"(?<!')(\brevolve\(\d+\)|\b1/sqrt\(L\))", r"'\g<0>'", override)
 
 
 def flattened(overrides: Any) -> Iterator[str]:

@@ -74,12 +74,21 @@ def predict(*overrides: str, budget: str | float | None = None) -> Prediction:
     data = dataset(run.data)
     costs = forecast(run, data.inputs, data.classes, memory)
     try:
-        profile = expected(run)
+        profile, found = profile_and_fit(run)
     except NoTheory as reason:
         return Prediction(run, pd.DataFrame(), None, costs, str(reason))
+    return Prediction(run, profile, found, costs)
+
+
+def profile_and_fit(run: Run) -> tuple[pd.DataFrame, Fit]:
+    """The profile that theory expects of a run, with the factor of every layer, and what it says in numbers.
+
+    Raises NoTheory where there is none.
+    """
+    profile = expected(run)
     signal = profile.loc[profile["part"] == "", FAMILIES[run.model.family].signal + "_rms"]
     profile["factor"] = signal / signal.shift(-1)
-    return Prediction(run, profile, fit(signal.to_numpy()[None, : run.model.depth]), costs)
+    return profile, fit(signal.to_numpy()[None, : run.model.depth])
 
 
 def size(text: str | float) -> float:

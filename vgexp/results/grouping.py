@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-from vgexp.config import FIELDS
+from vgexp.config import FIELDS, from_row
 
 HOW = ("probe.", "eval.", "memory", "checkpoint.")
 """Columns that say how a run was computed and watched, not what it is a run of."""
@@ -48,12 +48,16 @@ def short(value: Any) -> str:
 
 
 def groups(runs: pd.DataFrame, besides: str = "") -> dict[str, pd.DataFrame]:
-    """Runs that differ in their seed only (and `besides`), by a label that says what sets them apart."""
+    """Runs that differ in their seed only (and `besides`), by a label that says what sets them apart: the fields that
+    they read and in which others differ."""
+    from vgexp.networks.identity import unread  # loads torch
+
     columns = conditions(runs, besides)
     if not columns:
         return {in_words([("model.activation", row) for row in runs["model.activation"].unique()]): runs}
     grouped = runs.groupby(columns, dropna=False, sort=True)
     found: dict[str, pd.DataFrame] = {}
     for key, members in grouped:
-        found[in_words(list(zip(columns, key, strict=True)))] = members
+        idle = unread(from_row({str(name): value for name, value in members.iloc[0].items()}))
+        found[in_words([pair for pair in zip(columns, key, strict=True) if pair[0] not in idle])] = members
     return found

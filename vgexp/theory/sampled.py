@@ -10,7 +10,8 @@ and hands down new Gaussian gradients with <dh_k dh_k'> = fan_out Var W <dz_k dz
 matrices, norms and skips and gates, is the code that trains, with torch's own derivatives. So every family has a
 theory, also where a batch normalises its examples together: Yang et al. (2019).
 
-Every draw is made to have its covariance exactly; what is left is the error of higher moments over `DRAWS` numbers.
+Every draw of enough units is made to have its covariance exactly; what is left is the error of higher moments over
+`DRAWS` numbers.
 
 Legend: K examples, I inputs, S units drawn, C outputs.
 """
@@ -99,7 +100,8 @@ class Draw:
         if not self.together:
             u_KS /= u_KS.square().mean(1, keepdim=True).sqrt()
             return ((gain * signal_KS.square().mean(1, keepdim=True) + offset).sqrt() * u_KS)[None]
-        u_KS = torch.linalg.solve_triangular(torch.linalg.cholesky(u_KS @ u_KS.T / units), u_KS, upper=False)
+        if units > 2 * len(u_KS):  # fewer cannot be made independent of one another
+            u_KS = torch.linalg.solve_triangular(torch.linalg.cholesky(u_KS @ u_KS.T / units), u_KS, upper=False)
         variance_K, axes_KK = torch.linalg.eigh(gain * (signal_KS @ signal_KS.T / signal_KS.shape[1]) + offset)
         return (axes_KK * variance_K.clamp(min=0).sqrt() @ u_KS)[None]
 

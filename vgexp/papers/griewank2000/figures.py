@@ -34,8 +34,8 @@ def steps(results: Results) -> Picture:
     return Picture(
         figure,
         f"Forward steps that are run again, per layer. Marks: counted in FLOPs ({seeds_in(frame)}); lines: the "
-        "formula. With one snapshot, the input, the work grows with the square of the depth; with a handful it is a few "
-        "sweeps.",
+        "formula. With one snapshot, the input, the work grows with the square of the depth; with a handful it is "
+        "a few sweeps.",
         frame,
     )
 
