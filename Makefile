@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test bench clean
+.PHONY: demo test bench floors clean
 
 .venv/installed: pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; assert sys.version_info >= (3, 11), "vgexp needs Python 3.11 or newer: make PYTHON=python3.12 ..."'
@@ -22,5 +22,13 @@ test: .venv/installed
 bench: .venv/installed
 	$(BIN)/python benchmarks/speed.py
 
+# The lowest versions that pyproject.toml allows, in an environment of their own: are they enough for the whole of vgexp?
+# UV_TORCH_BACKEND=cpu make floors takes the CPU build of torch; the default one on Linux is gigabytes.
+floors:
+	$(PYTHON) -m venv .floors
+	.floors/bin/python -m pip install --quiet uv
+	.floors/bin/uv pip install --quiet --python .floors/bin/python --resolution lowest-direct -e ".[dev]"
+	.floors/bin/pytest -W default -m "not slow" tests
+
 clean:
-	rm -rf .venv dist build
+	rm -rf .venv .floors dist build

@@ -99,6 +99,10 @@ def draw_densities(ax: Axes, rows: pd.DataFrame) -> None:
 def _span(rows: pd.DataFrame) -> float:
     """Half-width that holds nearly all of the widest layer's mass."""
     mass = rows["density"] * (rows["right"] - rows["left"])
-    second = (mass * ((rows["left"] + rows["right"]) / 2) ** 2).groupby(rows["layer"]).sum(skipna=False)
+    second = (
+        (mass * ((rows["left"] + rows["right"]) / 2) ** 2)
+        .groupby(rows["layer"])
+        .agg(lambda moments: moments.to_numpy().sum())
+    )
     second = second[np.isfinite(second)]
     return DEVIATIONS * float(np.sqrt(second.max())) if len(second) else 0.0
