@@ -31,11 +31,16 @@ class StackSweeper(Sweeper):
     def sweep(self, arguments: list[str]) -> Any:
         from vgexp.experiments import compose, launch, sweep
 
+        assert self.config is not None
+        at_once = _at_once(self.config.hydra.launcher)
+
         def composed(overrides: Sequence[str]) -> DictConfig:
             with compose.speaking(overrides):
                 config = self.config_loader.load_configuration("config", list(overrides), RunMode.RUN)
             with open_dict(config):
                 del config["hydra"]
+            if config.jobs is None:
+                config.jobs = at_once
             return config
 
         asked = sweep.grids(arguments, composed)
@@ -49,9 +54,19 @@ class StackSweeper(Sweeper):
 
         def launched(jobs: Sequence["Job"]) -> list[list[str]]:
             assert self.launcher is not None
-            found = self.launcher.launch([job.spelled() for job in jobs], initial_job_idx=len(returns))
+            spelled = [[*job.spelled(), f"jobs={min(job.runs[0].jobs or 1, len(jobs))}"] for job in jobs]
+            found = self.launcher.launch(spelled, initial_job_idx=len(returns))
             returns.extend(found)
             return [returned.return_value for returned in found]  # raises what the job raised
 
         launch.complete(todo, launched)
         return returns
+
+
+def _at_once(launcher: DictConfig) -> int:
+    """How many jobs a launcher runs at once on this computer: joblib's says it, others run one or elsewhere."""
+    if launcher.get("n_jobs") is None:
+        return 1
+    import joblib
+
+    return joblib.effective_n_jobs(launcher.n_jobs)

@@ -58,4 +58,4 @@ def test_structure_is_what_members_share():
 
 
 def test_what_belongs_to_the_sweep_is_no_part_of_the_run():
-    assert set(leaves(Run())) - set(flat(Run())) == {"logger", "rerun", "scales", "only", "members"}
+    assert set(leaves(Run())) - set(flat(Run())) == {"jobs", "logger", "rerun", "scales", "only", "members"}

@@ -5,8 +5,10 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
+from hydra.core.plugins import Plugins
 
 import vgexp
 from vgexp.config.errors import ConfigError
@@ -52,6 +54,27 @@ def test_start_leaves_the_process_as_it_was_and_notes_the_command(monkeypatch):
     commands = json.loads(Path("results/train/plan.json").read_text())["commands"]
     assert list(commands) == ["vgexp --import 'a module' train -m " + " ".join(QUICK) + " seed=0,1"]
     assert len(read("results/train").runs) == 2
+
+
+@pytest.mark.parametrize(
+    ("launcher", "jobs"),
+    [
+        ([], "1"),
+        (["hydra/launcher=joblib", "hydra.launcher.n_jobs=3"], "3"),
+        (["hydra/launcher=joblib", "hydra.launcher.n_jobs=9"], "4"),  # there are four
+        (["hydra/launcher=joblib", "hydra.launcher.n_jobs=9", "jobs=2"], "2"),
+    ],
+)
+def test_a_job_is_told_how_many_share_the_computer(launcher, jobs, monkeypatch):
+    launched = []
+
+    def launch(job_overrides, initial_job_idx):
+        launched.extend(job_overrides)
+        return [SimpleNamespace(return_value=[]) for _ in job_overrides]
+
+    monkeypatch.setattr(Plugins, "instantiate_launcher", lambda self, **_: SimpleNamespace(launch=launch))
+    start([*QUICK[:1], *QUICK[2:], "model.depth=1,2,3,4", *launcher])
+    assert [overrides[-1] for overrides in launched] == [f"jobs={jobs}"] * 4
 
 
 def test_a_look_at_the_config_runs_nothing(capsys):

@@ -12,7 +12,7 @@ from vgexp.config.fields import (
 from vgexp.config.identity import RESULTS_VERSION, changes, digest
 from vgexp.config.rows import flat, from_row, structure
 from vgexp.config.rules import revolve_snapshots
-from vgexp.config.schedules import ACCEPTS, schedule
+from vgexp.config.schedules import ACCEPTS, due, schedule
 from vgexp.config.sources import own, source
 from vgexp.config.validation import validate
 
@@ -28,6 +28,7 @@ __all__ = [
     "Run",
     "changes",
     "digest",
+    "due",
     "first_line",
     "flat",
     "from_row",

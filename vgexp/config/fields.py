@@ -205,9 +205,16 @@ class Run:
     dtype: str = setting("float32", "Type of weights, activations and gradients.", rules.one_of("float32", "float64"))
     threads: int | None = setting(
         None,
-        "CPU threads of one job; null leaves torch's choice.",
+        "CPU threads of one job; null: what suits its layers and its share of the cores.",
         rules.optional(rules.COUNT, "an integer of at least 1, or null"),
         in_identity=False,
+    )
+    jobs: int | None = setting(
+        None,
+        "Jobs that share this computer at once; null: as many as the launcher says, else one.",
+        rules.optional(rules.COUNT, "an integer of at least 1, or null"),
+        in_identity=False,
+        of_sweep=True,
     )
     max_members: Any = setting("auto", "The largest stack; auto: by memory.", rules.STACK_SIZE, in_identity=False)
     logger: str = setting(

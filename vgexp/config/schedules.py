@@ -46,6 +46,17 @@ def _listed(spec: str | int | Sequence[int], steps: int) -> frozenset[int]:
     raise ValueError(f"got {spec!r}, accepts {ACCEPTS}")
 
 
+def due(spec: str | int | Sequence[int], steps: int) -> int:
+    """How many of the steps 0..steps are due.
+
+    >>> due("log", 100), due(4, 10), due([0, 3, 20], 10)
+    (12, 4, 2)
+    """
+    if isinstance(spec, int):
+        return len(range(0, steps, spec)) + 1
+    return sum(step <= steps for step in _listed(spec, steps))
+
+
 def _is_step(step: object) -> bool:
     return isinstance(step, int) and not isinstance(step, bool) and step >= 0
 
@@ -69,5 +80,5 @@ def spelled(spec: str | int | Sequence[int], steps: int, preferred: str) -> Any:
 def _is_due_at(listed: Collection[int], spec: str | int | Sequence[int], steps: int) -> bool:
     """Whether a schedule has these steps and no others. Those of an integer are counted: there may be millions."""
     if isinstance(spec, int):
-        return len(listed) == len(range(0, steps, spec)) + 1 and all(map(schedule(spec, steps), listed))
+        return len(listed) == due(spec, steps) and all(map(schedule(spec, steps), listed))
     return {step for step in _listed(spec, steps) if step <= steps} == set(listed)

@@ -74,9 +74,9 @@ def live_bytes(run: Run, inputs: int, classes: int) -> Callable[[int], float]:
     if not follows_depth(_at_depth(run, 3)):
         return lambda depth: counted(_at_depth(run, depth), inputs, classes).live_bytes
     known = [counted(_at_depth(run, depth), inputs, classes).live_bytes for depth in SHALLOW]
-    units = [_units(_at_depth(run, depth)) for depth in SHALLOW]
+    units = [held_layers(_at_depth(run, depth)) for depth in SHALLOW]
     slope = (known[1] - known[0]) / (units[1] - units[0]) if units[1] > units[0] else 0.0
-    return lambda depth: known[0] + slope * (_units(_at_depth(run, depth)) - units[0])
+    return lambda depth: known[0] + slope * (held_layers(_at_depth(run, depth)) - units[0])
 
 
 def largest_depth(run: Run, inputs: int, classes: int, live: Callable[[int], float], budget: float) -> int:
@@ -121,7 +121,7 @@ def _repeats(run: Run) -> list[int]:
     return [0] * stored + again
 
 
-def _units(run: Run) -> float:
+def held_layers(run: Run) -> float:
     """Layers whose activations are held at once, up to a constant."""
     if run.memory == "store":
         return run.model.depth

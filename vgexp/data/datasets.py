@@ -44,6 +44,10 @@ class Dataset:
     size: int | None = None
     """Number of training examples; None where there is no end of them."""
 
+    def per_block(self, batch_size: int) -> int:
+        """Training examples in a block: a pass over all, or whole batches of an endless data set."""
+        return self.size if self.size is not None else max(1, BLOCK // batch_size) * batch_size
+
 
 @dataclass(frozen=True)
 class Loader:
@@ -60,10 +64,9 @@ class Loader:
 
 def _shapeset() -> Dataset:
     def train(seed: int, block: int, batch_size: int) -> Images:
-        count = max(1, BLOCK // batch_size) * batch_size
-        return shapeset.images(count, generator("batches", seed, block))
+        return shapeset.images(data.per_block(batch_size), generator("batches", seed, block))
 
-    return Dataset(
+    data = Dataset(
         inputs=shapeset.PIXELS,
         classes=shapeset.CLASSES,
         white=255,
@@ -71,6 +74,7 @@ def _shapeset() -> Dataset:
         valid=cache(lambda: shapeset.images(HELD_OUT, generator("valid"))),
         test=cache(lambda: shapeset.images(HELD_OUT, generator("test"))),
     )
+    return data
 
 
 def finite(train: Images, valid: Images, test: Images, classes: int, white: int) -> Dataset:

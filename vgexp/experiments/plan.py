@@ -3,7 +3,6 @@
 Every run is typed and checked first; what is already done is left out.
 """
 
-import os
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ from pathlib import Path
 import torch
 
 from vgexp.config import ConfigError, Run
+from vgexp.costs import computer, largest_stack, require_memory
 from vgexp.data import Unavailable, dataset
 from vgexp.experiments.checks import check_run
 from vgexp.experiments.compose import composer, groups
@@ -19,7 +19,6 @@ from vgexp.experiments.imports import load_imports
 from vgexp.experiments.overrides import check_keys, check_single, latest
 from vgexp.experiments.stacks import Job, jobs, without_effect
 from vgexp.experiments.sweep import Grid, composed, folder_of
-from vgexp.networks import OPTIMIZERS, bytes_per_member
 from vgexp.networks.identity import identity
 from vgexp.results.plans import read_plan
 from vgexp.results.status import judged_rows
@@ -99,6 +98,9 @@ def plan(grids: Mapping[str, Grid]) -> Plan:
     if first.rerun:
         again, begun = again | set(runs), []
     todo = jobs(planned, limit, lambda run: identity(run) in done, begun)
+    for job in todo:
+        run = job.runs[0]
+        require_memory(run, dataset(run.data), len(job.runs), _memory(run), min(run.jobs or 1, len(todo)))
     members.pop("", None)
     return Plan(folder, list(runs.values()), members, todo, left_out, again, damaged, fewer)
 
@@ -116,16 +118,14 @@ def single_run(overrides: Sequence[str]) -> Run:
 
 
 def limit(run: Run) -> int:
-    """The largest stack of a structure: `max_members`, or what a quarter of the memory holds."""
+    """The largest stack of a structure: `max_members`, or what a quarter of its job's share of the memory holds."""
     if run.max_members != "auto":
         return run.max_members
-    data = dataset(run.data)
-    each = bytes_per_member(run, data.inputs, data.classes, len(OPTIMIZERS[run.optim.name].slots))
-    return max(1, int(MEMORY_SHARE * _memory(run)) // each)
+    return largest_stack(run, dataset(run.data), MEMORY_SHARE * _memory(run) / (run.jobs or 1))
 
 
 def _memory(run: Run) -> int:
     """Bytes of the device that the run is for."""
     if run.device != "cpu" and torch.cuda.is_available():
         return torch.cuda.mem_get_info()[1]
-    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    return computer.memory()

@@ -8,7 +8,7 @@ from functools import partial
 import pandas as pd
 
 from vgexp.config import ConfigError, Run
-from vgexp.costs import forecast
+from vgexp.costs import forecast, si
 from vgexp.data import dataset
 from vgexp.experiments.plan import single_run
 from vgexp.networks import FAMILIES
@@ -106,16 +106,3 @@ def size(text: str | float) -> float:
     if not 1000 <= bytes_ < math.inf:
         raise ConfigError("--budget", text, "a size in memory of at least 1kB: 8GB, 512MB, or bytes")
     return bytes_
-
-
-def si(value: float, unit: str) -> str:
-    """A quantity with a decimal prefix.
-
-    >>> si(1.8e9, "FLOP")
-    '1.8 GFLOP'
-    """
-    for prefix in ("", "k", "M", "G"):
-        if value < 1000:
-            return f"{value:.3g} {prefix}{unit}"
-        value /= 1000
-    return f"{value:.3g} T{unit}"

@@ -5,7 +5,7 @@
 
 from vgexp.networks.activations import ACTIVATIONS, Activation, activation
 from vgexp.networks.blueprints import Blueprint, assemble
-from vgexp.networks.building import blueprints, build, bytes_per_member, require_buildable, skeleton, weight_bytes
+from vgexp.networks.building import blueprints, build, require_buildable, skeleton, weight_bytes
 from vgexp.networks.checkpoint import State, extra_steps, moves, segment_length
 from vgexp.networks.families import FAMILIES
 from vgexp.networks.family import Family, MeanSquares, Pass
@@ -45,7 +45,6 @@ __all__ = [
     "assemble",
     "blueprints",
     "build",
-    "bytes_per_member",
     "extra_steps",
     "moves",
     "require_buildable",

@@ -50,10 +50,3 @@ def weight_bytes(run: Run, inputs: int, classes: int, slots: int) -> int:
     parts = blueprints(run, inputs, classes)
     scratch = sum(math.prod(shape) for shape in {(part.fan_in, part.fan_out) for part in parts if part.is_matrix})
     return getattr(torch, run.dtype).itemsize * (sum(part.entries for part in parts) * (1 + slots) + scratch)
-
-
-def bytes_per_member(run: Run, inputs: int, classes: int, slots: int) -> int:
-    """Memory of one member, activations (stored, and generously) included."""
-    units = inputs + sum(part.fan_out for part in blueprints(run, inputs, classes))
-    activations = getattr(torch, run.dtype).itemsize * 4 * run.data.batch_size * units
-    return weight_bytes(run, inputs, classes, slots) + activations

@@ -6,10 +6,9 @@ Legend: M members, K examples, I inputs, C outputs.
 import torch
 from torch import Tensor
 
+from vgexp.costs import EVALUATED_AT_ONCE
 from vgexp.networks import LOSSES
 from vgexp.training.stack import Stack
-
-EVALUATED_AT_ONCE = 1000
 
 
 @torch.no_grad()
