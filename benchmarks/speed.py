@@ -9,6 +9,7 @@ range of the middle half; the milliseconds are for orientation.
 
 import argparse
 import json
+import os
 import statistics
 import subprocess
 import sys
@@ -92,28 +93,34 @@ def work(spec: dict[str, Any]) -> None:
         print(time.perf_counter() - began, flush=True)
 
 
-def race(contestants: dict[str, dict[str, Any]], steps: int, repeats: int) -> dict[str, list[float]]:
-    """Seconds a step of each contestant, round by round."""
+def race(contestants: dict[str, dict[str, Any]], steps: int, repeats: int, together: int = 1) -> dict[str, list[float]]:
+    """Seconds a step of each contestant, round by round; with several of it at once, of the slowest."""
     workers = {
-        name: subprocess.Popen(
-            [sys.executable, __file__, "--work", json.dumps(spec)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
+        name: [
+            subprocess.Popen(
+                [sys.executable, __file__, "--work", json.dumps(spec)],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                text=True,
+                env=os.environ | spec.get("environment", {}),
+            )
+            for _ in range(together)
+        ]
         for name, spec in contestants.items()
     }
     times: dict[str, list[float]] = {name: [] for name in contestants}
     for round_ in range(repeats + 1):
-        for name, worker in workers.items():
-            assert worker.stdin and worker.stdout
-            worker.stdin.write(f"{steps}\n")
-            worker.stdin.flush()
-            seconds = float(worker.stdout.readline()) / steps
+        for name, group in workers.items():
+            for worker in group:
+                assert worker.stdin
+                worker.stdin.write(f"{steps}\n")
+                worker.stdin.flush()
+            seconds = max(float(worker.stdout.readline()) for worker in group if worker.stdout) / steps
             if round_:  # the first round warms up
                 times[name].append(seconds)
-    for worker in workers.values():
-        worker.communicate()
+    for group in workers.values():
+        for worker in group:
+            worker.communicate()
     return times
 
 

@@ -304,6 +304,8 @@ def main() -> NoReturn:
     """Exit codes: 0 done, 1 failed, 2 bad input (one line says which), 130 interrupted."""
     from vgexp.results import ResultsError
 
+    # Read when torch is loaded: threads that wait for each other in a loop take the cores from whatever else runs.
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     try:
         code = app(ordered(sys.argv[1:]), standalone_mode=False) or 0
     except typer.Abort:  # KeyboardInterrupt, in older versions of typer; newer ones return 130
@@ -322,8 +324,6 @@ def main() -> NoReturn:
         print(f"vgexp: {' '.join(line.splitlines())}", file=sys.stderr)
     if code == 130:
         how = "without rerun " if any(text.lstrip("+").startswith("rerun=") for text in sys.argv) else ""
-        print(
-            f"vgexp: interrupted, saved at most a minute ago; to go on, type the same command {how}".rstrip(),
-            file=sys.stderr,
-        )
+        line = f"vgexp: interrupted, saved at most a minute ago; to go on, type the same command {how}"
+        print(line.rstrip(), file=sys.stderr)
     sys.exit(code)

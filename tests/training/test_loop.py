@@ -50,9 +50,13 @@ def test_a_failure_leaves_no_stop_handler(monkeypatch):
     assert signal.getsignal(signal.SIGTERM) is before
 
 
-def test_threads_are_the_runs():
-    prepare([small(threads=2)])
-    assert torch.get_num_threads() == 2
+def test_a_training_has_its_threads(monkeypatch):
+    found = []
+    monkeypatch.setattr(Training, "observe_and_update", lambda self: found.append(torch.get_num_threads()) or 1 / 0)
+    for run in (small(threads=2), small()):
+        with pytest.raises(ZeroDivisionError):
+            train([run], Store(Path("here")))
+    assert found == [2, 1]
 
 
 @pytest.mark.parametrize(("memory", "strict"), [("store", False), ("checkpoint", True)])

@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from operator import attrgetter
 
 import numpy as np
-import torch
 from torch import Tensor
 
 from vgexp.config import FIELDS, Run, schedule
@@ -26,6 +25,7 @@ from vgexp.training.progress import Progress
 from vgexp.training.records import Records
 from vgexp.training.saves import Saves
 from vgexp.training.stack import Stack, torch_device
+from vgexp.training.threads import threads_of
 
 NAMED = 8
 """Members that diverged and are named."""
@@ -40,6 +40,11 @@ def train(runs: Sequence[Run], store: Store) -> None:
     Raises Interrupted after Ctrl-C or SIGTERM, everything saved.
     """
     prepare(runs)
+    with threads_of(runs):
+        _train(runs, store)
+
+
+def _train(runs: Sequence[Run], store: Store) -> None:
     training = Training(runs, store)
     training.save()
     with stop_requests() as stopped, Progress(describe(runs), runs[0].steps + 1, training.step) as progress:
@@ -112,10 +117,8 @@ class Training:
 
 
 def prepare(runs: Sequence[Run]) -> None:
-    """Threads, and what a network that is to need little memory asks of the allocator."""
+    """What a network that is to need little memory asks of the allocator."""
     run = runs[0]
-    if run.threads is not None:
-        torch.set_num_threads(run.threads)
     data = dataset(run.data)
     if run.memory != "store" and len(runs) * weight_bytes(run, data.inputs, data.classes, slots=0) > STRICT_BYTES:
         return_freed_memory()
