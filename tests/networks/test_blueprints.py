@@ -51,12 +51,14 @@ def test_widths_by_layer():
 
 def test_members_keep_their_laws_and_rates():
     members = [
-        [Blueprint(1, "", 7, 5, HE, rate), Blueprint(1, "gain", 1, 4, start)] for rate, start in ((1, 0), (2, 3))
+        [Blueprint(1, "", 7, 5, HE, rate, bias_rate), Blueprint(1, "gain", 1, 4, start)]
+        for rate, bias_rate, start in ((1, None, 0), (2, 0.5, 3))
     ]
     matrix, vector = assemble(members, [0, 1], torch.float64, "cpu")
     assert isinstance(matrix, Matrix) and isinstance(vector, Vector)
     assert torch.equal(matrix.weight_MIO[1].detach(), Blueprint(1, "", 7, 5, HE).draw(1)[0])
-    assert matrix.rate_M11.flatten().tolist() == [1.0, 2.0]
+    rates = {name: rate_M11.flatten().tolist() for name, rate_M11 in matrix.rates_M11.items()}
+    assert rates == {"weight": [1.0, 2.0], "bias": [1.0, 0.5]}
     assert vector.weight_M1N.detach()[:, 0, 0].tolist() == [0.0, 3.0]
 
 

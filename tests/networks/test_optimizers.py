@@ -1,8 +1,11 @@
+from dataclasses import replace
+
 import pytest
 import torch
 from samples import small
 from torch import nn
 
+from vgexp.networks.families import FAMILIES, plain
 from vgexp.networks.optimizers import OPTIMIZERS
 
 TORCH = {
@@ -10,12 +13,23 @@ TORCH = {
     "momentum": lambda p, o: torch.optim.SGD(p, lr=o.lr, momentum=o.momentum),
     "adam": lambda p, o: torch.optim.Adam(p, lr=o.lr, betas=(o.beta1, o.beta2), eps=o.eps),
 }
+RATES = {"weight": 0.5, "bias": 3.0}
+
+
+def rated(run, inputs, classes):
+    """Parts of a plain network whose tensors have rates of their own."""
+    return [
+        replace(part, rate=RATES["weight"], bias_rate=RATES["bias"]) for part in plain.blueprints(run, inputs, classes)
+    ]
 
 
 @pytest.mark.parametrize("name", OPTIMIZERS)
 @pytest.mark.parametrize("batch_size", [1, 6])
-def test_training_is_torchs_at_one_member(name, batch_size, train_all):
+@pytest.mark.parametrize("rates", [{}, RATES], ids=["one rate", "a rate a tensor"])
+def test_training_is_torchs_at_one_member(name, batch_size, rates, train_all, monkeypatch):
     """30 steps of the whole network against nn.Sequential and torch.optim, thin and fat batches."""
+    if rates:
+        monkeypatch.setitem(FAMILIES, "plain", replace(plain.FAMILY, blueprints=rated))
     run = small(optim__name=name, optim__lr=0.02, steps=30, data__batch_size=batch_size)
     start = train_all(small(steps=0))
     model = nn.Sequential(
@@ -28,7 +42,11 @@ def test_training_is_torchs_at_one_member(name, batch_size, train_all):
             linear.weight.copy_(layer.weight_MIO[0].T)
             linear.bias.copy_(layer.bias_M1O[0, 0])
     training = train_all(run)
-    optimizer = TORCH[name](model.parameters(), run.optim)
+    groups = [
+        {"params": [getattr(linear, tensor) for linear in linears], "lr": run.optim.lr * rates.get(tensor, 1.0)}
+        for tensor in ("weight", "bias")
+    ]
+    optimizer = TORCH[name](groups, run.optim)
     for step in range(30):
         x, y = training.stack.stream.batch(step)
         optimizer.zero_grad()

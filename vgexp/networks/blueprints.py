@@ -39,6 +39,8 @@ class Blueprint:
     what it averages over."""
     rate: float = 1.0
     """What the learning rate is multiplied with."""
+    bias_rate: float | None = None
+    """That of the biases of a matrix, or of the shift of a norm; None: the weights'."""
     bias: float = 0.0
     """The mean of a matrix's first biases."""
 
@@ -62,6 +64,11 @@ class Blueprint:
         assert isinstance(self.law, InitConfig)
         variance = weight_variance(self.law.name, self.law.sigma_w, self.fan_in, self.fan_out)
         return self.fan_in * variance, self.fan_out * variance
+
+    @property
+    def rates(self) -> dict[str, float]:
+        """What the learning rate of each tensor is multiplied with."""
+        return {"weight": self.rate, "bias": self.rate if self.bias_rate is None else self.bias_rate}
 
     def draw(self, seed: int) -> tuple[Tensor, Tensor | None]:
         """The first weights in float64, and biases of a matrix: a function of the seed and of the part's place."""
@@ -129,15 +136,18 @@ def assemble(
             if bias_1O is not None:
                 bias_M1O[m] = bias_1O
         weight_MIO, bias_M1O = weight_MIO.to(device), bias_M1O.to(device)
-        rates = [blueprint.rate for blueprint in same_place]
-        rate_M11 = torch.tensor(rates, dtype=torch.float64, device=device).view(-1, 1, 1)
+        rates = [blueprint.rates for blueprint in same_place]
+        rates_M11 = {
+            name: torch.tensor([rate[name] for rate in rates], dtype=torch.float64, device=device).view(-1, 1, 1)
+            for name in one.rates
+        }
         if one.is_matrix:
-            parts.append(Matrix(one.layer, one.name, weight_MIO, bias_M1O, rate_M11, scratch))
+            parts.append(Matrix(one.layer, one.name, weight_MIO, bias_M1O, rates_M11, scratch))
         elif isinstance(one.law, Normalization):
             running = Statistics(torch.zeros_like(weight_MIO), torch.ones_like(weight_MIO))
             shift_M1O = bias_M1O if one.law.centered else None
             kept = running if one.law.over_examples else None
-            parts.append(Norm(one.layer, one.name, one.law, weight_MIO, shift_M1O, rate_M11, kept))
+            parts.append(Norm(one.layer, one.name, one.law, weight_MIO, shift_M1O, rates_M11, kept))
         else:
-            parts.append(Vector(one.layer, one.name, weight_MIO, rate_M11))
+            parts.append(Vector(one.layer, one.name, weight_MIO, rates_M11))
     return parts

@@ -34,9 +34,13 @@ class Sgd:
         self.exact = dict(numbers)
         self.numbers = {name: number.to(dtype) for name, number in numbers.items()}
         self.per_batch = torch.full_like(self.numbers["lr"], 1 / batch_size)
-        self.descent = {part.key: -(numbers["lr"] * part.rate_M11).to(dtype) for part in parts}
-        """- lr, times what the learning rate of each part is multiplied with."""
-        self.descent_per_batch = {key: descent_M11 * self.per_batch for key, descent_M11 in self.descent.items()}
+        self.descent = {
+            (part.key, name): -(numbers["lr"] * part.rates_M11[name]).to(dtype)
+            for part in parts
+            for name in part.tensors
+        }
+        """- lr, times what the learning rate of each tensor is multiplied with."""
+        self.descent_per_batch = {place: descent_M11 * self.per_batch for place, descent_M11 in self.descent.items()}
         self.state: dict[Key, dict[str, Tensor]] = {
             part.key: {
                 f"{slot}_{name}": zeros_like(tensor, requires_grad=False)
@@ -49,7 +53,7 @@ class Sgd:
     def __call__(self, part: Part, gradient: Gradient) -> None:
         """Updates the tensors of a part in place."""
         for name, tensor in part.tensors.items():
-            gradient.add_to_(name, tensor, self.descent_per_batch[part.key])
+            gradient.add_to_(name, tensor, self.descent_per_batch[part.key, name])
 
     def direction_norm(self, part: Part, gradient: Gradient) -> Tensor | None:
         """Norm of what the coming update will be lr times of, (M,); None where that is dW itself."""
@@ -69,7 +73,7 @@ class Momentum(Sgd):
         for name, tensor in part.tensors.items():
             v = self.state[part.key][f"v_{name}"].mul_(self.numbers["momentum"])
             gradient.add_to_(name, v, self.per_batch)
-            tensor.addcmul_(v, self.descent[part.key])
+            tensor.addcmul_(v, self.descent[part.key, name])
 
     def direction_norm(self, part: Part, gradient: Gradient) -> Tensor:
         return norm(self.state[part.key]["v_weight"] * self.numbers["momentum"] + gradient.mean("weight"))
@@ -95,7 +99,7 @@ class Adam(Sgd):
             dw = gradient.mean(name)
             m.lerp_(dw, 1 - self.numbers["beta1"])
             v.mul_(self.numbers["beta2"]).add_((1 - self.numbers["beta2"]) * dw * dw)
-            tensor.addcmul_(self._direction(m, v), self.descent[part.key])
+            tensor.addcmul_(self._direction(m, v), self.descent[part.key, name])
 
     def direction_norm(self, part: Part, gradient: Gradient) -> Tensor:
         state, dw = self.state[part.key], gradient.mean("weight")

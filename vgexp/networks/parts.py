@@ -12,7 +12,7 @@ operation"; a backward pass that is itself to be differentiated (create_graph) r
 Legend: M members, B batch, I fan-in, O fan-out, N entries of a vector or units of a state, H half the units.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -80,8 +80,8 @@ class Matrix:
     name: str
     weight_MIO: Tensor
     bias_M1O: Tensor
-    rate_M11: Tensor
-    """What the learning rate is multiplied with, in float64."""
+    rates_M11: Mapping[str, Tensor]
+    """What the learning rate is multiplied with, by tensor, in float64."""
     scratch: dict[Any, Tensor] = field(default_factory=dict, repr=False)
     """Buffers shared by all matrices of a network."""
 
@@ -94,7 +94,7 @@ class Matrix:
     def to(self, device: torch.device | str, scratch: dict[Any, Tensor]) -> "Matrix":
         """A copy on another device, with buffers there."""
         weight_MIO, bias_M1O = (tensor.detach().to(device, copy=True) for tensor in self.tensors.values())
-        return Matrix(self.layer, self.name, weight_MIO, bias_M1O, self.rate_M11.to(device), scratch)
+        return Matrix(self.layer, self.name, weight_MIO, bias_M1O, _moved(self.rates_M11, device), scratch)
 
     def __call__(self, h_MBI: Tensor, observer: Observer | None = None, update: Update | None = None) -> Tensor:
         out: Any = _Linear.apply(h_MBI, self.weight_MIO, self, observer, update)
@@ -108,7 +108,7 @@ class Vector:
     layer: int
     name: str
     weight_M1N: Tensor
-    rate_M11: Tensor
+    rates_M11: Mapping[str, Tensor]
 
     def __post_init__(self) -> None:
         self.key: Key = (self.layer, self.name)
@@ -118,7 +118,7 @@ class Vector:
     def to(self, device: torch.device | str, scratch: dict[Any, Tensor]) -> "Vector":
         """A copy on another device."""
         weight_M1N = self.weight_M1N.detach().to(device, copy=True)
-        return Vector(self.layer, self.name, weight_M1N, self.rate_M11.to(device))
+        return Vector(self.layer, self.name, weight_M1N, _moved(self.rates_M11, device))
 
     def __call__(self, batch_size: int, observer: Observer | None = None, update: Update | None = None) -> Tensor:
         """The vector, (M, 1, N), for use in a pass over so many examples."""
@@ -137,7 +137,7 @@ class Norm:
     """The gain."""
     bias_M1N: Tensor | None
     """The shift."""
-    rate_M11: Tensor
+    rates_M11: Mapping[str, Tensor]
     running: Statistics | None
     """Of batch normalisation: means over the batches so far, which the network is evaluated with."""
 
@@ -153,9 +153,9 @@ class Norm:
         """A copy on another device."""
         moved = {name: tensor.detach().to(device, copy=True) for name, tensor in self.tensors.items()}
         running = self.running and Statistics(*(tensor.to(device, copy=True) for tensor in self.running))
-        rate_M11 = self.rate_M11.to(device)
+        rates_M11 = _moved(self.rates_M11, device)
         weight_M1N, bias_M1N = moved["weight"], moved.get("bias")
-        return Norm(self.layer, self.name, self.normalization, weight_M1N, bias_M1N, rate_M11, running)
+        return Norm(self.layer, self.name, self.normalization, weight_M1N, bias_M1N, rates_M11, running)
 
     def __call__(
         self,
@@ -180,6 +180,10 @@ class Norm:
 
 Part = Matrix | Vector | Norm
 """`tensors` are what is trained, `state` is what a training needs to go on."""
+
+
+def _moved(tensors: Mapping[str, Tensor], device: torch.device | str) -> dict[str, Tensor]:
+    return {name: tensor.to(device) for name, tensor in tensors.items()}
 
 
 def _hand_over(part: Part, gradient: Gradient, observer: Observer | None, update: Update | None) -> None:

@@ -111,7 +111,7 @@ class DrawnMatrix(Matrix):
 
     def __init__(self, plan: Blueprint, units: int, run: Run, draw: Draw) -> None:
         one = torch.ones(1, 1, 1, dtype=torch.float64)
-        super().__init__(plan.layer, plan.name, one, torch.zeros_like(one), one)
+        super().__init__(plan.layer, plan.name, one, torch.zeros_like(one), {})
         self.forward_gain, self.backward_gain = plan.gains
         self.bias_mean, self.bias_variance = plan.bias, run.init.sigma_b**2
         self.units, self.draw = units, draw

@@ -79,7 +79,7 @@ class Training:
         self.records = Records(
             runs=[identity(run) for run in runs],
             weights={key: part.tensors["weight"][0].numel() for key, part in parts.items()},
-            lr_RM=np.array([lr_M * part.rate_M11.flatten().cpu().numpy() for part in parts.values()]),
+            lr_RM=np.array([lr_M * part.rates_M11["weight"].flatten().cpu().numpy() for part in parts.values()]),
             batch_size=self.run.data.batch_size,
             costs=costs.parts if costs else {},
             tables=tables,

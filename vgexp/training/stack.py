@@ -66,7 +66,7 @@ class Stack:
 
     def new_optimizer(self, parts: list[Part]) -> Sgd:
         """An optimiser of the runs' numbers for some parts."""
-        device = parts[0].rate_M11.device
+        device = parts[0].rates_M11["weight"].device
         numbers = {
             field.name: torch.tensor(
                 [getattr(run.optim, field.name) for run in self.runs], dtype=torch.float64, device=device
