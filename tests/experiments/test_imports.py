@@ -1,5 +1,6 @@
 import importlib
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -10,6 +11,7 @@ from vgexp.experiments.imports import IMPORTS, load_imports
 from vgexp.experiments.plan import plan
 from vgexp.experiments.sweep import grids
 from vgexp.networks.activations import ACTIVATIONS
+from vgexp.results.status import folder_status
 
 MODULE = """
 from vgexp.networks import ACTIVATIONS
@@ -82,3 +84,7 @@ def test_an_edited_entry_is_computed_again_and_an_untouched_one_is_done(tmp_path
     vgexp.run(*overrides)
     assert todo(0.5) == 0
     assert todo(0.6) == 1
+    [edited] = vgexp.run(*overrides).runs["run"]
+    assert vgexp.read("results/train").runs["run"].tolist() == [edited]
+    assert [found.run for found in folder_status(Path("results/train")).runs] == [edited]
+    assert todo(0.5) == 0  # what was computed before the edit is there still

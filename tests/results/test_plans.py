@@ -2,7 +2,7 @@ import json
 from pathlib import Path
 
 import vgexp
-from vgexp.results.plans import empty_plan, merged, read_plan, to_go_on
+from vgexp.results.plans import add_runs, empty_plan, merged, read_plan, to_go_on
 
 
 def test_the_plan_is_json_and_grows():
@@ -52,3 +52,15 @@ def test_what_lacks_runs_is_typed_again():
     assert to_go_on(commands, ["c"]) == ["second"]
     assert to_go_on(commands, ["b"]) == ["third"]
     assert to_go_on(commands, ["a", "b", "e"]) == ["first", "third"]
+
+
+def test_a_run_takes_the_place_of_the_one_that_says_the_same():
+    plan = empty_plan()
+    add_runs(plan, {"a": {"seed": 1, "steps": 2}, "b": {}})
+    plan["grids"], plan["commands"] = {"g": ["a", "b"]}, {"c": ["a"], "d": ["b"]}
+    add_runs(plan, {"a2": {"steps": 2, "seed": 1}})
+    assert (plan["runs"], plan["superseded"]) == ({"b": {}, "a2": {"steps": 2, "seed": 1}}, {"a": "a2"})
+    assert (plan["grids"], plan["commands"]) == ({"g": ["a2", "b"]}, {"c": ["a2"], "d": ["b"]})
+    add_runs(plan, {"a": {"seed": 1, "steps": 2}})  # the edit is taken back
+    assert (list(plan["runs"]), plan["superseded"]) == (["b", "a"], {"a2": "a"})
+    assert (plan["grids"], plan["commands"]) == ({"g": ["a", "b"]}, {"c": ["a"], "d": ["b"]})

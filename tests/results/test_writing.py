@@ -109,7 +109,7 @@ def test_kill_9_half_way_then_the_same_command(tmp_path):
 def test_asking_twice_trains_once(monkeypatch):
     overrides = ("data=digits", "model.width=8", "model.depth=2", "seed=0,1", "steps=5")
     first = vgexp.run(*overrides)
-    monkeypatch.setattr("vgexp.experiments.launch.train", lambda *_: pytest.fail("trained again"))
+    monkeypatch.setattr("vgexp.training.train", lambda *_: pytest.fail("trained again"))
     again = vgexp.run(*overrides)
     assert_same(first, again)
     assert set(again.runs["updated"]) == set(first.runs["updated"])

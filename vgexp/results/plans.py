@@ -45,15 +45,34 @@ def empty_plan() -> dict[str, Any]:
 
     `runs`: id -> what differs from the defaults. `grids`: name -> ids. `left_out`: name of a grid -> why it could not
     be planned. `commands`: what was typed -> ids. `again`: id -> when it was asked for again, in seconds since 1970:
-    what was begun before is not done.
+    what was begun before is not done. `superseded`: id -> that of the run in its place, which says the same and is made
+    of something that was edited since. Its rows are kept, and count again when the edit is taken back.
     """
-    return {"version": RESULTS_VERSION, "runs": {}, "grids": {}, "left_out": {}, "commands": {}, "again": {}}
+    entries = ("runs", "grids", "left_out", "commands", "again", "superseded")
+    return {"version": RESULTS_VERSION, **{entry: {} for entry in entries}}
+
+
+def add_runs(plan: dict[str, Any], runs: Mapping[str, Mapping[str, Any]]) -> None:
+    """Adds runs, id -> changes, each in the place of the one that says the same."""
+    now = {json.dumps(changes, sort_keys=True): run for run, changes in runs.items()}
+    for run, changes in plan["runs"].items():
+        other = now.get(json.dumps(changes, sort_keys=True), run)
+        if other != run:
+            plan["superseded"][run] = other
+    plan["runs"] |= runs
+    for run in runs:
+        plan["superseded"].pop(run, None)
+    for run in plan["superseded"]:
+        plan["runs"].pop(run, None)
+    for entry in ("grids", "commands"):
+        for name, ids in plan[entry].items():
+            plan[entry][name] = list(dict.fromkeys(plan["superseded"].get(run, run) for run in ids))
 
 
 def merged(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any]:
     """The plan of two folders: of two grids or commands of one name, the runs of both; the newer changes of a run."""
     both: dict[str, Any] = {"version": new["version"]}
-    for entry in ("runs", "left_out", "again"):
+    for entry in ("runs", "left_out", "again", "superseded"):
         both[entry] = {**old[entry], **new[entry]}
     for entry in ("grids", "commands"):
         names = dict.fromkeys([*old[entry], *new[entry]])
@@ -86,7 +105,8 @@ def _complete(found: Any) -> dict[str, Any]:
     plan |= found
     if isinstance(plan["commands"], list):  # an older plan does not say which runs: all of them
         plan["commands"] = {str(command): list(plan["runs"]) for command in plan["commands"]}
-    for entry, kind in {"runs": dict, "grids": list, "left_out": str, "commands": list, "again": (int, float)}.items():
+    kinds = {"runs": dict, "grids": list, "left_out": str, "commands": list, "again": (int, float), "superseded": str}
+    for entry, kind in kinds.items():
         if not isinstance(plan[entry], dict) or not all(isinstance(value, kind) for value in plan[entry].values()):
             raise ValueError(f"not a plan: {entry}")
     return plan

@@ -44,8 +44,10 @@ def read(*paths: str | Path) -> Results:
     folders = [Path(path) for path in paths]
     for folder in folders:
         require_results(folder)
-        plan = merged(plan, read_plan(folder, damaged))
-        gathered["runs"].append(_read_runs(folder, damaged).assign(folder=str(folder)))
+        here = read_plan(folder, damaged)
+        plan = merged(plan, here)
+        rows = _read_runs(folder, damaged).assign(folder=str(folder))
+        gathered["runs"].append(rows[~rows["run"].isin(list(here["superseded"]))])
     newest = _together("runs", gathered["runs"], ["updated"]).drop_duplicates("run", keep="last")
     gathered["runs"] = [newest]
     for folder in folders:

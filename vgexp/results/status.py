@@ -60,7 +60,8 @@ def folder_status(folder: Path) -> FolderStatus:
     require_results(folder)
     damaged: dict[Path, str] = {}
     plan = read_plan(folder, damaged)
-    runs = statuses(plan["runs"], judged_rows(folder, damaged, partial(check_tables, decode=False)).values())
+    rows = judged_rows(folder, damaged, partial(check_tables, decode=False))
+    runs = statuses(plan["runs"], [row for run, row in rows.items() if run not in plan["superseded"]])
     lacking = [found.run for found in runs if found.status != "done"]
     return FolderStatus(runs, to_go_on(plan["commands"], lacking), damaged)
 

@@ -26,7 +26,7 @@ from vgexp.networks.identity import changes, identity
 from vgexp.results.files import set_aside, write_atomically
 from vgexp.results.locks import alone, held, holders, noted
 from vgexp.results.parts import UNREADABLE, check_tables, file_of, read_tables, reason, write_parts
-from vgexp.results.plans import changing, read_plan
+from vgexp.results.plans import add_runs, changing, read_plan
 from vgexp.results.reading import complete, stored
 from vgexp.results.status import judged_rows
 
@@ -54,7 +54,7 @@ class Store:
         """
         ids = [identity(run) for run in runs]
         with changing(self.folder) as known:
-            known["runs"] |= dict(zip(ids, map(changes, runs), strict=True))
+            add_runs(known, dict(zip(ids, map(changes, runs), strict=True)))
             for name, members in grids.items():
                 known["grids"][name] = list(members)
                 known["left_out"].pop(name, None)
