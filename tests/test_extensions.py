@@ -36,7 +36,7 @@ class Signs(Sgd):
 
     def __call__(self, part, gradient):
         for name, tensor in part.tensors.items():
-            tensor.addcmul_(gradient.mean(name).sign(), self.descent[part.key])
+            tensor.addcmul_(gradient.mean(name).sign(), self.descent[part.key, name])
 
 
 OPTIMIZERS["signs"] = Signs

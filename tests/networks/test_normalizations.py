@@ -27,9 +27,9 @@ def ours(name, modules, units):
     normalization = NORMS[name]
     weight = torch.stack([module.weight.detach()[None] for module in modules])
     bias = torch.stack([module.bias.detach()[None] for module in modules]) if normalization.centered else None
-    one = torch.ones(len(modules), 1, 1, dtype=torch.float64)
+    rates = {name: torch.ones(len(modules), 1, 1, dtype=torch.float64) for name in ("weight", "bias")}
     running = Statistics(torch.zeros_like(weight), torch.ones_like(weight)) if normalization.over_examples else None
-    return Norm(1, "norm", normalization, weight, bias, one, running)
+    return Norm(1, "norm", normalization, weight, bias, rates, running)
 
 
 class Seen:

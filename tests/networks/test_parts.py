@@ -5,13 +5,13 @@ from torch import nn
 from vgexp.networks.optimizers import Sgd
 from vgexp.networks.parts import Matrix
 
-ONE = torch.ones(1, 1, 1, dtype=torch.float64)
+RATES = dict.fromkeys(("weight", "bias"), torch.ones(1, 1, 1, dtype=torch.float64))
 
 
 def stack(members=3, fan_in=7, fan_out=5, batch=4):
     g = torch.Generator().manual_seed(0)
     new = lambda *shape: torch.randn(*shape, generator=g, dtype=torch.float64)
-    layer = Matrix(1, "", new(members, fan_in, fan_out), new(members, 1, fan_out), ONE)
+    layer = Matrix(1, "", new(members, fan_in, fan_out), new(members, 1, fan_out), RATES)
     return layer, new(members, batch, fan_in), new(members, batch, fan_out)
 
 
