@@ -1,7 +1,7 @@
 """Arithmetic that knows no runs: norms, sums, products, quantities, Gaussian integrals, random numbers by name."""
 
 from vgexp.numerics import torch_private
-from vgexp.numerics.gaussian import gaussian_mean
+from vgexp.numerics.gaussian import gaussian_gap, gaussian_mean, gaussian_product
 from vgexp.numerics.norms import Numbers, norm, numbers, square, total_norm
 from vgexp.numerics.processor import model_name
 from vgexp.numerics.products import affine, times_transposed
@@ -16,7 +16,9 @@ __all__ = [
     "Quantity",
     "affine",
     "fraction",
+    "gaussian_gap",
     "gaussian_mean",
+    "gaussian_product",
     "generator",
     "histogram",
     "model_name",

@@ -4,6 +4,17 @@
 """
 
 from vgexp.theory.meanfield import covers, critical_sigma_w, profile
+from vgexp.theory.phases import FixedPoint, Phase, critical_line, fixed_points, phase
 from vgexp.theory.sampled import NoTheory
 
-__all__ = ["NoTheory", "covers", "critical_sigma_w", "profile"]
+__all__ = [
+    "FixedPoint",
+    "NoTheory",
+    "Phase",
+    "covers",
+    "critical_line",
+    "critical_sigma_w",
+    "fixed_points",
+    "phase",
+    "profile",
+]

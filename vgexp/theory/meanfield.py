@@ -89,6 +89,7 @@ def critical_sigma_w(phi: Activation, sigma_b: float = 0.0) -> float | None:
         return float(slope_K[0].rsqrt())
     second_K = gaussian_mean(lambda z: phi.phi(z) ** 2, q_K, phi.kinks)
     excess_K = q_K - sigma_b**2 - second_K / slope_K
+    excess_K[excess_K.abs() < 1e-12 * q_K] = 0.0  # rounding has a sign, too
     rising = torch.nonzero((excess_K[:-1] < 0) & (excess_K[1:] > 0)).flatten()
     if len(rising):
 
