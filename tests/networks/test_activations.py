@@ -5,8 +5,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch.autograd import forward_ad, gradcheck, gradgradcheck
 
+from vgexp.config.fields import ModelConfig
 from vgexp.networks import activations
-from vgexp.networks.activations import ACTIVATIONS, NUMPY_TANH_FROM, activation, fast_tanh
+from vgexp.networks.activations import ACTIVATIONS, NUMPY_TANH_FROM, TAILORED_CORRELATION, activation, fast_tanh
 
 TORCH = {
     "identity": torch.nn.Identity(),
@@ -21,6 +22,7 @@ TORCH = {
     "selu": F.selu,
     "gelu": F.gelu,
     "silu": F.silu,
+    "mish": F.mish,
     "softplus": F.softplus,
 }
 
@@ -133,5 +135,40 @@ def test_lecun_tanh_maps_one_to_one():
 
 def test_negative_slope_is_leaky_relus_alone():
     z = torch.tensor([-2.0])
-    assert float(activation("leaky_relu", 0.3).phi(z)) == pytest.approx(-0.6)
-    assert float(activation("relu", 0.3).phi(z)) == 0
+    leaky, relu = (activation(ModelConfig(activation=name, negative_slope=0.3)) for name in ("leaky_relu", "relu"))
+    assert float(leaky.phi(z)) == pytest.approx(-0.6)
+    assert float(relu.phi(z)) == 0
+
+
+def correlations(phi, depth, width=400, seeds=12):
+    """Of two orthogonal inputs after each layer of wide random networks with sigma_w = 1, averaged."""
+    x = torch.eye(2, width, dtype=torch.float64).mul(width**0.5).expand(seeds, -1, -1)
+    generator = torch.Generator().manual_seed(1)
+    found = []
+    for _ in range(depth):
+        x = phi(x @ torch.randn(seeds, width, width, generator=generator, dtype=torch.float64) / width**0.5)
+        found.append(float(F.cosine_similarity(x[:, 0], x[:, 1], dim=-1).mean()))
+    return torch.tensor(found)
+
+
+@pytest.mark.parametrize("depth", [13, 40])
+def test_tailored_networks_keep_two_inputs_apart(depth):
+    """Real ones reach the correlation that was asked for, where ReLU has a larger one."""
+    tailored = activation(ModelConfig(activation="tailored", depth=depth))
+    relu = ACTIVATIONS["relu"]
+    assert float(correlations(tailored.phi, depth)[-1]) == pytest.approx(TAILORED_CORRELATION, abs=0.02)
+    assert float(correlations(lambda z: 2**0.5 * relu.phi(z), depth)[-1]) > TAILORED_CORRELATION
+
+
+def test_tailored_keeps_lengths_and_slopes():
+    """E phi^2 = E phi'^2 = 1 of a standard normal, half of it on either side of 0."""
+    for depth in (5, 20, 100):
+        phi = activation(ModelConfig(activation="tailored", depth=depth))
+        sides = torch.tensor([-1.0, 1.0], dtype=torch.float64)
+        assert float(phi.phi(sides).square().mean()) == pytest.approx(1)
+        assert float(phi.slope(sides).square().mean()) == pytest.approx(1)
+
+
+def test_a_shallow_tailored_network_has_relu():
+    phi = activation(ModelConfig(activation="tailored", depth=5))
+    assert phi.phi(torch.tensor([-1.0, 1.0])).tolist() == pytest.approx([0, 2**0.5])

@@ -11,7 +11,7 @@ import torch
 from samples import small
 from torch import nn
 
-from vgexp.networks.activations import activation
+from vgexp.networks.activations import ACTIVATIONS
 from vgexp.networks.gradients import MatrixGradient
 
 
@@ -19,7 +19,7 @@ def reference(training, run):
     """The same network by hand at M = 1: preactivations with their gradients at step 0, for the first batch."""
     x, y = training.stack.stream.batch(0)
     h, zs = x[0], []
-    phi = activation(run.model.activation).phi
+    phi = ACTIVATIONS[run.model.activation].phi
     for layer in training.stack.network.matrices:
         z = h @ layer.weight_MIO[0].detach() + layer.bias_M1O[0]
         z.requires_grad_(True) if not zs else z.retain_grad()
@@ -40,7 +40,7 @@ def test_every_quantity_against_autograd(name, batch_size, train_all):
     training = train_all(run)
     table = training.records.tables()["layers"].set_index("layer")
     x, zs = reference(training, run)
-    phi = activation(name)
+    phi = ACTIVATIONS[name]
     h = x
     for layer, z in zip(training.stack.network.matrices, zs, strict=True):
         row = table.loc[layer.layer]
@@ -71,7 +71,7 @@ def test_gradients_are_the_explicit_product_of_jacobians(name, train_all):
     run = small(steps=0, model__activation=name, data__batch_size=1)
     training = train_all(run)
     _, zs = reference(training, run)
-    phi, weights = activation(name), [layer.weight_MIO[0].detach() for layer in training.stack.network.matrices]
+    phi, weights = ACTIVATIONS[name], [layer.weight_MIO[0].detach() for layer in training.stack.network.matrices]
     delta = zs[-1].grad[0]
     table = training.records.tables()["layers"].set_index("layer")
     for layer in range(run.model.depth, 0, -1):

@@ -30,7 +30,7 @@ class Network:
         """`run` is that of any member: they differ in member fields alone, which the parts hold."""
         self.family, self.run = family, run
         self.parts: dict[Key, Part] = {part.key: part for part in parts}
-        self.activation = activation(run.model.activation, run.model.negative_slope)
+        self.activation = activation(run.model)
 
     @property
     def matrices(self) -> list[Matrix]:

@@ -1,6 +1,7 @@
 """Arithmetic that knows no runs: norms, sums, products, quantities, Gaussian integrals, random numbers by name."""
 
 from vgexp.numerics import torch_private
+from vgexp.numerics.criticality import critical_sigma_w, doubly_critical, mean_square, mean_square_slope
 from vgexp.numerics.gaussian import gaussian_gap, gaussian_mean, gaussian_product
 from vgexp.numerics.norms import Numbers, norm, numbers, square, total_norm
 from vgexp.numerics.processor import model_name
@@ -15,12 +16,16 @@ __all__ = [
     "Numbers",
     "Quantity",
     "affine",
+    "critical_sigma_w",
+    "doubly_critical",
     "fraction",
     "gaussian_gap",
     "gaussian_mean",
     "gaussian_product",
     "generator",
     "histogram",
+    "mean_square",
+    "mean_square_slope",
     "model_name",
     "moments",
     "norm",

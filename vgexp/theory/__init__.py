@@ -3,7 +3,7 @@
 `vgexp.theory.expected` looks at a run's data; it is imported by name, so that the rest loads none.
 """
 
-from vgexp.theory.meanfield import covers, critical_sigma_w, profile
+from vgexp.theory.meanfield import covers, profile
 from vgexp.theory.phases import FixedPoint, Phase, critical_line, fixed_points, phase
 from vgexp.theory.sampled import NoTheory
 
@@ -13,7 +13,6 @@ __all__ = [
     "Phase",
     "covers",
     "critical_line",
-    "critical_sigma_w",
     "fixed_points",
     "phase",
     "profile",

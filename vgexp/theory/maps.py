@@ -11,12 +11,12 @@ import torch
 from torch import Tensor
 
 from vgexp.networks import Activation
-from vgexp.numerics import gaussian_gap, gaussian_mean, gaussian_product
+from vgexp.numerics import gaussian_gap, gaussian_mean, gaussian_product, mean_square, mean_square_slope
 
 
 def length_map(phi: Activation, sigma_w: float, sigma_b: float, q_K: Tensor) -> Tensor:
     """The length one layer on: sigma_w^2 E[phi(sqrt(q) u)^2] + sigma_b^2, (K,)."""
-    return sigma_w**2 * gaussian_mean(lambda z: phi.phi(z) ** 2, q_K, phi.kinks) + sigma_b**2
+    return sigma_w**2 * mean_square(phi, q_K) + sigma_b**2
 
 
 def length_slope(phi: Activation, sigma_w: float, q_K: Tensor) -> Tensor:
@@ -30,7 +30,7 @@ def length_slope(phi: Activation, sigma_w: float, q_K: Tensor) -> Tensor:
 def chi_1(phi: Activation, sigma_w: float, q_K: Tensor) -> Tensor:
     """The slope of the correlation map at c = 1, and what a layer multiplies the mean square of a gradient with, (K,):
     sigma_w^2 E[phi'(sqrt(q) u)^2]."""
-    return sigma_w**2 * gaussian_mean(lambda z: phi.slope(z) ** 2, q_K, phi.kinks)
+    return sigma_w**2 * mean_square_slope(phi, q_K)
 
 
 def correlation_map(phi: Activation, sigma_w: float, sigma_b: float, q: float, c: float) -> float:

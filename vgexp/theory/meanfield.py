@@ -10,11 +10,8 @@ It holds for many inputs a unit: with the 15 of the `sparse` law and a bent phi,
 Legend: K examples, I inputs, N points, C outputs.
 """
 
-import math
-
 import pandas as pd
 import torch
-from scipy.optimize import brentq
 from scipy.stats import norm, qmc
 from torch import Tensor
 
@@ -24,12 +21,10 @@ from vgexp.networks import (
     FAMILIES,
     INITIALIZERS,
     NORMS,
-    Activation,
     MeanSquares,
     activation,
     blueprints,
 )
-from vgexp.numerics import gaussian_mean
 from vgexp.theory import sampled
 
 
@@ -55,7 +50,7 @@ def mean_squares(run: Run, x_KI: Tensor, y_K: Tensor, classes: int) -> MeanSquar
     if family.recursion is None or not family.solved(run):
         return sampled.mean_squares(run, x_KI, y_K, classes)
     parts = {part.key: part for part in blueprints(run, x_KI.shape[1], classes)}
-    phi = activation(run.model.activation, run.model.negative_slope)
+    phi = activation(run.model)
     signals, backward = family.recursion(parts, run, phi, x_KI.double().square().mean(1))
     readout = (run.model.depth + 1, "")
     gradients = backward(readout_gradient(run.loss, signals[readout]["z"], classes))
@@ -66,44 +61,6 @@ def covers(run: Run) -> bool:
     """Whether everything that the run is made of is known here, so that there is a theory."""
     known = {"activation": ACTIVATIONS, "family": FAMILIES, "norm": NORMS}
     return run.init.name in INITIALIZERS and all(getattr(run.model, name) in names for name, names in known.items())
-
-
-def mean_square_slope(phi: Activation, q_K: Tensor) -> Tensor:
-    """E[phi'(sqrt(q) u)^2]."""
-    return gaussian_mean(lambda z: phi.slope(z) ** 2, q_K, phi.kinks)
-
-
-def critical_sigma_w(phi: Activation, sigma_b: float = 0.0) -> float | None:
-    """The sigma_w at which gradients neither vanish nor explode: chi_1 = sigma_w^2 E[phi'(sqrt(q*) u)^2] = 1 at the
-    fixed point q* of the forward signal. None where there is none.
-
-    Poole et al. (2016), eq. 6; Schoenholz et al. (2017), section 3. Found as the sign change of
-    q - sigma_b^2 - E[phi^2] / E[phi'^2], and where that is positive down to q = 0, in the limit there.
-
-    >>> f"{critical_sigma_w(activation('relu')):.4f}, {critical_sigma_w(activation('tanh')):.4f}"
-    '1.4142, 1.0000'
-    """
-    q_K = torch.logspace(-9, 4, 131, dtype=torch.float64)
-    slope_K = mean_square_slope(phi, q_K)
-    if (slope_K - slope_K[0]).abs().max() < 1e-9:  # piecewise linear through 0: the same at any length
-        return float(slope_K[0].rsqrt())
-    second_K = gaussian_mean(lambda z: phi.phi(z) ** 2, q_K, phi.kinks)
-    excess_K = q_K - sigma_b**2 - second_K / slope_K
-    excess_K[excess_K.abs() < 1e-12 * q_K] = 0.0  # rounding has a sign, too
-    rising = torch.nonzero((excess_K[:-1] < 0) & (excess_K[1:] > 0)).flatten()
-    if len(rising):
-
-        def excess(log_q: float) -> float:
-            q = torch.tensor([math.exp(log_q)], dtype=torch.float64)
-            length = gaussian_mean(lambda z: phi.phi(z) ** 2, q, phi.kinks) / mean_square_slope(phi, q)
-            return float(q - sigma_b**2 - length)
-
-        low = int(rising[0])
-        q_star = math.exp(brentq(excess, math.log(q_K[low]), math.log(q_K[low + 1])))
-        return float(mean_square_slope(phi, torch.tensor([q_star], dtype=torch.float64)).rsqrt())
-    # With sigma_w at the limit q = 0, lengths have to fall to it: those of tanh do, those of GELU grow.
-    falls = bool((second_K / slope_K[0] + sigma_b**2 < q_K)[q_K > 1e-3].all())
-    return float(slope_K[0].rsqrt()) if falls else None
 
 
 def readout_gradient(loss: str, q_K: Tensor, classes: int) -> Tensor:

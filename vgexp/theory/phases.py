@@ -15,8 +15,8 @@ import torch
 from scipy.optimize import brentq, minimize_scalar
 
 from vgexp.networks import Activation
+from vgexp.numerics import critical_sigma_w
 from vgexp.theory.maps import chi_1, chi_c, correlation_map, gap_map, length_map, length_slope
-from vgexp.theory.meanfield import critical_sigma_w
 
 CRITICAL = 1e-5
 """|ln chi_1| below this is critical: it takes 100,000 layers to show."""

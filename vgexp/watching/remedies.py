@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from statistics import median
 
 from vgexp.networks import ACTIVATIONS
-from vgexp.theory import critical_sigma_w
+from vgexp.numerics import critical_sigma_w
 
 CRITICAL_WITHIN = 0.05
 """A scale of the weights that is closer than this to the critical one, relative to it, is not to blame."""
