@@ -4,13 +4,13 @@
 """
 
 from vgexp.networks.activations import ACTIVATIONS, Activation, activation
-from vgexp.networks.blueprints import Blueprint, assemble
+from vgexp.networks.blueprints import Blueprint, assemble, widths
 from vgexp.networks.building import blueprints, build, require_buildable, skeleton, weight_bytes
 from vgexp.networks.checkpoint import State, extra_steps, moves, segment_length
 from vgexp.networks.families import FAMILIES
 from vgexp.networks.family import Family, MeanSquares, Pass
 from vgexp.networks.gradients import Gradient, MatrixGradient
-from vgexp.networks.initializers import INITIALIZERS, Initializer
+from vgexp.networks.initializers import INITIALIZERS, Initializer, semi_orthogonal
 from vgexp.networks.losses import LOSSES, Loss
 from vgexp.networks.network import Network
 from vgexp.networks.normalizations import NORMS
@@ -49,6 +49,8 @@ __all__ = [
     "moves",
     "require_buildable",
     "segment_length",
+    "semi_orthogonal",
     "skeleton",
     "weight_bytes",
+    "widths",
 ]

@@ -6,14 +6,19 @@
 from vgexp.theory.meanfield import covers, profile
 from vgexp.theory.phases import FixedPoint, Phase, critical_line, fixed_points, phase
 from vgexp.theory.sampled import NoTheory
+from vgexp.theory.spread import Spread, decades, log_gradient, squared_singular_values
 
 __all__ = [
     "FixedPoint",
     "NoTheory",
     "Phase",
+    "Spread",
     "covers",
     "critical_line",
+    "decades",
     "fixed_points",
+    "log_gradient",
     "phase",
     "profile",
+    "squared_singular_values",
 ]
