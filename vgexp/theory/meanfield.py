@@ -12,7 +12,6 @@ Legend: K examples, I inputs, N points, C outputs.
 
 import pandas as pd
 import torch
-from scipy.stats import norm, qmc
 from torch import Tensor
 
 from vgexp.config import Run
@@ -73,8 +72,8 @@ def readout_gradient(loss: str, q_K: Tensor, classes: int) -> Tensor:
         return torch.ones_like(q_K)
     if loss == "quadratic":
         return q_K + 1 / classes
-    points = qmc.Sobol(classes, scramble=True, rng=0).random_base2(12)
-    u_NC = torch.from_numpy(norm.ppf(points))
+    points = torch.quasirandom.SobolEngine(classes, scramble=True, seed=0).draw(2**12, dtype=torch.float64)
+    u_NC = torch.special.ndtri(points)
     p_squared = torch.stack([torch.softmax(q.sqrt() * u_NC, -1).square().sum(-1).mean() for q in q_K])
     return (p_squared - 2 / classes + 1) / classes
 

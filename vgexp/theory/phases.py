@@ -12,7 +12,6 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from scipy.optimize import brentq, minimize_scalar
 
 from vgexp.networks import Activation
 from vgexp.numerics import critical_sigma_w
@@ -68,7 +67,7 @@ def fixed_points(phi: Activation, sigma_w: float, sigma_b: float = 0.0) -> list[
     changing = abs(changes) > 1e-9  # else so short that phi is straight, or a fixed point itself
     grid, changes = grid[changing], changes[changing]
     crossing = [
-        brentq(change, low, high, xtol=1e-13)
+        _zero(change, float(low), float(high))
         for (low, below), (high, above) in pairwise(zip(grid, changes, strict=True))
         if below * above < 0
     ]
@@ -115,6 +114,8 @@ def _change(phi: Activation, sigma_w: float, sigma_b: float, log_q: np.ndarray) 
 
 def _touching(change: Callable[[float], float], grid: np.ndarray, changes: np.ndarray) -> list[float]:
     """Where the change comes close to 0 between values of one sign."""
+    from scipy.optimize import minimize_scalar  # rarely needed, and slow to import
+
     found = []
     for k in range(1, len(grid) - 1):
         before, here, after = np.sign(changes[k]) * changes[k - 1 : k + 2]
@@ -139,7 +140,16 @@ def _parted(phi: Activation, sigma_w: float, sigma_b: float, q_star: float) -> f
     if abs(correlation_map(phi, sigma_w, sigma_b, q_star, 0.0)) < 1e-12:
         return 0.0
     excess = lambda log_gap: gap_map(phi, sigma_w, sigma_b, q_star, math.exp(log_gap)) / math.exp(log_gap) - 1
-    return 1 - math.exp(brentq(excess, math.log(1e-12), 0.0, xtol=1e-12))
+    return 1 - math.exp(_zero(excess, math.log(1e-12), 0.0))
+
+
+def _zero(f: Callable[[float], float], low: float, high: float) -> float:
+    """The root between two numbers, by bisection: scipy is slow to import."""
+    rising = f(high) > 0
+    while high - low > 1e-12:
+        middle = (low + high) / 2
+        low, high = (low, middle) if (f(middle) > 0) == rising else (middle, high)
+    return (low + high) / 2
 
 
 def _depth_scale(factor: float) -> float:
