@@ -1,12 +1,14 @@
 """Fixed points, phases and depth scales against recomputed tables, to the digits shown."""
 
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
 from vgexp.networks.activations import ACTIVATIONS, Activation
+from vgexp.results.reading import read
 from vgexp.theory.phases import FixedPoint, critical_line, fixed_points, phase
 
 INF, NAN = math.inf, math.nan
@@ -127,3 +129,22 @@ def test_the_first_length_decides_where_lengths_go():
 
 def test_fixed_points_compare_and_print():
     assert str(FixedPoint(1.0, "stable")) == "FixedPoint(q=1.0, stability='stable')"
+
+
+def test_how_deep_networks_train_is_in_the_order_of_xi_c():
+    """960 committed trainings: Schoenholz et al. (2017), on either side of the critical line."""
+    runs = read(Path(__file__).parents[2] / "results" / "chaos" / "small").runs
+    assert len(runs) == 960 and (runs["status"] == "done").all()
+    best = (
+        runs.groupby(["init.sigma_w", "model.depth", "optim.lr"])["final_train_loss"].mean().groupby(level=[0, 1]).min()
+    )
+    found = {"ordered": [], "chaotic": [], "critical": []}
+    for sigma_w, losses in best.groupby(level=0):
+        trained = losses.droplevel(0).sort_index() < 1.0
+        deepest = max((depth for depth in trained.index if trained.loc[:depth].all()), default=0)
+        here = phase(ACTIVATIONS["tanh"], sigma_w, math.sqrt(0.05))
+        found[here.name].append((here.xi_c, deepest))
+    assert [len(found[name]) for name in ("ordered", "chaotic")] == [6, 5]
+    for name in ("ordered", "chaotic"):
+        depths = [deepest for _, deepest in sorted(found[name])]
+        assert depths == sorted(depths) and depths[-1] >= 2 * depths[0], name
