@@ -109,6 +109,7 @@ FAMILY = Family(
     block=block,
     readout=readout,
     reads=frozenset({"model.branch"}),
+    signal="dx",
     stored=1,
     invert=invert,
     require=require,
