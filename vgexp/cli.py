@@ -177,16 +177,16 @@ def status(folder: Folder) -> None:
 
     vgexp status results/depths
     """
-    from rich.console import Console
-    from rich.markup import escape
-    from rich.table import Table
-
     from vgexp.results import STATUSES, folder_status
 
     found = folder_status(folder)
     say_damaged(f"{path}: {why}" for path, why in found.damaged.items())
     left = [run for run in found.runs if run.status != "done"]
     if left:
+        from rich.console import Console
+        from rich.markup import escape
+        from rich.table import Table
+
         table = Table("run", "status", "step", "what differs from the defaults, and the error")
         for run in left:
             notes = "\n".join(filter(None, [run.changes, run.message]))

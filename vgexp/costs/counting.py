@@ -16,7 +16,7 @@ from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
 from vgexp.costs.live import LiveBytes
-from vgexp.networks import LOSSES, Gradient, Key, Matrix, Network, Part, State, Update
+from vgexp.networks import LOSSES, Gradient, Key, Matrix, Network, Observer, Part, State, Update
 
 
 def _baddbmm_flops(target: Any, left: Any, right: Any, *_: Any, **__: Any) -> int:
@@ -105,50 +105,66 @@ class Costs:
         return {name: getattr(self, name) for name in names}
 
 
+class Shadow:
+    """A step of a network whose values are of no account: how its parts are updated, and a batch."""
+
+    def __init__(
+        self, network: Network, x_MBI: Tensor, target_MB: Tensor, optimizer: Callable[[list[Part]], Update]
+    ) -> None:
+        self.network, self.x, self.target = network, x_MBI, target_MB
+        self.parts = list(self.network.parts.values())
+        self.update = optimizer(self.parts)
+        self.forward(None)[1].sum().backward()  # makes the buffers that are kept from step to step
+        self.parameters = [tensor for part in self.parts for tensor in part.state.values()]
+        scratch = [tensor for part in self.network.matrices[:1] for tensor in part.scratch.values()]
+        self.known = [*self.parameters, *scratch, self.x, self.target]
+        """What is there before a step and stays."""
+
+    def forward(self, observer: Observer | None) -> tuple[Tensor, Tensor]:
+        """The outputs of a step, which live until its end, and its losses."""
+        z_MBC = self.network(self.x, observer, self.update)
+        loss = self.network.run.loss
+        return z_MBC, LOSSES[loss](z_MBC, z_MBC.detach() if loss == "cotangent" else self.target)
+
+    def live(self) -> tuple[LiveBytes, int]:
+        """The bytes that a step keeps alive, and where in their timeline its backward pass begins."""
+        with LiveBytes(self.known) as live:
+            z_MBC, loss_MB = self.forward(None)
+            backward_at = len(live.timeline)
+            loss_MB.sum().backward()
+            del z_MBC, loss_MB
+        return live, backward_at
+
+
 def ledger(network: Network, x_MBI: Tensor, target_MB: Tensor, optimizer: Callable[[list[Part]], Update]) -> Costs:
     """Counts a step of a network without running it. `optimizer` makes one for the copied parts.
 
     The batch is saved by the first layer, hence counted among its saved bytes; live bytes leave it out. What a layer
     recomputes is booked to the part whose backward pass asked for it.
     """
-    shadow = network.to("meta")
-    parts = list(shadow.parts.values())
-    update = optimizer(parts)
-    x_meta, target = x_MBI.to("meta"), target_MB.to("meta")
+    return count(Shadow(network.to("meta"), x_MBI.to("meta"), target_MB.to("meta"), optimizer))
 
-    def loss(z_MBC: Tensor) -> Tensor:
-        return LOSSES[network.run.loss](z_MBC, z_MBC.detach() if network.run.loss == "cotangent" else target)
 
-    loss(shadow(x_meta, None, update)).sum().backward()  # makes the buffers that are kept from step to step
-    parameters = [tensor for part in parts for tensor in part.state.values()]
-    scratch = [tensor for part in shadow.matrices[:1] for tensor in part.scratch.values()]
-    known = [*parameters, *scratch, x_meta, target]
-    with LiveBytes(known) as live, torch.no_grad():
-        shadow(x_meta)
-    inference = live.peak
-
-    with LiveBytes(known) as live:
-        z_MBC = shadow(x_meta, None, update)
-        loss_MB = loss(z_MBC)
-        backward_at = len(live.timeline)
-        loss_MB.sum().backward()
-        del z_MBC, loss_MB
-
-    books = _Ledger(parameters)
+def count(shadow: Shadow) -> Costs:
+    """The ledger of a step on the `meta` device."""
+    with LiveBytes(shadow.known) as inference, torch.no_grad():
+        shadow.network(shadow.x)
+    live, backward_at = shadow.live()
+    books = _Ledger(shadow.parameters)
     with books.counter, torch.autograd.graph.saved_tensors_hooks(books.save, lambda tensor: tensor):
-        z_MBC = shadow(x_meta, books, update)
+        loss_MB = shadow.forward(books)[1]
         forward_flops = books.counter.get_total_flops()
-        loss(z_MBC).sum().backward()
-    members = x_MBI.shape[0]
+        loss_MB.sum().backward()
+    members = shadow.x.shape[0]
     booked = {
         part.key: {
             "flops": (books.forward_flops[part.key] + books.backward_flops[part.key]) / members,
             "forward_flops": books.forward_flops[part.key] / members,
             "backward_flops": books.backward_flops[part.key] / members,
         }
-        for part in parts
+        for part in shadow.parts
     }
-    if network.run.memory == "store":
+    if shadow.network.run.memory == "store":
         for key, saved in books.saved_bytes.items():
             booked[key]["saved_bytes"] = saved / members
     return Costs(
@@ -156,7 +172,7 @@ def ledger(network: Network, x_MBI: Tensor, target_MB: Tensor, optimizer: Callab
         forward_flops=forward_flops / members,
         backward_flops=(books.counter.get_total_flops() - forward_flops) / members,
         live_bytes=live.peak / members,
-        inference_bytes=inference / members,
+        inference_bytes=inference.peak / members,
         timeline=[live_bytes / members for live_bytes in live.timeline],
         backward_at=backward_at,
     )

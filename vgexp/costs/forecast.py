@@ -1,6 +1,6 @@
 """Forecasts: what a run will cost in each memory mode, in closed form, and how deep a network a memory can train.
 
-FLOPs are exact. Live bytes are a + b units(depth), with a and b from two shallow networks counted on the meta device:
+FLOPs are exact. Live bytes are a + b units(depth), with a and b from two shallow networks:
 the modes differ in how many layers' activations they hold at once.
 """
 
@@ -10,11 +10,11 @@ from collections import Counter, defaultdict
 from collections.abc import Callable
 
 import pandas as pd
-import torch
 
 from vgexp.config import Run, revolve_snapshots
-from vgexp.costs.counting import Costs, ledger
-from vgexp.networks import FAMILIES, OPTIMIZERS, blueprints, moves, segment_length, skeleton, weight_bytes
+from vgexp.costs.counting import Costs, count
+from vgexp.costs.scaling import scaled, shadow
+from vgexp.networks import FAMILIES, OPTIMIZERS, blueprints, moves, segment_length, weight_bytes
 
 SHALLOW = (17, 65)
 """Depths that the closed form of live bytes is fitted to; 16 and 64 couplings."""
@@ -73,7 +73,7 @@ def live_bytes(run: Run, inputs: int, classes: int) -> Callable[[int], float]:
     """depth -> the most that activations and their gradients take at once in a step."""
     if not follows_depth(_at_depth(run, 3)):
         return lambda depth: counted(_at_depth(run, depth), inputs, classes).live_bytes
-    known = [counted(_at_depth(run, depth), inputs, classes).live_bytes for depth in SHALLOW]
+    known = [scaled(_at_depth(run, depth), inputs, classes) for depth in SHALLOW]
     units = [held_layers(_at_depth(run, depth)) for depth in SHALLOW]
     slope = (known[1] - known[0]) / (units[1] - units[0]) if units[1] > units[0] else 0.0
     return lambda depth: known[0] + slope * (held_layers(_at_depth(run, depth)) - units[0])
@@ -137,17 +137,7 @@ def held_layers(run: Run) -> float:
 
 def counted(run: Run, inputs: int, classes: int) -> Costs:
     """The ledger of one step of a run's network, from its shapes alone."""
-    dtype = getattr(torch, run.dtype)
-    x_1BI = torch.empty(1, run.data.batch_size, inputs, dtype=dtype, device="meta")
-    target = torch.empty(1, run.data.batch_size, dtype=torch.long, device="meta")
-    numbers = {
-        item.name: torch.full((1, 1, 1), getattr(run.optim, item.name), dtype=torch.float64, device="meta")
-        for item in dataclasses.fields(run.optim)
-        if item.name != "name"
-    }
-    optimizer = OPTIMIZERS[run.optim.name]
-    network = skeleton(run, inputs, classes)
-    return ledger(network, x_1BI, target, lambda parts: optimizer(numbers, parts, run.data.batch_size))
+    return count(shadow(run, inputs, classes, "meta"))
 
 
 def _at_depth(run: Run, depth: int) -> Run:

@@ -26,16 +26,14 @@ class Stream:
         self.seeds = seeds
         self._distinct = sorted(set(seeds))
         self._member_M = torch.tensor([self._distinct.index(seed) for seed in seeds], device=device)
-        self._block, self._x_SKI, self._y_SK = -1, torch.empty(0), torch.empty(0)
-        self._per_block = len(self.data.train(self._distinct[0], 0, self.batch_size)[1]) // self.batch_size
+        self._draw(0)
+        self._per_block = self._y_SK.shape[1] // self.batch_size
 
     def batch(self, step: int) -> tuple[Tensor, Tensor]:
         """x_MBI and y_MB of one step: those of a member depend on its seed and the step alone."""
         block, batch = divmod(step, self._per_block)
         if block != self._block:
-            drawn = [self.data.train(seed, block, self.batch_size) for seed in self._distinct]
-            self._x_SKI, self._y_SK = (torch.stack(part).to(self.device) for part in zip(*drawn, strict=True))
-            self._block = block
+            self._draw(block)
         part = slice(batch * self.batch_size, (batch + 1) * self.batch_size)
         return self._per_member(self._pixels(self._x_SKI[:, part])), self._per_member(self._y_SK[:, part])
 
@@ -60,6 +58,12 @@ class Stream:
         x_KI, y_K = self.data.test()
         x_1KI, y_1K = self._fixed((x_KI[:MONITORED], y_K[:MONITORED]))
         return x_1KI.expand(len(self.seeds), -1, -1), y_1K.expand(len(self.seeds), -1)
+
+    def _draw(self, block: int) -> None:
+        """Makes the examples of a block those at hand."""
+        drawn = [self.data.train(seed, block, self.batch_size) for seed in self._distinct]
+        self._x_SKI, self._y_SK = (torch.stack(part).to(self.device) for part in zip(*drawn, strict=True))
+        self._block = block
 
     def _fixed(self, images: Images) -> tuple[Tensor, Tensor]:
         x_KI, y_K = images

@@ -7,6 +7,7 @@ out as a ConfigError of one.
 import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from hydra.core.config_store import ConfigStore
 from hydra.core.global_hydra import GlobalHydra
 from hydra.errors import HydraException, MissingConfigException
 from hydra.version import VersionBase
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 from yaml import MarkedYAMLError
 
@@ -42,21 +43,31 @@ def groups() -> list[str]:
 
 
 @contextmanager
-def composer() -> Iterator[Compose]:
+def composer(config_dir: Path | None = None, launched: bool = False) -> Iterator[Compose]:
     """Composes configs, also within a Hydra app of the caller's, which finds its own Hydra as it left it.
 
+    Config files are looked for in `config_dir` too. A launcher that will run the jobs says how many at once. What is
+    asked for twice in a row is composed once.
     Raises ConfigError where Hydra raises its own errors.
     """
 
-    def compose(overrides: Sequence[str]) -> DictConfig:
+    searched = [] if config_dir is None else [f"hydra.searchpath=['file://{config_dir.absolute()}']"]
+
+    @lru_cache(maxsize=1)
+    def composed(*overrides: str) -> DictConfig:
         with speaking(overrides):
-            return hydra.compose("config", overrides=list(overrides))
+            config = hydra.compose("config", overrides=[*searched, *overrides], return_hydra_config=True)
+        with open_dict(config):
+            launcher = config.pop("hydra").launcher
+        if launched and config.jobs is None:
+            config.jobs = _at_once(launcher)
+        return config
 
     callers, version = GlobalHydra.instance().hydra, VersionBase.instance().version_base
     GlobalHydra.instance().clear()
     try:
         with initialize_config_dir(str(conf_dir()), version_base="1.3"):
-            yield compose
+            yield lambda overrides: composed(*overrides)
     finally:
         GlobalHydra.instance().hydra = callers
         VersionBase.instance().version_base = version
@@ -103,3 +114,12 @@ def _config_error(error: Exception, overrides: Sequence[str]) -> ConfigError:
     else:
         accepts = f"only fields of the {'launcher' if key.startswith('hydra.launcher.') else 'config'}"
     return ConfigError(key or "override", got if got is not None else first_line(cause), accepts)
+
+
+def _at_once(launcher: DictConfig) -> int:
+    """How many jobs a launcher runs at once on this computer: joblib's says it, others run one or elsewhere."""
+    if launcher.get("n_jobs") is None:
+        return 1
+    import joblib
+
+    return joblib.effective_n_jobs(launcher.n_jobs)

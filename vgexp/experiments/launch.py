@@ -8,10 +8,8 @@ import shlex
 import signal
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from contextvars import ContextVar
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -36,17 +34,8 @@ WAIT_SECONDS = 1.0
 """Time between two looks at what others compute."""
 
 
-@dataclass
-class Launch:
-    """What the Hydra app and the sweeper within it tell each other."""
-
-    command: str
-    """As the person typed it, for the plan. `sys.argv` does not say it: Hydra reads its own arguments there."""
-    folder: Path | None = None
-    """Where the results of the sweep lie, once it has been planned."""
-
-
-LAUNCH: ContextVar[Launch] = ContextVar("LAUNCH")
+PLAN: ContextVar["Plan"] = ContextVar("PLAN")
+"""What the sweeper within the Hydra app launches."""
 
 
 def run(*overrides: str) -> "Results":
@@ -72,7 +61,7 @@ def run(*overrides: str) -> "Results":
 def start(
     overrides: Sequence[str], *, sweep: bool = True, config_dir: Path | None = None, look: str | None = None
 ) -> Path | None:
-    """Runs the Hydra app on overrides: it plans a sweep and hands its stacks to a launcher.
+    """Plans a sweep, and runs the Hydra app, whose launcher is handed the stacks that are left to do.
 
     Without `sweep`, choices are refused. `config_dir` is searched for config files too. `look` prints
     that part of the config and runs nothing. Returns the folder of the results, or None after a look. Raises
@@ -86,11 +75,23 @@ def start(
     check_keys(overrides, groups())
     if not sweep:
         check_single(overrides)
-    flags = ["--multirun"] if look is None else ["--cfg", look]
-    flags += [] if config_dir is None else ["--config-dir", str(config_dir.absolute())]
-    with speaking(overrides), _process_of_hydra([*flags, *overrides]) as launch:
-        hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name="config")(job)()
-    return launch.folder
+    dirs = [] if config_dir is None else ["--config-dir", str(config_dir.absolute())]
+    if look is not None:
+        _app(["--cfg", look, *dirs, *overrides])
+        return None
+    with composer(config_dir, launched=True) as compose:
+        asked = grids(overrides, compose)
+    from vgexp.experiments.plan import plan  # loads torch: what is wrong with the overrides is known by now
+
+    todo = plan(asked)
+    todo.write(shlex.join(["vgexp", *once(sys.argv[1:])]))
+    if todo.jobs:
+        token = PLAN.set(todo)
+        try:
+            _app(["--multirun", *dirs, *overrides])
+        finally:
+            PLAN.reset(token)
+    return todo.folder
 
 
 def job(config: DictConfig) -> list[str]:
@@ -166,20 +167,17 @@ def once(arguments: Sequence[str]) -> list[str]:
     return [argument for argument in arguments if argument.lstrip("+").split("=")[0] != "rerun"]
 
 
-@contextmanager
-def _process_of_hydra(arguments: Sequence[str]) -> Iterator[Launch]:
-    """The process as the Hydra app needs it: its arguments in `sys.argv`, and errors raised where it would print them.
+def _app(arguments: Sequence[str]) -> None:
+    """Runs the Hydra app on its arguments, which it reads in `sys.argv`; errors are raised where it would print them.
 
     SIGTERM interrupts it as Ctrl-C does; otherwise the workers of a launcher would outlive it.
     """
     typed_argv, sys.argv = sys.argv, ["vgexp", *arguments]
-    launch = Launch(shlex.join(["vgexp", *once(typed_argv[1:])]))
-    token = LAUNCH.set(launch)
     handler = signal.signal(signal.SIGTERM, signal.default_int_handler)
     os.environ["HYDRA_FULL_ERROR"] = "1"
     try:
-        yield launch
+        with speaking(arguments):
+            hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name="config")(job)()
     finally:
         signal.signal(signal.SIGTERM, handler)
-        LAUNCH.reset(token)
         sys.argv = typed_argv

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from vgexp.config import FIELDS, ConfigError, Run, validate
-from vgexp.experiments.compose import Compose, typed
+from vgexp.experiments.compose import Compose, speaking, typed
 from vgexp.experiments.overrides import choices, flattened, latest, parse, without
 
 
@@ -47,7 +47,8 @@ def grids(overrides: Sequence[str], compose: Compose) -> dict[str, Grid]:
 
 def first_run(overrides: Sequence[str], compose: Compose) -> Run:
     """The first run of a sweep, unchecked: it says which experiment and folder the sweep belongs to."""
-    return typed(compose(expand(overrides).jobs[0]))
+    with speaking(overrides):
+        return typed(compose(expand(overrides).jobs[0]))
 
 
 def folder_of(run: Run) -> Path:
@@ -62,7 +63,8 @@ def composed(overrides: Sequence[str], compose: Compose) -> Grid:
     for job in sweep.jobs:
         config = compose(job)
         for member in sweep.members:
-            run = typed(config, member)
+            with speaking([*job, *member]):
+                run = typed(config, member)
             validate(run, {})
             runs.append((job, run))
     return Grid(list(overrides), runs)

@@ -9,7 +9,7 @@ from vgexp.networks.building import blueprints, build, require_buildable, skelet
 from vgexp.networks.checkpoint import State, extra_steps, moves, segment_length
 from vgexp.networks.families import FAMILIES
 from vgexp.networks.family import Family, MeanSquares, Pass
-from vgexp.networks.gradients import Gradient, MatrixGradient
+from vgexp.networks.gradients import THIN, Gradient, MatrixGradient
 from vgexp.networks.initializers import INITIALIZERS, Initializer, semi_orthogonal
 from vgexp.networks.losses import LOSSES, Loss
 from vgexp.networks.network import Network
@@ -24,6 +24,7 @@ __all__ = [
     "LOSSES",
     "NORMS",
     "OPTIMIZERS",
+    "THIN",
     "Activation",
     "Blueprint",
     "Family",

@@ -39,9 +39,9 @@ def build(members: Sequence[Run], inputs: int, classes: int, device: torch.devic
     return Network(FAMILIES[run.model.family], run, assemble(drawn, seeds, getattr(torch, run.dtype), device))
 
 
-def skeleton(run: Run, inputs: int, classes: int) -> Network:
-    """A network of shapes alone, on the meta device: nothing is drawn, nothing takes memory."""
-    parts = assemble([blueprints(run, inputs, classes)], None, getattr(torch, run.dtype), "meta")
+def skeleton(run: Run, inputs: int, classes: int, device: str = "meta") -> Network:
+    """A network of shapes alone: nothing is drawn, and on the meta device nothing takes memory."""
+    parts = assemble([blueprints(run, inputs, classes)], None, getattr(torch, run.dtype), device)
     return Network(FAMILIES[run.model.family], run, parts)
 
 

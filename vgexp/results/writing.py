@@ -14,9 +14,8 @@ import time
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import torch
@@ -27,8 +26,10 @@ from vgexp.results.files import set_aside, write_atomically
 from vgexp.results.locks import alone, held, holders, noted
 from vgexp.results.parts import UNREADABLE, check_tables, file_of, read_tables, reason, write_parts
 from vgexp.results.plans import add_runs, changing, read_plan
-from vgexp.results.reading import complete, stored
 from vgexp.results.status import judged_rows
+
+if TYPE_CHECKING:  # what writes no table needs no pandas
+    import pandas as pd
 
 
 class Store:
@@ -103,7 +104,7 @@ class Store:
         with alone(self.folder):
             return {run for holder in holders(self.folder) for run in holder.runs}
 
-    def write(self, stack: str, tables: Mapping[str, pd.DataFrame], runs: pd.DataFrame) -> None:
+    def write(self, stack: str, tables: "Mapping[str, pd.DataFrame]", runs: "pd.DataFrame") -> None:
         """Replaces the rows of a stack, those of `runs` last."""
         encoded = {name: pa.Table.from_pandas(table, preserve_index=False) for name, table in tables.items()}
         write_parts(self.folder, stack, encoded, pa.Table.from_pandas(runs, preserve_index=False))
@@ -113,8 +114,10 @@ class Store:
         stack = stack_id(runs)
         self.write(stack, {}, runs_frame(runs, stack, status="failed", message=message))
 
-    def load_tables(self, stack: str) -> dict[str, pd.DataFrame]:
+    def load_tables(self, stack: str) -> "dict[str, pd.DataFrame]":
         """The tables that an interrupted stack left, without `runs` and without what cannot be read."""
+        from vgexp.results.reading import complete
+
         found = read_tables(self.folder, stack, {}, {})
         return {name: complete(name, table.to_pandas()) for name, table in found.items()}
 
@@ -176,7 +179,11 @@ def stack_of(runs: Sequence[str]) -> str:
     return hashlib.sha256(" ".join(runs).encode()).hexdigest()[:12]
 
 
-def runs_frame(runs: Sequence[Run], stack: str, **columns: Any) -> pd.DataFrame:
+def runs_frame(runs: Sequence[Run], stack: str, **columns: Any) -> "pd.DataFrame":
     """The `runs` rows of a stack: the flat config, then the given columns (one value, or one a member)."""
+    import pandas as pd
+
+    from vgexp.results.reading import stored
+
     rows = [{"run": identity(run), "stack": stack} | stored(flat(run)) for run in runs]
     return pd.DataFrame(rows).assign(updated=time.time(), **columns)
