@@ -128,6 +128,15 @@ def test_what_a_command_needs_no_torch_for_loads_none():
     assert codes == [0, 0, 2, 2, *[2] * len(wrong), 2, 0]
 
 
+def test_a_train_with_nothing_left_to_do_loads_no_pandas():
+    vgexp.run(*QUICK, "steps=0")
+    code = "import sys\nfrom vgexp import cli\ntry: cli.main()\nexcept SystemExit: print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code, "train", *QUICK, "steps=0"], capture_output=True, text=True)
+    assert "1 run, 1 already done" in done.stderr
+    heavy = {"pandas", "scipy", "matplotlib", "sklearn", "requests", "xarray", "torch._dynamo"}
+    assert not heavy & set(done.stdout.split())
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

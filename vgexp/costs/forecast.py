@@ -8,25 +8,29 @@ import dataclasses
 import math
 from collections import Counter, defaultdict
 from collections.abc import Callable
-
-import pandas as pd
+from typing import TYPE_CHECKING
 
 from vgexp.config import Run, revolve_snapshots
 from vgexp.costs.counting import Costs, count
 from vgexp.costs.scaling import scaled, shadow
 from vgexp.networks import FAMILIES, OPTIMIZERS, blueprints, moves, segment_length, weight_bytes
 
+if TYPE_CHECKING:  # who plans a training asks for the memory it takes, and needs no pandas
+    import pandas as pd
+
 SHALLOW = (17, 65)
 """Depths that the closed form of live bytes is fitted to; 16 and 64 couplings."""
 DEEPEST = 10**7
 
 
-def forecast(run: Run, inputs: int, classes: int, budget: float | None = None) -> pd.DataFrame:
+def forecast(run: Run, inputs: int, classes: int, budget: float | None = None) -> "pd.DataFrame":
     """One row for each memory mode that the family has: `memory forward_flops backward_flops live_bytes weight_bytes`.
 
     With a budget in bytes also `largest_depth` (of the largest width, where widths differ). Weights include the
     optimiser's slots and the scratch gradient.
     """
+    import pandas as pd
+
     modes = ("store", "checkpoint", "invert") if FAMILIES[run.model.family].invert else ("store", "checkpoint")
     rows = []
     for mode in modes:
