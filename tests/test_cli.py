@@ -64,6 +64,8 @@ BAD = [
     (["init.name=kaiming"], "init.name: got 'kaiming', accepts standard, glorot, he"),
     (["init.sigma_w=-1"], "init.sigma_w: got -1.0, accepts a positive number"),
     (["init.name=orthogonal", "init.distribution=uniform"], "init.distribution: got 'uniform', accepts haar"),
+    (["init.name=critical", "model.activation=softplus"], "init.name: got 'critical', accepts standard, glorot, he"),
+    (["init.name=critical", "model.activation=gelu", "init.sigma_b=0.1"], "init.sigma_b: got 0.1, accepts 0 for the"),
     (["optim.lr=fast"], "optim.lr: got 'fast', accepts a number"),
     (["optim.lr=nan"], "optim.lr: got nan, accepts a number of at least 0"),
     (["data=imagenet"], "data: got 'imagenet', accepts cifar10, digits, mnist, shapeset"),

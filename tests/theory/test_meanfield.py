@@ -76,6 +76,8 @@ def test_moments_of_every_activation(name):
         ("selu", "normal", "all", 0.0),
         ("softsign", "glorot", "all", 0.1),
         ("leaky_relu", "sparse", "all", 0.0),
+        ("gelu", "critical", "all", 0.0),
+        ("tanh", "critical", "hidden", 0.3),
     ],
 )
 def test_profile_against_wide_random_networks(activation, init, scope, sigma_b, tmp_path):

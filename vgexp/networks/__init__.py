@@ -10,7 +10,7 @@ from vgexp.networks.checkpoint import State, extra_steps, moves, segment_length
 from vgexp.networks.families import FAMILIES
 from vgexp.networks.family import Family, MeanSquares, Pass
 from vgexp.networks.gradients import THIN, Gradient, MatrixGradient
-from vgexp.networks.initializers import INITIALIZERS, Initializer, semi_orthogonal
+from vgexp.networks.initializers import INITIALIZERS, Initializer, resolved, semi_orthogonal
 from vgexp.networks.losses import LOSSES, Loss
 from vgexp.networks.network import Network
 from vgexp.networks.normalizations import NORMS
@@ -49,6 +49,7 @@ __all__ = [
     "extra_steps",
     "moves",
     "require_buildable",
+    "resolved",
     "segment_length",
     "semi_orthogonal",
     "skeleton",

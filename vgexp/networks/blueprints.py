@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from vgexp.config import InitConfig, Run
-from vgexp.networks.initializers import weight_variance, weights
+from vgexp.networks.initializers import resolved, weight_variance, weights
 from vgexp.networks.normalizations import NORMS, Normalization, Statistics
 from vgexp.networks.parts import Key, Matrix, Norm, Part, Vector
 from vgexp.numerics import generator
@@ -66,6 +66,12 @@ class Blueprint:
         return self.fan_in * variance, self.fan_out * variance
 
     @property
+    def bias_variance(self) -> float:
+        """Of the first biases of a matrix, about their mean."""
+        assert isinstance(self.law, InitConfig)
+        return self.law.sigma_b**2
+
+    @property
     def rates(self) -> dict[str, float]:
         """What the learning rate of each tensor is multiplied with."""
         return {"weight": self.rate, "bias": self.rate if self.bias_rate is None else self.bias_rate}
@@ -90,10 +96,10 @@ def widths(run: Run) -> list[int]:
 
 
 def law(run: Run, layer: int) -> InitConfig:
-    """The law of a layer's matrices: `init.scope=hidden` leaves the first and the last matrix standard."""
+    """The law of a layer's matrices, in numbers: `init.scope=hidden` leaves the first and the last matrix standard."""
     if run.init.scope == "hidden" and layer in (1, run.model.depth + 1):
         return InitConfig(STANDARD, sigma_b=run.init.sigma_b)
-    return run.init
+    return resolved(run)
 
 
 def branch_scale(run: Run) -> float:

@@ -11,6 +11,7 @@ import torch
 from vgexp.config import ConfigError, Run
 from vgexp.networks.blueprints import Blueprint, assemble
 from vgexp.networks.families import FAMILIES
+from vgexp.networks.initializers import resolved
 from vgexp.networks.network import Network
 
 
@@ -24,9 +25,10 @@ def blueprints(run: Run, inputs: int, classes: int) -> list[Blueprint]:
 
 
 def require_buildable(run: Run) -> None:
-    """Raises ConfigError for a run whose family cannot build it."""
+    """Raises ConfigError for a run that its family cannot build or that its law has no numbers for."""
     family = FAMILIES[run.model.family]
     family.require(run)
+    resolved(run)
     if run.memory == "invert" and family.invert is None:
         can = ", ".join(name for name, other in FAMILIES.items() if other.invert is not None)
         raise ConfigError("memory", run.memory, f"store or checkpoint; only model.family={can} can invert")

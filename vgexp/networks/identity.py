@@ -9,14 +9,14 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from vgexp.config import FIELDS, CheckpointConfig, InitConfig, Run, digest, flat, source
+from vgexp.config import FIELDS, CheckpointConfig, ConfigError, InitConfig, Run, digest, flat, source
 from vgexp.config import changes as changes_of
 from vgexp.data import DATASETS
 from vgexp.networks.activations import ACTIVATIONS
 from vgexp.networks.blueprints import PER_DEPTH, STANDARD, branch_scale
 from vgexp.networks.checkpoint import segment_length
 from vgexp.networks.families import FAMILIES
-from vgexp.networks.initializers import INITIALIZERS
+from vgexp.networks.initializers import INITIALIZERS, resolved
 from vgexp.networks.losses import LOSSES
 from vgexp.networks.normalizations import NORMS
 from vgexp.networks.optimizers import OPTIMIZERS
@@ -71,7 +71,7 @@ def unread(run: Run) -> set[str]:
                 found.add(key)
     law, init = INITIALIZERS.get(run.init.name), run.init
     if law is not None:
-        if init.sigma_w == law.sigma_w:
+        if init.sigma_w is not None and _is_own_scale(run):
             found.add("init.sigma_w")
         if init.distribution == law.distributions[0]:
             found.add("init.distribution")
@@ -83,6 +83,14 @@ def unread(run: Run) -> set[str]:
     if run.data.seed == run.seed:
         found.add("data.seed")
     return found
+
+
+def _is_own_scale(run: Run) -> bool:
+    """Whether `init.sigma_w` is what the law would have without it, which has the same biases then."""
+    try:
+        return resolved(replace(run, init=replace(run.init, sigma_w=None))) == run.init
+    except (ConfigError, KeyError):  # a law that has none for this run, or an activation that is gone
+        return False
 
 
 def _plainest(run: Run) -> Run:

@@ -9,12 +9,15 @@ Legend: I fan-in, O fan-out.
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cache
 
 import torch
 from torch import Generator, Tensor
 
-from vgexp.config import own
+from vgexp.config import ConfigError, InitConfig, Run, own
+from vgexp.networks.activations import activation
+from vgexp.numerics import critical_sigma_w, doubly_critical
 
 SPARSE_INPUTS = 15
 """Non-zero incoming weights of a unit: Martens (2010), section 5."""
@@ -25,6 +28,7 @@ class Initializer:
     """A law of weights; `init.sigma_w` replaces its own `sigma_w`."""
 
     sigma_w: float
+    """Its own scale; where it is made from the run, that of the default run."""
     variance: Callable[[int, int], float]
     """Var W at sigma_w = 1, from fan-in and fan-out."""
     distributions: tuple[str, ...] = ("uniform", "normal")
@@ -32,6 +36,9 @@ class Initializer:
     shape: Callable[[Tensor, Generator], Tensor] | None = None
     """Makes unit-variance weights from the Gaussian draw g_IO, where independent entries are not the
     point."""
+    of: Callable[[Run], tuple[float, float]] | None = None
+    """sigma_w and sigma_b of a run that leaves sigma_w to the law, where these are made from the run. Raises
+    ConfigError for a run that has none."""
     version: int = 1
     """Raised when the law changes: its runs are then other runs."""
 
@@ -62,6 +69,32 @@ def fan_in_law(fan_in: int, fan_out: int) -> float:
     return 1 / fan_in
 
 
+def critical(run: Run) -> tuple[float, float]:
+    """The sigma_w at which chi_1 = 1, so that gradients of a wide plain network keep their size, and the sigma_b.
+
+    sigma_w^2 E[phi'(sqrt(q) u)^2] = 1 at the fixed point q = sigma_w^2 E[phi(sqrt(q) u)^2] + sigma_b^2 of lengths, for
+    the run's activation and its `init.sigma_b`: Poole et al. (2016), Schoenholz et al. (2017), section 3. With GELU,
+    SiLU and mish lengths leave such a point unless biases are large. With `init.sigma_b=0` these three have the sigma_w
+    and sigma_b at which lengths are marginal too: Roberts, Yaida & Hanin (2022), section 5.3. Raises ConfigError for
+    smaller biases than those, and for an activation that has no such point, as softplus.
+    """
+    name, phi, sigma_b = run.model.activation, activation(run.model), run.init.sigma_b
+    pair = _marginal(phi)
+    if pair is not None and sigma_b == 0:
+        return pair
+    if pair is not None and sigma_b < pair[1]:
+        accepts = f"0 for the law's own, or at least {pair[1]:.4f}, with init.name=critical and model.activation={name}"
+        raise ConfigError("init.sigma_b", sigma_b, accepts)
+    sigma_w = _critical_sigma_w(phi, sigma_b)
+    if sigma_w is None:
+        others = ", ".join(other for other in INITIALIZERS if other != run.init.name)
+        raise ConfigError("init.name", run.init.name, f"{others} with model.activation={name}, which is never critical")
+    return sigma_w, sigma_b
+
+
+_critical_sigma_w, _marginal = cache(critical_sigma_w), cache(doubly_critical)
+
+
 INITIALIZERS: dict[str, Initializer] = {
     # Glorot & Bengio (2010), eq. 1: U(+-1/sqrt(fan_in)), the habit the paper argues against.
     "standard": Initializer(1 / math.sqrt(3), fan_in_law),
@@ -75,8 +108,23 @@ INITIALIZERS: dict[str, Initializer] = {
     "normal": Initializer(1.0, fan_in_law, ("normal",)),
     "orthogonal": Initializer(1.0, lambda i, o: 1 / max(i, o), ("haar",), semi_orthogonal),
     "sparse": Initializer(math.sqrt(SPARSE_INPUTS), fan_in_law, ("normal",), sparse),
+    "critical": Initializer(1.0, fan_in_law, ("normal",), of=critical),
 }
 own(INITIALIZERS)
+
+
+def resolved(run: Run) -> InitConfig:
+    """`init.*` of a run with the numbers of its law in place of what the run leaves to it: the scales that its network
+    is drawn with and that theory reads. Raises ConfigError where the law has none for the run.
+
+    >>> resolved(Run()).sigma_w
+    1.0
+    """
+    init, law = run.init, INITIALIZERS[run.init.name]
+    if init.sigma_w is not None:
+        return init
+    sigma_w, sigma_b = law.of(run) if law.of is not None else (law.sigma_w, init.sigma_b)
+    return replace(init, sigma_w=sigma_w, sigma_b=sigma_b)
 
 
 def weight_variance(name: str, sigma_w: float | None, fan_in: int, fan_out: int) -> float:

@@ -66,7 +66,7 @@ def mean_squares(run: Run, x_KI: Tensor, y_K: Tensor, classes: int) -> MeanSquar
     for plan in plans:
         if plan.is_matrix:
             of_readout = plan.layer > run.model.depth
-            parts.append(DrawnMatrix(plan, plan.fan_out * (groups if of_readout else times), run, draw))
+            parts.append(DrawnMatrix(plan, plan.fan_out * (groups if of_readout else times), draw))
         else:
             wide = plan if plan.fan_out == 1 else replace(plan, fan_out=plan.fan_out * times)
             parts += assemble([[wide]], [0], torch.float64, "cpu")
@@ -109,11 +109,11 @@ class Draw:
 class DrawnMatrix(Matrix):
     """A matrix of infinite width, which puts out and hands down new draws."""
 
-    def __init__(self, plan: Blueprint, units: int, run: Run, draw: Draw) -> None:
+    def __init__(self, plan: Blueprint, units: int, draw: Draw) -> None:
         one = torch.ones(1, 1, 1, dtype=torch.float64)
         super().__init__(plan.layer, plan.name, one, torch.zeros_like(one), {})
         self.forward_gain, self.backward_gain = plan.gains
-        self.bias_mean, self.bias_variance = plan.bias, run.init.sigma_b**2
+        self.bias_mean, self.bias_variance = plan.bias, plan.bias_variance
         self.units, self.draw = units, draw
 
     def __call__(self, h_MBI: Tensor, observer: Any = None, update: Any = None) -> Tensor:

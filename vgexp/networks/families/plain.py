@@ -54,8 +54,8 @@ def recursion(
     """
     signals: MeanSquares = {}
     for layer in range(1, run.model.depth + 2):
-        forward, _ = blueprints[layer, ""].gains
-        q_K = forward * second_K + run.init.sigma_b**2
+        matrix = blueprints[layer, ""]
+        q_K = matrix.gains[0] * second_K + matrix.bias_variance
         signals[layer, ""] = {"z": q_K}
         if layer <= run.model.depth:
             second_K = gaussian_mean(lambda z: phi.phi(z) ** 2, q_K, phi.kinks)

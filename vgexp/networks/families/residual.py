@@ -92,7 +92,7 @@ def recursion(
 
     def apply(key: Key, second_K: Tensor) -> Tensor:
         """Notes what the matrix `key` puts out; its mean square."""
-        z2_K = blueprints[key].gains[0] * second_K + run.init.sigma_b**2
+        z2_K = blueprints[key].gains[0] * second_K + blueprints[key].bias_variance
         signals[key] = {"z": z2_K}
         return z2_K
 
