@@ -29,7 +29,7 @@ def test_defaults_follow_their_own_rules():
 
 def test_members_may_differ_in_their_numbers_and_their_law():
     members = {key for key, known in FIELDS.items() if known.member}
-    init = {f"init.{name}" for name in ("name", "sigma_w", "sigma_b", "distribution", "scope")}
+    init = {f"init.{name}" for name in ("name", "sigma_w", "sigma_b", "distribution", "scope", "base_width")}
     assert members == {
         "seed",
         "data.seed",

@@ -78,6 +78,7 @@ def test_moments_of_every_activation(name):
         ("leaky_relu", "sparse", "all", 0.0),
         ("gelu", "critical", "all", 0.0),
         ("tanh", "critical", "hidden", 0.3),
+        ("relu", "mup", "all", 0.1),
     ],
 )
 def test_profile_against_wide_random_networks(activation, init, scope, sigma_b, tmp_path):

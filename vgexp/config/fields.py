@@ -119,6 +119,13 @@ class InitConfig:
         rules.one_of("all", "hidden"),
         member=True,
     )
+    base_width: int = setting(
+        64,
+        "The width at which the mup law has the learning rates that are given.",
+        rules.integer(2),
+        member=True,
+        read_by=("init.name",),
+    )
 
 
 @dataclass

@@ -97,9 +97,12 @@ def widths(run: Run) -> list[int]:
 
 def law(run: Run, layer: int) -> InitConfig:
     """The law of a layer's matrices, in numbers: `init.scope=hidden` leaves the first and the last matrix standard."""
-    if run.init.scope == "hidden" and layer in (1, run.model.depth + 1):
-        return InitConfig(STANDARD, sigma_b=run.init.sigma_b)
-    return resolved(run)
+    return InitConfig(STANDARD, sigma_b=run.init.sigma_b) if is_spared(run, layer) else resolved(run)
+
+
+def is_spared(run: Run, layer: int) -> bool:
+    """Whether the run's law is not for the matrices of a layer."""
+    return run.init.scope == "hidden" and layer in (1, run.model.depth + 1)
 
 
 def branch_scale(run: Run) -> float:

@@ -5,13 +5,14 @@ Legend: M members.
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 
 import torch
 
 from vgexp.config import ConfigError, Run
-from vgexp.networks.blueprints import Blueprint, assemble
+from vgexp.networks.blueprints import Blueprint, assemble, is_spared
 from vgexp.networks.families import FAMILIES
-from vgexp.networks.initializers import resolved
+from vgexp.networks.initializers import INITIALIZERS, resolved
 from vgexp.networks.network import Network
 
 
@@ -21,7 +22,14 @@ def blueprints(run: Run, inputs: int, classes: int) -> list[Blueprint]:
     >>> [(part.layer, part.fan_in, part.fan_out) for part in blueprints(Run(), 1024, 9)][-1]
     (6, 1000, 9)
     """
-    return list(FAMILIES[run.model.family].blueprints(run, inputs, classes))
+    family, arrange = FAMILIES[run.model.family], INITIALIZERS[run.init.name].arrange
+    parts = list(family.blueprints(run, inputs, classes))
+    if arrange is None:
+        return parts
+    arranged = arrange(
+        run, lambda width: family.blueprints(replace(run, model=replace(run.model, width=width)), inputs, classes)
+    )
+    return [part if is_spared(run, part.layer) else arranged(part) for part in parts]
 
 
 def require_buildable(run: Run) -> None:

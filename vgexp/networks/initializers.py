@@ -16,7 +16,9 @@ import torch
 from torch import Generator, Tensor
 
 from vgexp.config import ConfigError, InitConfig, Run, own
+from vgexp.networks import arrangements
 from vgexp.networks.activations import activation
+from vgexp.networks.arrangements import Arrangement
 from vgexp.numerics import critical_sigma_w, doubly_critical
 
 SPARSE_INPUTS = 15
@@ -39,6 +41,10 @@ class Initializer:
     of: Callable[[Run], tuple[float, float]] | None = None
     """sigma_w and sigma_b of a run that leaves sigma_w to the law, where these are made from the run. Raises
     ConfigError for a run that has none."""
+    arrange: Arrangement | None = None
+    """What it makes of the parts of a whole network, where matrices differ by more than their fans."""
+    reads: frozenset[str] = frozenset()
+    """The fields of the config, beside those that every law has, that it uses."""
     version: int = 1
     """Raised when the law changes: its runs are then other runs."""
 
@@ -109,6 +115,9 @@ INITIALIZERS: dict[str, Initializer] = {
     "orthogonal": Initializer(1.0, lambda i, o: 1 / max(i, o), ("haar",), semi_orthogonal),
     "sparse": Initializer(math.sqrt(SPARSE_INPUTS), fan_in_law, ("normal",), sparse),
     "critical": Initializer(1.0, fan_in_law, ("normal",), of=critical),
+    "mup": Initializer(
+        1.0, fan_in_law, ("normal", "uniform"), arrange=arrangements.mup, reads=frozenset({"init.base_width"})
+    ),
 }
 own(INITIALIZERS)
 

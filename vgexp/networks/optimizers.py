@@ -25,6 +25,8 @@ class Sgd:
 
     reads = frozenset({"optim.lr"})
     version = 1
+    adaptive = False
+    """Whether the size of an update is that of lr, whatever the size of the gradient."""
     slots: tuple[str, ...] = ()
     """Tensors of the size of the weights that are kept from step to step."""
 
@@ -83,6 +85,7 @@ class Adam(Sgd):
     """Kingma & Ba (2015), algorithm 1, as torch.optim.Adam has it."""
 
     reads = frozenset({"optim.lr", "optim.beta1", "optim.beta2", "optim.eps"})
+    adaptive = True
     slots = ("m", "v")
 
     def __init__(self, numbers: Mapping[str, Tensor], parts: Sequence[Part], batch_size: int) -> None:
