@@ -67,6 +67,15 @@ BAD = [
     (["init.name=critical", "model.activation=softplus"], "init.name: got 'critical', accepts standard, glorot, he"),
     (["init.name=critical", "model.activation=gelu", "init.sigma_b=0.1"], "init.sigma_b: got 0.1, accepts 0 for the"),
     (["init.name=mup", "init.base_width=1"], "init.base_width: got 1, accepts an integer of at least 2"),
+    (
+        ["init.name=fixup"],
+        "model.family: got 'plain', accepts residual with init.name=fixup, which is for model.family",
+    ),
+    (
+        ["model.family=residual", "model.scalars=fixup", "model.branch_layers=2", "model.norm=layer"],
+        "model.norm: got 'layer', accepts none with model.scalars=fixup, which is for model.family=residual",
+    ),
+    (["model.scalars=fixpu"], "model.scalars: got 'fixpu', accepts none, fixup (did you mean fixup?)"),
     (["optim.lr=fast"], "optim.lr: got 'fast', accepts a number"),
     (["optim.lr=nan"], "optim.lr: got nan, accepts a number of at least 0"),
     (["data=imagenet"], "data: got 'imagenet', accepts cifar10, digits, mnist, shapeset"),

@@ -30,6 +30,9 @@ WAYS = {
     "plain": small(),
     "residual": small(model__family="residual", model__branch=0.5),
     "residual, two matrices": small(model__family="residual", model__branch_layers=2),
+    "residual, fixup": small(
+        model__family="residual", model__branch_layers=2, model__scalars="fixup", init__name="fixup"
+    ),
     "highway": small(model__family="highway"),
     "dense": small(model__family="dense", model__growth=5),
     "reversible": small(model__family="reversible"),

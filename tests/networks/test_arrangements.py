@@ -8,7 +8,8 @@ import pytest
 import torch
 from samples import small
 
-from vgexp.networks.building import blueprints
+from vgexp.config.errors import ConfigError
+from vgexp.networks.building import blueprints, require_buildable
 from vgexp.networks.optimizers import OPTIMIZERS
 from vgexp.training.stack import Stack
 
@@ -142,3 +143,79 @@ def test_new_units_of_a_dense_block_do_not_grow():
     assert (parts[2, ""].rate, parts[2, ""].bias_rate) == (64 / 120, 1)
     assert parts[3, ""].rate == (64 + 8) / (120 + 8)
     assert parts[3, ""].gains[0] == pytest.approx(1 / 128)
+
+
+def residual(blocks, **changes):
+    fixed = {"model__family": "residual", "model__branch_layers": 2, "model__activation": "relu", "model__width": 64}
+    return small(model__depth=blocks + 1, data__batch_size=32, **(fixed | changes))
+
+
+def change(run, steps=1):
+    """How far the last of some steps moves the outputs of a batch, over lr; 4 seeds."""
+    stack = Stack([replace(run, seed=seed) for seed in range(4)])
+    x_MBI, y_MB = stack.stream.batch(0)
+    for _ in range(steps):
+        with torch.no_grad():
+            before = stack.network(x_MBI)
+        stack.step(x_MBI, y_MB)
+    with torch.no_grad():
+        return float((stack.network(x_MBI) - before).norm(dim=(1, 2)).mean()) / run.optim.lr
+
+
+@pytest.mark.parametrize("scalars", ["none", "fixup"])
+@pytest.mark.parametrize(("scope", "steps"), [("hidden", 1), ("all", 3)])
+def test_fixup_changes_outputs_by_as_much_at_any_depth(scalars, scope, steps):
+    """Under a readout that is not 0 the branches move in the first step, else from the second on."""
+    run = lambda blocks: residual(blocks, init__name="fixup", model__scalars=scalars, init__scope=scope)
+    found = [change(run(blocks), steps) for blocks in (4, 16, 64)]
+    assert max(found) / min(found) <= 1.25
+
+
+def test_others_do_not():
+    """He explodes; with ReZero the change grows as the depth, beside what stem and readout contribute."""
+    he, rezero = {"init__name": "he", "optim__lr": 1e-6}, {"model__branch": "learned"}
+    assert change(residual(16, **he)) > 1e3 * change(residual(4, **he))
+    few, more, many = (change(residual(blocks, **he, **rezero)) for blocks in (4, 64, 256))
+    assert (many - few) / (more - few) == pytest.approx(4, rel=0.3)
+
+
+def test_fixup_scales():
+    parts = {part.key: part for part in blueprints(residual(4, init__name="fixup", model__scalars="fixup"), 64, 10)}
+    gains = {key: part.gains[0] for key, part in parts.items() if part.is_matrix}
+    assert gains[1, ""] == pytest.approx(2)
+    for layer in range(2, 6):
+        assert gains[layer, "inner"] == pytest.approx(2 / 4)
+        assert gains[layer, ""] == 0 and parts[layer, ""].rates == {"weight": 1, "bias": 1 / 4}
+    assert gains[6, ""] == 0 and parts[6, ""].rates == {"weight": 1, "bias": 1}
+    scalars = {key: part for key, part in parts.items() if not part.is_matrix}
+    assert len(scalars) == 4 * 5 + 2
+    assert all(part.rate == 0.1 and part.entries == 1 for part in scalars.values())
+    assert {part.draw(0)[0].item() for key, part in scalars.items() if key[1] == "factor"} == {1.0}
+    assert {part.draw(0)[0].item() for key, part in scalars.items() if key[1] != "factor"} == {0.0}
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        (
+            {"model__norm": "layer"},
+            "^model.norm: got 'layer', accepts none with {}, which is for model.family=residual",
+        ),
+        ({"model__branch_layers": 1}, "^model.branch_layers: got 1, accepts 2 with {}, which is for"),
+        ({"model__placement": "post"}, "^model.placement: got 'post', accepts pre with {}, which is for"),
+        ({"model__branch": "learned"}, "^model.branch: got 'learned', accepts a number or .* with {}: a branch"),
+    ],
+)
+def test_networks_that_fixup_is_not_for(wrong, message):
+    for asked, fixed in (
+        ("init.name=fixup", {"init__name": "fixup"}),
+        ("model.scalars=fixup", {"model__scalars": "fixup"}),
+    ):
+        require_buildable(residual(3, **fixed))
+        with pytest.raises(ConfigError, match=message.format(asked)):
+            require_buildable(residual(3, **fixed, **wrong))
+
+
+def test_other_families_have_no_fixup():
+    with pytest.raises(ConfigError, match=r"^model.family: got 'plain', accepts residual with init.name=fixup"):
+        require_buildable(small(init__name="fixup"))

@@ -22,9 +22,9 @@ def test_a_skeleton_has_the_shapes_of_what_is_built(run):
 
 @pytest.mark.parametrize("run", BUILT)
 def test_weights_take_the_bytes_that_were_said(run):
-    parts = build([run], 64, 10, torch.device("cpu")).parts.values()
-    held = sum(tensor.numel() for part in parts for tensor in part.tensors.values())
-    shapes = {part.tensors["weight"].shape for part in parts}
+    network = build([run], 64, 10, torch.device("cpu"))
+    held = sum(tensor.numel() for part in network.parts.values() for tensor in part.tensors.values())
+    shapes = {matrix.weight_MIO.shape for matrix in network.matrices}
     assert weight_bytes(run, 64, 10, slots=2) == 8 * (3 * held + sum(shape.numel() for shape in shapes))
 
 

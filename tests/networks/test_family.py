@@ -112,6 +112,9 @@ def written_out(network, x):
             return F.batch_norm(signal, None, None, gain, *shift, training=True)
         return getattr(F, run.model.norm + "_norm")(signal, signal.shape[-1:], gain, *shift, eps=1e-5)
 
+    def shift(layer, signal, name):
+        return signal + value[layer, name][0] if run.model.scalars == "fixup" else signal
+
     depth, family, pre = run.model.depth, run.model.family, run.model.placement == "pre"
     reads_phi = family in ("dense", "gated") or (family == "residual" and pre)
     x = linear((1, ""), x)
@@ -142,17 +145,22 @@ def written_out(network, x):
             branch = linear(key, activate((layer - 1, ""), x) * value[layer, "gain"][0])
             x = x + value[layer, "alpha"][0] * branch
         elif pre:
-            branch = activate((layer - 1, ""), norm(layer, x))
             if run.model.branch_layers == 2:
-                branch = activate(inner, norm(layer, linear(inner, branch), "inner_norm"))
-            x = x + scale * linear(key, branch)
+                branch = activate((layer - 1, ""), shift(layer, norm(layer, x), "inner_phi_shift"))
+                made = norm(layer, linear(inner, shift(layer, branch, "inner_shift")), "inner_norm")
+                branch = shift(layer, activate(inner, shift(layer, made, "phi_shift")), "shift")
+            else:
+                branch = activate((layer - 1, ""), norm(layer, x))
+            factor = value[layer, "factor"][0] if run.model.scalars == "fixup" else 1
+            x = x + scale * factor * linear(key, branch)
         elif run.model.branch_layers == 2:
             x = norm(layer, x + scale * linear(key, activate(inner, linear(inner, x))))
         else:
             x = norm(layer, x + scale * activate(key, linear(key, x)))
         states[layer] = x
     if reads_phi:
-        x = activate((depth, ""), norm(depth + 1, x))
+        x = activate((depth, ""), shift(depth + 1, norm(depth + 1, x), "phi_shift"))
+        x = shift(depth + 1, x, "shift")
     return linear((depth + 1, ""), x), z, states, h
 
 

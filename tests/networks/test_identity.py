@@ -112,6 +112,7 @@ VALUES = {
     "model.branch_layers": [1, 2],
     "model.gate_bias": [-2.0, 0.0],
     "model.growth": [16, 3],
+    "model.scalars": ["none", "fixup"],
     "init.name": sorted(INITIALIZERS),
     "init.sigma_w": [None, 0.7],
     "init.sigma_b": [0.0, 1.0],

@@ -93,6 +93,12 @@ class ModelConfig:
     growth: int = setting(
         16, "Units that a layer adds to the state of a dense network.", rules.COUNT, read_by=("model.family",)
     )
+    scalars: str = setting(
+        "none",
+        "Scalars beside the matrices of residual blocks; fixup: a factor a branch, biases before matrices and phi.",
+        rules.one_of("none", "fixup"),
+        read_by=("model.family",),
+    )
 
 
 @dataclass

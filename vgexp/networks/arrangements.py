@@ -7,9 +7,10 @@ branch. It scales first weights and learning rates of the blueprints that a fami
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from operator import attrgetter
 from typing import TYPE_CHECKING
 
-from vgexp.config import InitConfig, Run
+from vgexp.config import ConfigError, InitConfig, Run
 from vgexp.networks.optimizers import OPTIMIZERS
 
 if TYPE_CHECKING:
@@ -19,6 +20,9 @@ OfWidth = Callable[[int], "Sequence[Blueprint]"]
 """The parts of the same network with another width."""
 Arrangement = Callable[[Run, OfWidth], "Callable[[Blueprint], Blueprint]"]
 """What a run makes of each of its parts."""
+
+FIXUP = {"model.family": "residual", "model.branch_layers": 2, "model.norm": "none", "model.placement": "pre"}
+"""The networks that Fixup is for."""
 
 
 def mup(run: Run, of_width: OfWidth) -> "Callable[[Blueprint], Blueprint]":
@@ -55,3 +59,38 @@ def mup(run: Run, of_width: OfWidth) -> "Callable[[Blueprint], Blueprint]":
         return replace(part, law=law, rate=rates["weight"] * times / m_in, bias_rate=rates["bias"] * times)
 
     return arranged
+
+
+def fixup(run: Run, of_width: OfWidth) -> "Callable[[Blueprint], Blueprint]":
+    """Residual networks without norms whose first steps change their outputs by as much at any depth.
+
+    With L = `model.depth` - 1 blocks of m = 2 matrices, sigma_w is multiplied with L^(-1 / (2 m - 2)) in the first
+    matrix of each branch, and with 0 in its last one and in the readout; sigma_w is sqrt 2, that of He. So the outputs
+    start at 0, and so does every branch. The biases that end a branch, which the paper's networks do not have, add up
+    over L blocks: they learn at the rate 1 / L. Zhang et al. (2019), section 3; the scalars that go with it are
+    `model.scalars=fixup`.
+    """
+    blocks = max(1, run.model.depth - 1)
+
+    def arranged(part: "Blueprint") -> "Blueprint":
+        law = part.law
+        if not isinstance(law, InitConfig) or part.layer == 1:
+            return part
+        assert law.sigma_w is not None
+        if part.name == "inner":
+            return replace(part, law=replace(law, sigma_w=law.sigma_w * blocks**-0.5))
+        bias_rate = part.rates["bias"] / (blocks if part.layer <= run.model.depth else 1)
+        return replace(part, law=replace(law, sigma_w=0.0), bias_rate=bias_rate)
+
+    return arranged
+
+
+def require_fixup(run: Run, asked: str) -> None:
+    """Raises ConfigError for a network that Fixup is not for, with the override that asked for it."""
+    for key, value in FIXUP.items():
+        if attrgetter(key)(run) != value:
+            which = " ".join(f"{field}={value}" for field, value in FIXUP.items())
+            raise ConfigError(key, attrgetter(key)(run), f"{value} with {asked}, which is for {which}")
+    if run.model.branch == "learned":
+        accepts = f"a number or 1/sqrt(L) with {asked}: a branch that is multiplied with 0 twice never learns"
+        raise ConfigError("model.branch", run.model.branch, accepts)

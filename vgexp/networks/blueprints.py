@@ -23,6 +23,9 @@ STANDARD = "standard"
 PER_DEPTH, LEARNED = "1/sqrt(L)", "learned"
 """What `model.branch` may be beside a number."""
 
+SCALAR_RATE = 0.1
+"""What the learning rate is multiplied with for the scalars of Fixup: Zhang et al. (2019)."""
+
 
 @dataclass(frozen=True)
 class Blueprint:
@@ -117,6 +120,15 @@ def scales(run: Run, layer: int) -> list[Blueprint]:
     """The scalar that is learned in place of a number: ReZero (Bachlechner et al., 2020), with a norm SkipInit (De &
     Smith, 2020)."""
     return [Blueprint(layer, "alpha", 1, 1, 0.0)] if run.model.branch == LEARNED else []
+
+
+def scalars(run: Run, layer: int, *shifts: str, branch: bool = False) -> list[Blueprint]:
+    """The scalars of Fixup in a layer, where the run has them: the factor of a branch, and a bias for each name. Zhang
+    et al. (2019), section 3."""
+    if run.model.scalars == "none":
+        return []
+    factor = [Blueprint(layer, "factor", 1, 1, 1.0, SCALAR_RATE)] if branch else []
+    return factor + [Blueprint(layer, name, 1, 1, 0.0, SCALAR_RATE) for name in shifts]
 
 
 def norms(run: Run, layer: int, units: int, *names: str) -> list[Blueprint]:

@@ -33,9 +33,10 @@ def blueprints(run: Run, inputs: int, classes: int) -> list[Blueprint]:
 
 
 def require_buildable(run: Run) -> None:
-    """Raises ConfigError for a run that its family cannot build or that its law has no numbers for."""
+    """Raises ConfigError for a run that its family cannot build or that its law is not for."""
     family = FAMILIES[run.model.family]
     family.require(run)
+    INITIALIZERS[run.init.name].require(run)
     resolved(run)
     if run.memory == "invert" and family.invert is None:
         can = ", ".join(name for name, other in FAMILIES.items() if other.invert is not None)

@@ -75,8 +75,14 @@ class Pass:
         assert isinstance(vector, Vector)
         return vector(self.batch_size, self.observer, self.update)
 
+    def shifted(self, layer: int, x_MBN: Tensor, name: str) -> Tensor:
+        """The signal plus a scalar that is learned; the signal itself where the network has none such."""
+        return x_MBN + self.vector(layer, name) if (layer, name) in self.network.parts else x_MBN
+
     def scaled(self, layer: int, branch_MBN: Tensor) -> Tensor:
-        """A branch times `model.branch`, or times the scalar that is learned in its place."""
+        """A branch times `model.branch`, or times the scalar that is learned in its place; and times Fixup's factor."""
+        if (layer, "factor") in self.network.parts:
+            branch_MBN = self.vector(layer, "factor") * branch_MBN
         if self.network.run.model.branch == LEARNED:
             return self.vector(layer, "alpha") * branch_MBN
         return branch_scale(self.network.run) * branch_MBN

@@ -43,6 +43,8 @@ class Initializer:
     ConfigError for a run that has none."""
     arrange: Arrangement | None = None
     """What it makes of the parts of a whole network, where matrices differ by more than their fans."""
+    require: Callable[[Run], None] = lambda run: None
+    """Raises ConfigError for a network that it is not for."""
     reads: frozenset[str] = frozenset()
     """The fields of the config, beside those that every law has, that it uses."""
     version: int = 1
@@ -117,6 +119,13 @@ INITIALIZERS: dict[str, Initializer] = {
     "critical": Initializer(1.0, fan_in_law, ("normal",), of=critical),
     "mup": Initializer(
         1.0, fan_in_law, ("normal", "uniform"), arrange=arrangements.mup, reads=frozenset({"init.base_width"})
+    ),
+    "fixup": Initializer(
+        math.sqrt(2),
+        fan_in_law,
+        ("normal", "uniform"),
+        arrange=arrangements.fixup,
+        require=lambda run: arrangements.require_fixup(run, "init.name=fixup"),
     ),
 }
 own(INITIALIZERS)

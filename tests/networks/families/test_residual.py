@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -93,3 +95,14 @@ def test_the_state_is_the_sum_of_its_branches():
     for layer in (2, 3):
         state = state + 0.5 * torch.tanh(state) @ value[layer, ""]
     torch.testing.assert_close(network(x), torch.tanh(state) @ value[4, ""], rtol=1e-13, atol=1e-13)
+
+
+def test_theory_of_fixup():
+    """Branches that add nothing pass the gradient on as it is; the readout of 0 lets none through."""
+    run = residual(model__branch_layers=2, model__depth=6, model__activation="relu", init__name="fixup")
+    rows = expected(replace(run, init=replace(run.init, scope="hidden"))).set_index(["layer", "part"])
+    dx = rows["dx_rms"].xs("", level="part")[:6]
+    assert dx.to_numpy() == pytest.approx([dx[6]] * 6) and dx[6] > 0
+    assert rows["z_rms"][3, "inner"] ** 2 == pytest.approx(rows["z_rms"][1, ""] ** 2 / 2 * 2 / 5)
+    assert (rows["z_rms"].xs("", level="part")[1:6] == 0).all()
+    assert (expected(run).set_index("layer")["dx_rms"].dropna() == 0).all()

@@ -9,6 +9,10 @@
 He et al. (2016), He et al. (2016b); with layer normalisation Xiong et al. (2020). r is `model.branch`, a number or a
 scalar that is learned from 0. The norm of the state is `norm`, that of what W_inner puts out `inner_norm`.
 
+With `model.scalars=fixup` a branch is multiplied with a scalar `factor`, and a scalar is added to whatever a matrix
+or phi reads, in blocks and readout: `inner_shift` and `shift` to the input of a matrix, `inner_phi_shift` and
+`phi_shift` to that of the phi before it. Zhang et al. (2019), section 3.
+
 Legend: M members, B batch, N units, K examples.
 """
 
@@ -18,7 +22,8 @@ from torch import Tensor
 
 from vgexp.config import ConfigError, Run
 from vgexp.networks.activations import Activation
-from vgexp.networks.blueprints import Blueprint, branch_scale, law, norms, scales
+from vgexp.networks.arrangements import require_fixup
+from vgexp.networks.blueprints import Blueprint, branch_scale, law, norms, scalars, scales
 from vgexp.networks.checkpoint import State
 from vgexp.networks.family import Family, MeanSquares, Pass
 from vgexp.networks.parts import Key
@@ -37,7 +42,9 @@ def blueprints(run: Run, inputs: int, classes: int) -> list[Blueprint]:
     for layer in range(2, depth + 1):
         parts += [Blueprint(layer, name, width, width, law(run, layer)) for name in matrices]
         parts += [*norms(run, layer, width, *norms_of_block), *scales(run, layer)]
+        parts += scalars(run, layer, "inner_phi_shift", "inner_shift", "phi_shift", "shift", branch=True)
     parts.append(Blueprint(depth + 1, "", width, classes, law(run, depth + 1)))
+    parts += scalars(run, depth + 1, "phi_shift", "shift")
     return parts + (norms(run, depth + 1, width, "norm") if pre else [])
 
 
@@ -54,16 +61,21 @@ def block(p: Pass, layer: int, state: State) -> State:
     if not _is_pre(p):
         h_MBN = p.phi(layer, p.linear(layer, x_MBN, "inner" if two else ""), "inner" if two else "")
         return (p.norm(layer, x_MBN + p.scaled(layer, p.linear(layer, h_MBN) if two else h_MBN)),)
-    h_MBN = p.phi(layer - 1, p.norm(layer, x_MBN))
-    if two:
-        h_MBN = p.phi(layer, p.norm(layer, p.linear(layer, h_MBN, "inner"), "inner_norm"), "inner")
-    return (x_MBN + p.scaled(layer, p.linear(layer, h_MBN)),)
+    if not two:
+        return (x_MBN + p.scaled(layer, p.linear(layer, p.phi(layer - 1, p.norm(layer, x_MBN)))),)
+    h_MBN = p.phi(layer - 1, p.shifted(layer, p.norm(layer, x_MBN), "inner_phi_shift"))
+    z_MBN = p.norm(layer, p.linear(layer, p.shifted(layer, h_MBN, "inner_shift"), "inner"), "inner_norm")
+    h_MBN = p.phi(layer, p.shifted(layer, z_MBN, "phi_shift"), "inner")
+    return (x_MBN + p.scaled(layer, p.linear(layer, p.shifted(layer, h_MBN, "shift"))),)
 
 
 def readout(p: Pass, layer: int, state: State) -> Tensor:
     """The outputs."""
     (x_MBN,) = state
-    return p.linear(layer, p.phi(layer - 1, p.norm(layer, x_MBN)) if _is_pre(p) else x_MBN)
+    if not _is_pre(p):
+        return p.linear(layer, x_MBN)
+    h_MBN = p.phi(layer - 1, p.shifted(layer, p.norm(layer, x_MBN), "phi_shift"))
+    return p.linear(layer, p.shifted(layer, h_MBN, "shift"))
 
 
 def _is_pre(p: Pass) -> bool:
@@ -126,9 +138,11 @@ def recursion(
 
 
 def require(run: Run) -> None:
-    """States of one width can be added."""
+    """States of one width can be added; Fixup's scalars are those of one kind of block."""
     if not isinstance(run.model.width, int):
         raise ConfigError("model.width", run.model.width, "one integer: the states of residual blocks are added")
+    if run.model.scalars == "fixup":
+        require_fixup(run, "model.scalars=fixup")
 
 
 FAMILY = Family(
@@ -136,7 +150,7 @@ FAMILY = Family(
     stem=stem,
     block=block,
     readout=readout,
-    reads=frozenset({"model.branch", "model.branch_layers", "model.norm", "model.placement"}),
+    reads=frozenset({"model.branch", "model.branch_layers", "model.norm", "model.placement", "model.scalars"}),
     signal="dx",
     recursion=recursion,
     solved=lambda run: run.model.norm == "none" and run.model.placement == "pre",
