@@ -220,7 +220,7 @@ def predict(
     multirun: Annotated[bool, typer.Option("--multirun", "-m", help="Compares choices, a line each.")] = False,
     budget: Annotated[str | None, typer.Option(help="A size of memory, 8GB: how deep a network fits.")] = None,
 ) -> None:
-    """Says what theory expects of a config, layer by layer, and what a step costs, without running anything.
+    """Says what theory expects of a config, layer by layer, what would help, and what a step costs, without running it.
 
     vgexp predict model.activation=sigmoid model.depth=10
 

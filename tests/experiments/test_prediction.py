@@ -35,6 +35,23 @@ def test_without_a_theory_there_are_still_costs(monkeypatch):
     assert len(found.costs) == 2 and found.profile.empty
 
 
+def test_a_prediction_says_phase_and_depth():
+    found = vgexp.predict(*QUICK, "model.activation=relu", "init.name=lecun", "model.depth=30")
+    assert found.phase.name == "ordered" and found.phase.chi_1 == pytest.approx(0.5)
+    assert "ordered: chi_1 = 0.5, xi_c = 1.44 layers" in str(found)
+    assert found.thousandfold.layers == 21  # 2^(-20 / 2) < 10^-3
+    assert "falls to a thousandth at depth 21" in str(found)
+
+
+def test_where_there_is_no_phase_and_no_depth_it_says_so():
+    found = vgexp.predict(*QUICK[:1], "model.width=[16,8,8]", "model.depth=3", "init.name=glorot")
+    assert found.phase is None and found.order == ""
+    assert "no depth for a thousandth: a list of widths says nothing of other depths" in str(found)
+    found = vgexp.predict(*QUICK, "model.family=residual", "model.branch=1/sqrt(L)")
+    assert found.phase is None and "chi_1" not in str(found)
+    assert "neither falls to a thousandth nor grows a thousandfold up to depth 10,000" in str(found)
+
+
 @pytest.mark.parametrize(
     ("text", "value"), [("8GB", 8e9), ("512 MB", 5.12e8), ("1e6", 1e6), (2048, 2048), ("1.5k", 1500)]
 )

@@ -6,10 +6,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from samples import small
 
 from vgexp.networks.activations import ACTIVATIONS, Activation
+from vgexp.networks.building import blueprints
 from vgexp.results.reading import read
-from vgexp.theory.phases import FixedPoint, critical_line, fixed_points, phase
+from vgexp.theory.phases import FixedPoint, critical_line, fixed_points, phase, scales
+from vgexp.theory.sampled import NoTheory
 
 INF, NAN = math.inf, math.nan
 SCALED_ERF = Activation(  # slope 1 at 0
@@ -148,3 +151,41 @@ def test_how_deep_networks_train_is_in_the_order_of_xi_c():
     for name in ("ordered", "chaotic"):
         depths = [deepest for _, deepest in sorted(found[name])]
         assert depths == sorted(depths) and depths[-1] >= 2 * depths[0], name
+
+
+@pytest.mark.parametrize(
+    ("fields", "sigma_w"),
+    [
+        ({"init__name": "standard"}, 3**-0.5),
+        ({"init__name": "he"}, 2**0.5),
+        ({"init__name": "he", "init__sigma_w": 0.7}, 0.7),
+        ({"init__name": "glorot"}, 1.0),
+        ({"init__name": "orthogonal", "init__scope": "hidden"}, 1.0),
+        ({"init__name": "sparse"}, 15**0.5),
+        ({"init__name": "lecun", "model__width": [8, 9, 5]}, 1.0),
+        ({"init__name": "critical", "model__activation": "relu"}, 2**0.5),
+    ],
+)
+def test_the_place_of_a_run_in_the_plane(fields, sigma_w):
+    """sigma_w^2 is the variance that weights drawn for a hidden matrix have, times its inputs."""
+    run = small(**{"model__width": 200} | fields, init__sigma_b=0.3)
+    found = scales(run)
+    assert found == pytest.approx((sigma_w, 0.3))
+    matrix = next(part for part in blueprints(run, 64, 10) if part.layer == 2)
+    weight_IO, _ = matrix.draw(0)
+    if matrix.fan_in == 200:
+        assert float(weight_IO.square().mean()) * 200 == pytest.approx(sigma_w**2, rel=0.03)
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"model__family": "residual"},
+        {"model__norm": "layer"},
+        {"model__depth": 1},
+        {"model__width": [5, 9, 5], "init__name": "glorot"},
+    ],
+)
+def test_networks_without_a_place(fields):
+    with pytest.raises(NoTheory):
+        scales(small(**fields))

@@ -10,12 +10,12 @@ from vgexp.config import ConfigError, Run, flat
 from vgexp.experiments.checks import check_run
 from vgexp.experiments.compose import composer
 from vgexp.experiments.imports import load_imports
-from vgexp.experiments.prediction import profile_and_fit
 from vgexp.experiments.sweep import grids
 from vgexp.networks.identity import identity, unread
 from vgexp.results import stored
 from vgexp.results.grouping import conditions
 from vgexp.theory import NoTheory
+from vgexp.theory.expected import examples, profile_and_fit
 
 
 @dataclass
@@ -56,7 +56,7 @@ def compare(*overrides: str, budget: str | float | None = None) -> Comparison:
 
 def _said(run: Run) -> dict[str, Any]:
     try:
-        _, fit = profile_and_fit(run)
+        _, fit = profile_and_fit(run, examples(run))
     except NoTheory as reason:
         return {"factor": math.nan, "fall": math.nan, "verdict": str(reason)}
     return {"factor": fit.factor.point, "fall": fit.fall.point, "verdict": fit.verdict}

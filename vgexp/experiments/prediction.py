@@ -2,7 +2,8 @@
 
 import math
 import re
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, field
 from functools import partial
 
 import pandas as pd
@@ -11,10 +12,11 @@ from vgexp.config import ConfigError, Run
 from vgexp.costs import forecast, si
 from vgexp.data import dataset
 from vgexp.experiments.plan import single_run
-from vgexp.networks import FAMILIES
-from vgexp.results import Fit, fit
-from vgexp.theory import NoTheory
-from vgexp.theory.expected import expected
+from vgexp.experiments.remedies import Remedy, remedies
+from vgexp.networks import activation
+from vgexp.results import Fit
+from vgexp.theory import Depth, NoTheory, Phase, depth_of, phase, scales
+from vgexp.theory.expected import examples, profile_and_fit
 
 
 @dataclass
@@ -22,17 +24,27 @@ class Prediction:
     """What is expected of a network without running it: its gradients at initialisation, and its costs."""
 
     run: Run
-    profile: pd.DataFrame
-    """`layer part z_rms h_mean h_std dz_rms dx_rms factor`, the readout last; empty where there is no theory. The
-    factor is that of the family's signal: dz, or dx where there are skips."""
-    fit: Fit | None
     costs: pd.DataFrame
     """`memory forward_flops backward_flops live_bytes weight_bytes`, a row a memory mode."""
+    profile: pd.DataFrame = field(default_factory=pd.DataFrame)
+    """`layer part z_rms h_mean h_std dz_rms dx_rms factor`, the readout last; empty where there is no theory. The
+    factor is that of the family's signal: dz, or dx where there are skips."""
+    fit: Fit | None = None
+    thousandfold: Depth | None = None
+    """How deep such a network has to be for its gradient to fall to a thousandth, or to grow a thousandfold; None where
+    that cannot be said."""
+    phase: Phase | None = None
+    """Of a plain network without norm; None where there is none."""
+    remedies: pd.DataFrame = field(default_factory=pd.DataFrame)
+    """`overrides signal factor fall verdict`: what makes a gradient that vanishes or explodes healthier by its own
+    prediction, the best first; empty where nothing has to be done, or nothing that is known helps."""
     missing: str = ""
     """Why there is no profile."""
+    no_depth: str = ""
+    """Why there is no depth."""
 
     def __str__(self) -> str:
-        """The profile, its summary and the costs, as `vgexp predict` prints them."""
+        """The profile, what it says and the costs, as `vgexp predict` prints them."""
         units = {"forward_flops": "FLOP", "backward_flops": "FLOP", "live_bytes": "B", "weight_bytes": "B"}
         costs = self.costs.to_string(
             index=False,
@@ -45,7 +57,8 @@ class Prediction:
         if not self.profile["part"].any():
             columns.remove("part")
         profile = self.profile.to_string(columns=columns, index=False, float_format="{:.4g}".format, na_rep="")
-        return f"{profile}\n\n{self.summary}\n\n{costs}"
+        said = "\n".join(filter(None, [self.summary, self.reach, self.order, self.advice]))
+        return f"{profile}\n\n{said}\n\n{costs}"
 
     @property
     def summary(self) -> str:
@@ -62,33 +75,65 @@ class Prediction:
             f"(half-depth {fit.half_depth:.3g} layers)"
         )
 
+    @property
+    def reach(self) -> str:
+        """At which depth the gradient has changed a thousandfold, in one sentence."""
+        found = self.thousandfold
+        if found is None:
+            return f"no depth for a thousandth: {self.no_depth}"
+        if found.layers is None:
+            return f"neither falls to a thousandth nor grows a thousandfold up to depth {found.searched:,}"
+        how = "falls to a thousandth" if found.falls else "grows a thousandfold"
+        return f"{how} at depth {found.layers:,}" if found.exact else f"{how} at about depth {found.layers:,}"
+
+    @property
+    def order(self) -> str:
+        """The phase, in one line; empty where there is none."""
+        if self.phase is None:
+            return ""
+        name, chi_1, xi_c = self.phase.name, self.phase.chi_1, self.phase.xi_c
+        scale = "" if math.isnan(xi_c) else f", xi_c = {xi_c:.3g} layers"
+        return f"{name}: chi_1 = {chi_1:.4g}{scale}"
+
+    @property
+    def advice(self) -> str:
+        """What to try, a line each; empty where there is nothing."""
+        if self.remedies.empty:
+            return ""
+        longest = self.remedies["overrides"].str.len().max()
+        lines = [
+            f"  {row.overrides:<{longest}}  {row.signal} {row.factor:.3f}x a layer, {row.verdict}"
+            for row in self.remedies.itertuples()
+        ]
+        return "\n".join(["what would help, by the same theory:", *lines])
+
 
 def predict(*overrides: str, budget: str | float | None = None) -> Prediction:
     """The theory's profile and verdict for one config, and its costs, without training.
 
-    With a budget of memory (`8GB`, or bytes) also the largest depth that fits in it. Raises ConfigError for a bad
-    override.
+    With the depth at which its gradient has changed a thousandfold, its phase where it has one, and what would help
+    where the gradient vanishes or explodes. With a budget of memory (`8GB`, or bytes) also the largest depth that fits
+    in it. Raises ConfigError for a bad override.
     """
     memory = None if budget is None else size(budget)
     run = single_run(overrides)
     data = dataset(run.data)
-    costs = forecast(run, data.inputs, data.classes, memory)
+    found = Prediction(run, forecast(run, data.inputs, data.classes, memory))
+    seen = examples(run)
     try:
-        profile, found = profile_and_fit(run)
+        found.profile, found.fit = profile_and_fit(run, seen)
     except NoTheory as reason:
-        return Prediction(run, pd.DataFrame(), None, costs, str(reason))
-    return Prediction(run, profile, found, costs)
-
-
-def profile_and_fit(run: Run) -> tuple[pd.DataFrame, Fit]:
-    """The profile that theory expects of a run, with the factor of every layer, and what it says in numbers.
-
-    Raises NoTheory where there is none.
-    """
-    profile = expected(run)
-    signal = profile.loc[profile["part"] == "", FAMILIES[run.model.family].signal + "_rms"]
-    profile["factor"] = signal / signal.shift(-1)
-    return profile, fit(signal.to_numpy()[None, : run.model.depth])
+        found.missing = str(reason)
+        return found
+    try:
+        found.thousandfold = depth_of(run, *seen)
+    except NoTheory as reason:
+        found.no_depth = str(reason)
+    with suppress(NoTheory):
+        q = float(found.profile["z_rms"].iloc[0]) ** 2
+        found.phase = phase(activation(run.model), *scales(run), q)
+    found.remedies = pd.DataFrame(remedies(run, found.fit, seen), columns=list(Remedy._fields))
+    return found
 
 
 def size(text: str | float) -> float:

@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING
 from torch import Tensor
 
 from vgexp.config import Run
-from vgexp.networks.activations import Activation
 from vgexp.networks.blueprints import LEARNED, Blueprint, branch_scale
 from vgexp.networks.checkpoint import State
 from vgexp.networks.normalizations import Statistics
 from vgexp.networks.parts import Key, Matrix, Norm, Observer, Update, Vector
+from vgexp.numerics import Averages
 
 if TYPE_CHECKING:
     from vgexp.networks.network import Network
@@ -93,10 +93,10 @@ Block = Callable[[Pass, int, State], State]
 MeanSquares = dict[Key, dict[str, Tensor]]
 """Of each part, by example (K,): mean squares `z`, `h`, `dz`, and of the matrix that ends a block `dx`; `h_mean`."""
 Recursion = Callable[
-    [Mapping[Key, Blueprint], Run, Activation, Tensor], tuple[MeanSquares, Callable[[Tensor], MeanSquares]]
+    [Mapping[Key, Blueprint], Run, Averages, Tensor], tuple[MeanSquares, Callable[[Tensor], MeanSquares]]
 ]
-"""Mean-field theory of a family: blueprints, run, phi and the mean squares of the inputs (K,) to the forward signals,
-and to the function that maps the readout's mean squares of dz (K,) to the backward ones."""
+"""Mean-field theory of a family: blueprints, run, averages of phi and the mean squares of the inputs (K,) to the
+forward signals, and to the function that maps the readout's mean squares of dz (K,) to the backward ones."""
 
 
 @dataclass(frozen=True)

@@ -1,21 +1,25 @@
 """Arithmetic that knows no runs: norms, sums, products, quantities, Gaussian integrals, random numbers by name."""
 
 from vgexp.numerics import torch_private
+from vgexp.numerics.averages import Averages, averages, tabulated
 from vgexp.numerics.criticality import critical_sigma_w, doubly_critical, mean_square, mean_square_slope
 from vgexp.numerics.gaussian import gaussian_gap, gaussian_mean, gaussian_product
 from vgexp.numerics.norms import Numbers, norm, numbers, square, total_norm
 from vgexp.numerics.processor import model_name
 from vgexp.numerics.products import affine, times_transposed
 from vgexp.numerics.quantities import QUANTITIES, SATURATED, TENSORS, Quantity, fraction, histogram, moments
+from vgexp.numerics.roots import root
 from vgexp.numerics.seeds import generator
 
 __all__ = [
     "QUANTITIES",
     "SATURATED",
     "TENSORS",
+    "Averages",
     "Numbers",
     "Quantity",
     "affine",
+    "averages",
     "critical_sigma_w",
     "doubly_critical",
     "fraction",
@@ -30,7 +34,9 @@ __all__ = [
     "moments",
     "norm",
     "numbers",
+    "root",
     "square",
+    "tabulated",
     "times_transposed",
     "torch_private",
     "total_norm",

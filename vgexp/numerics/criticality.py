@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from vgexp.numerics.gaussian import gaussian_mean
+from vgexp.numerics.roots import root
 
 ROUNDING = 1e-12
 """What is smaller has no sign."""
@@ -92,13 +93,11 @@ def doubly_critical(curve: Curve) -> tuple[float, float] | None:
 
 def _first_rise(f: Callable[[Tensor], Tensor], q_K: Tensor) -> Tensor | None:
     """The first q, (1,), between two of a rising grid, at which f goes from below 0 to above."""
-    from scipy.optimize import brentq  # which takes longer to import than most of vgexp together
-
     f_K = f(q_K)
     f_K[f_K.abs() < ROUNDING] = 0.0
     rising = torch.nonzero((f_K[:-1] < 0) & (f_K[1:] > 0)).flatten()
     if not len(rising):
         return None
     low, high = (math.log(q) for q in q_K[rising[0] : rising[0] + 2])
-    log_q = brentq(lambda log_q: float(f(torch.tensor([math.exp(log_q)], dtype=torch.float64))), low, high)
+    log_q = root(lambda log_q: float(f(torch.tensor([math.exp(log_q)], dtype=torch.float64))), low, high)
     return torch.tensor([math.exp(log_q)], dtype=torch.float64)

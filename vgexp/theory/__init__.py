@@ -3,12 +3,14 @@
 `vgexp.theory.expected` looks at a run's data; it is imported by name, so that the rest loads none.
 """
 
+from vgexp.theory.depths import Depth, depth_of
 from vgexp.theory.meanfield import covers, profile
-from vgexp.theory.phases import FixedPoint, Phase, critical_line, fixed_points, phase
+from vgexp.theory.phases import FixedPoint, Phase, critical_line, fixed_points, phase, scales
 from vgexp.theory.sampled import NoTheory
 from vgexp.theory.spread import Spread, decades, log_gradient, squared_singular_values
 
 __all__ = [
+    "Depth",
     "FixedPoint",
     "NoTheory",
     "Phase",
@@ -16,9 +18,11 @@ __all__ = [
     "covers",
     "critical_line",
     "decades",
+    "depth_of",
     "fixed_points",
     "log_gradient",
     "phase",
     "profile",
+    "scales",
     "squared_singular_values",
 ]

@@ -24,17 +24,22 @@ from vgexp.networks import (
     activation,
     blueprints,
 )
+from vgexp.numerics import averages, tabulated
 from vgexp.theory import sampled
 
+ROUGH_DRAWS = 2**13
+"""Numbers that are drawn of a layer where some percent of a depth are enough."""
 
-def profile(run: Run, x_KI: Tensor, y_K: Tensor, classes: int) -> pd.DataFrame:
+
+def profile(run: Run, x_KI: Tensor, y_K: Tensor, classes: int, rough: bool = False) -> pd.DataFrame:
     """The predicted `layer part z_rms h_mean h_std dz_rms dx_rms` of every matrix, for inputs x_KI of classes y_K.
 
     `dz` and `dx` are those of one example, as everywhere, for the run's loss. Where a signal overflows, the profile
-    says inf. To be called where everything that the run is made of is known: see `covers`.
+    says inf. To be called where everything that the run is made of is known: see `covers`. `rough` as `mean_squares`
+    has it.
     """
     rows = []
-    for (layer, part), of in sorted(mean_squares(run, x_KI, y_K, classes).items()):
+    for (layer, part), of in sorted(mean_squares(run, x_KI, y_K, classes, rough).items()):
         row = {"layer": layer, "part": part, "z_rms": _root_mean(of["z"])}
         if "h" in of:
             # The spread pools units and examples, and examples share the mean of phi but not its variance.
@@ -43,17 +48,27 @@ def profile(run: Run, x_KI: Tensor, y_K: Tensor, classes: int) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["layer", "part", "z_rms", "h_mean", "h_std", "dz_rms", "dx_rms"])
 
 
-def mean_squares(run: Run, x_KI: Tensor, y_K: Tensor, classes: int) -> MeanSquares:
-    """The mean squares of every matrix by example: in closed form where the family has one, else sampled."""
+def mean_squares(run: Run, x_KI: Tensor, y_K: Tensor, classes: int, rough: bool = False) -> MeanSquares:
+    """The mean squares of every matrix by example: in closed form where the family has one, else sampled.
+
+    `rough`, for networks of thousands of layers: averages from a table, fewer draws.
+    """
     family = FAMILIES[run.model.family]
-    if family.recursion is None or not family.solved(run):
-        return sampled.mean_squares(run, x_KI, y_K, classes)
+    if not has_recursion(run):
+        return sampled.mean_squares(run, x_KI, y_K, classes, ROUGH_DRAWS if rough else sampled.DRAWS)
     parts = {part.key: part for part in blueprints(run, x_KI.shape[1], classes)}
-    phi = activation(run.model)
+    phi = (tabulated if rough else averages)(activation(run.model))
+    assert family.recursion is not None
     signals, backward = family.recursion(parts, run, phi, x_KI.double().square().mean(1))
     readout = (run.model.depth + 1, "")
     gradients = backward(readout_gradient(run.loss, signals[readout]["z"], classes))
     return {key: of | gradients[key] for key, of in signals.items()}
+
+
+def has_recursion(run: Run) -> bool:
+    """Whether the theory of a run has a closed form."""
+    family = FAMILIES[run.model.family]
+    return family.recursion is not None and family.solved(run)
 
 
 def covers(run: Run) -> bool:

@@ -13,9 +13,11 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from vgexp.networks import Activation
-from vgexp.numerics import critical_sigma_w
+from vgexp.config import Run
+from vgexp.networks import Activation, blueprints
+from vgexp.numerics import critical_sigma_w, root
 from vgexp.theory.maps import chi_1, chi_c, correlation_map, gap_map, length_map, length_slope
+from vgexp.theory.sampled import NoTheory
 
 CRITICAL = 1e-5
 """|ln chi_1| below this is critical: it takes 100,000 layers to show."""
@@ -67,7 +69,7 @@ def fixed_points(phi: Activation, sigma_w: float, sigma_b: float = 0.0) -> list[
     changing = abs(changes) > 1e-9  # else so short that phi is straight, or a fixed point itself
     grid, changes = grid[changing], changes[changing]
     crossing = [
-        _zero(change, float(low), float(high))
+        root(change, float(low), float(high))
         for (low, below), (high, above) in pairwise(zip(grid, changes, strict=True))
         if below * above < 0
     ]
@@ -99,6 +101,22 @@ def phase(phi: Activation, sigma_w: float, sigma_b: float = 0.0, q: float = 1.0)
         return Phase("critical" if math.isinf(xi_grad) else "ordered", q_star, chi, 1.0, xi_q, xi_grad, xi_grad)
     c_star = _parted(phi, sigma_w, sigma_b, q_star)
     return Phase("chaotic", q_star, chi, c_star, xi_q, _depth_scale(chi_c(phi, sigma_w, q_star, c_star)), xi_grad)
+
+
+def scales(run: Run) -> tuple[float, float]:
+    """Where a run lies in the plane of phases: sigma_w and sigma_b of its hidden matrices, sigma_w^2 = fan_in Var W,
+    whatever their law.
+
+    Raises NoTheory where there are no phases: for other families than plain, with norms, without a matrix between
+    hidden layers, and where sigma_w differs from one to another.
+    """
+    if run.model.family != "plain" or run.model.norm != "none":
+        raise NoTheory("only the plain family without norm has phases")
+    hidden = [part for part in blueprints(run, 1, 1) if 1 < part.layer <= run.model.depth]
+    gains = sorted(part.gains[0] for part in hidden)
+    if not hidden or gains[-1] > gains[0] * (1 + 1e-9):
+        raise NoTheory("one sigma_w for all hidden matrices is what a phase is of")
+    return math.sqrt(gains[0]), math.sqrt(hidden[0].bias_variance)
 
 
 def critical_line(phi: Activation, sigma_b: np.ndarray) -> np.ndarray:
@@ -140,16 +158,7 @@ def _parted(phi: Activation, sigma_w: float, sigma_b: float, q_star: float) -> f
     if abs(correlation_map(phi, sigma_w, sigma_b, q_star, 0.0)) < 1e-12:
         return 0.0
     excess = lambda log_gap: gap_map(phi, sigma_w, sigma_b, q_star, math.exp(log_gap)) / math.exp(log_gap) - 1
-    return 1 - math.exp(_zero(excess, math.log(1e-12), 0.0))
-
-
-def _zero(f: Callable[[float], float], low: float, high: float) -> float:
-    """The root between two numbers, by bisection: scipy is slow to import."""
-    rising = f(high) > 0
-    while high - low > 1e-12:
-        middle = (low + high) / 2
-        low, high = (low, middle) if (f(middle) > 0) == rising else (middle, high)
-    return (low + high) / 2
+    return 1 - math.exp(root(excess, math.log(1e-12), 0.0))
 
 
 def _depth_scale(factor: float) -> float:

@@ -16,6 +16,7 @@ Every draw of enough units is made to have its covariance exactly; what is left 
 Legend: K examples, I inputs, S units drawn, C outputs.
 """
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -50,18 +51,17 @@ class NoTheory(LookupError):
     """Why theory has nothing to say of a run."""
 
 
-def mean_squares(run: Run, x_KI: Tensor, y_K: Tensor, classes: int) -> MeanSquares:
-    """The mean squares of every matrix by example, for inputs x_KI of the classes y_K.
+def mean_squares(run: Run, x_KI: Tensor, y_K: Tensor, classes: int, draws: int = DRAWS) -> MeanSquares:
+    """The mean squares of every matrix by example, for inputs x_KI of the classes y_K, from so many draws a layer.
 
     Raises NoTheory for a family from outside whose blocks cannot run on draws: they look into their parts.
     """
     examples = len(x_KI)
-    units = max(FEWEST_UNITS, DRAWS // examples)
     norm = NORMS[run.model.norm]
     draw = Draw(generator("theory", run.seed), together=norm is not None and norm.over_examples)
     plans = blueprints(run, x_KI.shape[1], classes)
-    times = -(-units // max(plan.fan_out for plan in plans if plan.is_matrix and plan.layer <= run.model.depth))
-    groups = -(-units // classes)
+    units = _units(examples, draws)
+    times, groups = _times(plans, run, units), -(-units // classes)
     parts: list[Part] = []
     for plan in plans:
         if plan.is_matrix:
@@ -83,6 +83,22 @@ def mean_squares(run: Run, x_KI: Tensor, y_K: Tensor, classes: int) -> MeanSquar
         target = y_K.expand(groups, -1)
     LOSSES[run.loss](z_GKC, target).sum().backward()
     return noted.means()
+
+
+def numbers(run: Run, x_KI: Tensor, classes: int, draws: int = DRAWS) -> int:
+    """How many numbers all matrices of the network read, of which theory draws as many."""
+    plans = blueprints(run, x_KI.shape[1], classes)
+    of_hidden = sum(plan.fan_in for plan in plans if plan.is_matrix and plan.layer > 1)
+    return len(x_KI) * of_hidden * _times(plans, run, _units(len(x_KI), draws))
+
+
+def _units(examples: int, draws: int) -> int:
+    return max(FEWEST_UNITS, draws // examples)
+
+
+def _times(plans: Sequence[Blueprint], run: Run, units: int) -> int:
+    """What widths are multiplied with so that the widest layer has that many units."""
+    return -(-units // max(plan.fan_out for plan in plans if plan.is_matrix and plan.layer <= run.model.depth))
 
 
 class Draw:

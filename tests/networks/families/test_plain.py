@@ -8,6 +8,7 @@ from torch import nn
 from vgexp.networks.activations import ACTIVATIONS
 from vgexp.networks.building import blueprints, build
 from vgexp.networks.families.plain import FAMILY
+from vgexp.numerics.averages import averages
 
 
 def test_shapes_by_width():
@@ -33,7 +34,9 @@ def test_the_recursion_of_a_linear_network_is_a_product():
     """Glorot & Bengio (2010), eq. 13: standard initialisation divides mean squares by 3 a layer, both ways."""
     run = small(model__activation="identity", init__name="standard", model__depth=4)
     parts = {part.key: part for part in blueprints(run, 64, 12)}
-    signals, backward = FAMILY.recursion(parts, run, ACTIVATIONS["identity"], torch.tensor([2.0], dtype=torch.float64))
+    signals, backward = FAMILY.recursion(
+        parts, run, averages(ACTIVATIONS["identity"]), torch.tensor([2.0], dtype=torch.float64)
+    )
     gradients = backward(torch.tensor([1.0], dtype=torch.float64))
     assert [float(signals[layer, ""]["z"]) for layer in range(1, 6)] == pytest.approx([2 / 3**n for n in range(1, 6)])
     assert [float(gradients[layer, ""]["dz"]) for layer in range(5, 0, -1)] == pytest.approx(

@@ -11,12 +11,11 @@ from itertools import pairwise
 from torch import Tensor
 
 from vgexp.config import Run
-from vgexp.networks.activations import Activation
 from vgexp.networks.blueprints import Blueprint, law, norms, widths
 from vgexp.networks.checkpoint import State
 from vgexp.networks.family import Family, MeanSquares, Pass
 from vgexp.networks.parts import Key
-from vgexp.numerics import gaussian_mean
+from vgexp.numerics import Averages
 
 
 def blueprints(run: Run, inputs: int, classes: int) -> list[Blueprint]:
@@ -45,7 +44,7 @@ def readout(p: Pass, layer: int, state: State) -> Tensor:
 
 
 def recursion(
-    blueprints: Mapping[Key, Blueprint], run: Run, phi: Activation, second_K: Tensor
+    blueprints: Mapping[Key, Blueprint], run: Run, phi: Averages, second_K: Tensor
 ) -> tuple[MeanSquares, Callable[[Tensor], MeanSquares]]:
     """q^1 = fan_in Var W^1 <x^2> + sigma_b^2,  q^{l+1} = fan_in Var W^{l+1} E[phi(sqrt(q^l) u)^2] + sigma_b^2,
     <dz^l^2> = fan_out Var W^{l+1} E[phi'(sqrt(q^l) u)^2] <dz^{l+1}^2>,  u ~ N(0, 1).
@@ -58,15 +57,15 @@ def recursion(
         q_K = matrix.gains[0] * second_K + matrix.bias_variance
         signals[layer, ""] = {"z": q_K}
         if layer <= run.model.depth:
-            second_K = gaussian_mean(lambda z: phi.phi(z) ** 2, q_K, phi.kinks)
-            signals[layer, ""] |= {"h": second_K, "h_mean": gaussian_mean(phi.phi, q_K, phi.kinks)}
+            second_K = phi.square(q_K)
+            signals[layer, ""] |= {"h": second_K, "h_mean": phi.mean(q_K)}
 
     def backward(dz2_K: Tensor) -> MeanSquares:
         gradients: MeanSquares = {(run.model.depth + 1, ""): {"dz": dz2_K}}
         for layer in range(run.model.depth, 0, -1):
             _, backward = blueprints[layer + 1, ""].gains
             dx2_K = backward * dz2_K
-            dz2_K = dx2_K * gaussian_mean(lambda z: phi.slope(z) ** 2, signals[layer, ""]["z"], phi.kinks)
+            dz2_K = dx2_K * phi.square_slope(signals[layer, ""]["z"])
             gradients[layer, ""] = {"dx": dx2_K, "dz": dz2_K}
         return gradients
 

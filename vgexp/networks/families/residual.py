@@ -21,13 +21,12 @@ from collections.abc import Callable, Mapping
 from torch import Tensor
 
 from vgexp.config import ConfigError, Run
-from vgexp.networks.activations import Activation
 from vgexp.networks.arrangements import require_fixup
 from vgexp.networks.blueprints import Blueprint, branch_scale, law, norms, scalars, scales
 from vgexp.networks.checkpoint import State
 from vgexp.networks.family import Family, MeanSquares, Pass
 from vgexp.networks.parts import Key
-from vgexp.numerics import gaussian_mean
+from vgexp.numerics import Averages
 
 MATRICES = {1: ("",), 2: ("inner", "")}
 """Of a branch, in the order in which they are applied, by `model.branch_layers`."""
@@ -83,7 +82,7 @@ def _is_pre(p: Pass) -> bool:
 
 
 def recursion(
-    blueprints: Mapping[Key, Blueprint], run: Run, phi: Activation, second_K: Tensor
+    blueprints: Mapping[Key, Blueprint], run: Run, phi: Averages, second_K: Tensor
 ) -> tuple[MeanSquares, Callable[[Tensor], MeanSquares]]:
     """Pre-activation without norms: with p = E[phi(sqrt(q) u)^2], s = E[phi'(sqrt(q) u)^2] and one matrix a branch,
 
@@ -98,8 +97,8 @@ def recursion(
 
     def activate(key: Key, q_K: Tensor) -> Tensor:
         """Notes phi of what the matrix `key` completed; its mean square."""
-        second_K = gaussian_mean(lambda z: phi.phi(z) ** 2, q_K, phi.kinks)
-        signals[key] |= {"read": q_K, "h": second_K, "h_mean": gaussian_mean(phi.phi, q_K, phi.kinks)}
+        second_K = phi.square(q_K)
+        signals[key] |= {"read": q_K, "h": second_K, "h_mean": phi.mean(q_K)}
         return second_K
 
     def apply(key: Key, second_K: Tensor) -> Tensor:
@@ -118,7 +117,7 @@ def recursion(
 
     def through(key: Key, completed_by: Key, dz2_K: Tensor) -> Tensor:
         """From what the matrix `key` puts out back to what phi read below it."""
-        slope2_K = gaussian_mean(lambda z: phi.slope(z) ** 2, signals[completed_by]["read"], phi.kinks)
+        slope2_K = phi.square_slope(signals[completed_by]["read"])
         return dz2_K * blueprints[key].gains[1] * slope2_K
 
     def backward(dz2_K: Tensor) -> MeanSquares:
