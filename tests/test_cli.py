@@ -76,6 +76,7 @@ BAD = [
         "model.norm: got 'layer', accepts none with model.scalars=fixup, which is for model.family=residual",
     ),
     (["model.scalars=fixpu"], "model.scalars: got 'fixpu', accepts none, fixup (did you mean fixup?)"),
+    (["init.name=lsuv", "init.sigma_b=1"], "init.sigma_b: got 1.0, accepts a number below 1 with init.name=lsuv"),
     (["optim.lr=fast"], "optim.lr: got 'fast', accepts a number"),
     (["optim.lr=nan"], "optim.lr: got nan, accepts a number of at least 0"),
     (["data=imagenet"], "data: got 'imagenet', accepts cifar10, digits, mnist, shapeset"),

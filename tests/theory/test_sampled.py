@@ -98,6 +98,9 @@ WIDE = {
     "highway": {"model__family": "highway", "model__gate_bias": -1.0},
     "dense": {"model__family": "dense", "model__growth": 100, "model__norm": "layer"},
     "reversible": {"model__family": "reversible", "model__branch": 0.5},
+    # Not its readout: rescaled by what ten units put out, it hands down gradients that vary by a third.
+    "lsuv": {"init__name": "lsuv", "init__scope": "hidden"},
+    "lsuv, pre": {"init__name": "lsuv", "init__scope": "hidden", "model__family": "residual"},
 }
 
 

@@ -12,6 +12,7 @@ from vgexp.networks.family import Family, MeanSquares, Pass
 from vgexp.networks.gradients import THIN, Gradient, MatrixGradient
 from vgexp.networks.initializers import INITIALIZERS, Initializer, resolved, semi_orthogonal
 from vgexp.networks.losses import LOSSES, Loss
+from vgexp.networks.lsuv import unit_scale
 from vgexp.networks.network import Network
 from vgexp.networks.normalizations import NORMS
 from vgexp.networks.optimizers import OPTIMIZERS, Sgd
@@ -53,6 +54,7 @@ __all__ = [
     "segment_length",
     "semi_orthogonal",
     "skeleton",
+    "unit_scale",
     "weight_bytes",
     "widths",
 ]

@@ -1,18 +1,20 @@
 """Networks from runs: drawn, or shapes alone; and the memory that they will take.
 
-Legend: M members.
+Legend: M members, B batch, I inputs.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import torch
+from torch import Tensor
 
 from vgexp.config import ConfigError, Run
 from vgexp.networks.blueprints import Blueprint, assemble, is_spared
 from vgexp.networks.families import FAMILIES
 from vgexp.networks.initializers import INITIALIZERS, resolved
+from vgexp.networks.lsuv import unit_variance_weights
 from vgexp.networks.network import Network
 
 
@@ -43,11 +45,28 @@ def require_buildable(run: Run) -> None:
         raise ConfigError("memory", run.memory, f"store or checkpoint; only model.family={can} can invert")
 
 
-def build(members: Sequence[Run], inputs: int, classes: int, device: torch.device) -> Network:
-    """A stack of the runs' family; member m's weights come from its seed alone, drawn on the CPU in float64."""
+def build(
+    members: Sequence[Run],
+    inputs: int,
+    classes: int,
+    device: torch.device,
+    first_batch: Callable[[Run], Tensor] | None = None,
+) -> Network:
+    """A stack of the runs' family; member m's weights come from its seed alone, drawn on the CPU in float64.
+
+    Where its law asks for examples, they come from its first batch too, (1, B, I) in float64 on the CPU.
+    """
     run, seeds = members[0], [member.seed for member in members]
     drawn = [blueprints(member, inputs, classes) for member in members]
-    return Network(FAMILIES[run.model.family], run, assemble(drawn, seeds, getattr(torch, run.dtype), device))
+    network = Network(FAMILIES[run.model.family], run, assemble(drawn, seeds, getattr(torch, run.dtype), device))
+    for m, member in enumerate(members):
+        if INITIALIZERS[member.init.name].unit_variance:
+            if first_batch is None:
+                raise ValueError(f"init.name={member.init.name} needs the first batch")
+            with torch.no_grad():
+                for key, weight_IO in unit_variance_weights(member, drawn[m], first_batch(member)).items():
+                    network.parts[key].tensors["weight"][m] = weight_IO
+    return network
 
 
 def skeleton(run: Run, inputs: int, classes: int, device: str = "meta") -> Network:

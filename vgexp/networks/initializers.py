@@ -43,6 +43,8 @@ class Initializer:
     ConfigError for a run that has none."""
     arrange: Arrangement | None = None
     """What it makes of the parts of a whole network, where matrices differ by more than their fans."""
+    unit_variance: bool = False
+    """Whether weights are rescaled by what they put out on the run's first batch: see `vgexp.networks.lsuv`."""
     require: Callable[[Run], None] = lambda run: None
     """Raises ConfigError for a network that it is not for."""
     reads: frozenset[str] = frozenset()
@@ -75,6 +77,16 @@ def sparse(g_IO: Tensor, generator: Generator) -> Tensor:
 
 def fan_in_law(fan_in: int, fan_out: int) -> float:
     return 1 / fan_in
+
+
+def orthogonal_law(fan_in: int, fan_out: int) -> float:
+    return 1 / max(fan_in, fan_out)
+
+
+def require_small_biases(run: Run) -> None:
+    """Weights can bring outputs to a variance of 1 that biases alone stay below."""
+    if run.init.sigma_b >= 1:
+        raise ConfigError("init.sigma_b", run.init.sigma_b, f"a number below 1 with init.name={run.init.name}")
 
 
 def critical(run: Run) -> tuple[float, float]:
@@ -114,7 +126,7 @@ INITIALIZERS: dict[str, Initializer] = {
     "lecun": Initializer(1.0, fan_in_law, ("normal", "uniform")),
     # Poole et al. (2016): the Gaussian law of mean-field theory, sigma_w free.
     "normal": Initializer(1.0, fan_in_law, ("normal",)),
-    "orthogonal": Initializer(1.0, lambda i, o: 1 / max(i, o), ("haar",), semi_orthogonal),
+    "orthogonal": Initializer(1.0, orthogonal_law, ("haar",), semi_orthogonal),
     "sparse": Initializer(math.sqrt(SPARSE_INPUTS), fan_in_law, ("normal",), sparse),
     "critical": Initializer(1.0, fan_in_law, ("normal",), of=critical),
     "mup": Initializer(
@@ -126,6 +138,9 @@ INITIALIZERS: dict[str, Initializer] = {
         ("normal", "uniform"),
         arrange=arrangements.fixup,
         require=lambda run: arrangements.require_fixup(run, "init.name=fixup"),
+    ),
+    "lsuv": Initializer(
+        1.0, orthogonal_law, ("haar",), semi_orthogonal, unit_variance=True, require=require_small_biases
     ),
 }
 own(INITIALIZERS)

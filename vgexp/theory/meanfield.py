@@ -68,7 +68,8 @@ def mean_squares(run: Run, x_KI: Tensor, y_K: Tensor, classes: int, rough: bool 
 def has_recursion(run: Run) -> bool:
     """Whether the theory of a run has a closed form."""
     family = FAMILIES[run.model.family]
-    return family.recursion is not None and family.solved(run)
+    rescales = INITIALIZERS[run.init.name].unit_variance
+    return family.recursion is not None and family.solved(run) and not rescales
 
 
 def covers(run: Run) -> bool:

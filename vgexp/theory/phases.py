@@ -14,7 +14,7 @@ import numpy as np
 import torch
 
 from vgexp.config import Run
-from vgexp.networks import Activation, blueprints
+from vgexp.networks import INITIALIZERS, Activation, blueprints
 from vgexp.numerics import critical_sigma_w, root
 from vgexp.theory.maps import chi_1, chi_c, correlation_map, gap_map, length_map, length_slope
 from vgexp.theory.sampled import NoTheory
@@ -108,10 +108,12 @@ def scales(run: Run) -> tuple[float, float]:
     whatever their law.
 
     Raises NoTheory where there are no phases: for other families than plain, with norms, without a matrix between
-    hidden layers, and where sigma_w differs from one to another.
+    hidden layers, where sigma_w differs from one to another, and where it depends on the data.
     """
     if run.model.family != "plain" or run.model.norm != "none":
         raise NoTheory("only the plain family without norm has phases")
+    if INITIALIZERS[run.init.name].unit_variance:
+        raise NoTheory(f"the law {run.init.name} takes its sigma_w from the data")
     hidden = [part for part in blueprints(run, 1, 1) if 1 < part.layer <= run.model.depth]
     gains = sorted(part.gains[0] for part in hidden)
     if not hidden or gains[-1] > gains[0] * (1 + 1e-9):

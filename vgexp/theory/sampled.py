@@ -10,6 +10,8 @@ and hands down new Gaussian gradients with <dh_k dh_k'> = fan_out Var W <dz_k dz
 matrices, norms and skips and gates, is the code that trains, with torch's own derivatives. So every family has a
 theory, also where a batch normalises its examples together: Yang et al. (2019).
 
+A law that rescales matrices by what they put out does so here as well.
+
 Every draw of enough units is made to have its covariance exactly; what is left is the error of higher moments over
 `DRAWS` numbers.
 
@@ -23,9 +25,10 @@ from typing import Any
 import torch
 from torch import Generator, Tensor
 
-from vgexp.config import Run
+from vgexp.config import InitConfig, Run
 from vgexp.networks import (
     FAMILIES,
+    INITIALIZERS,
     LOSSES,
     NORMS,
     Blueprint,
@@ -39,6 +42,7 @@ from vgexp.networks import (
     State,
     assemble,
     blueprints,
+    unit_scale,
 )
 from vgexp.numerics import generator
 
@@ -131,8 +135,14 @@ class DrawnMatrix(Matrix):
         self.forward_gain, self.backward_gain = plan.gains
         self.bias_mean, self.bias_variance = plan.bias, plan.bias_variance
         self.units, self.draw = units, draw
+        assert isinstance(plan.law, InitConfig)
+        self.rescales = INITIALIZERS[plan.law.name].unit_variance
 
     def __call__(self, h_MBI: Tensor, observer: Any = None, update: Any = None) -> Tensor:
+        if self.rescales:
+            second = float(h_MBI.detach().square().mean())
+            factor = unit_scale(lambda factor: factor**2 * self.forward_gain * second + self.bias_variance)
+            self.forward_gain, self.backward_gain = factor**2 * self.forward_gain, factor**2 * self.backward_gain
         out: Any = _Drawn.apply(h_MBI, self.weight_MIO, self, observer)
         return out
 

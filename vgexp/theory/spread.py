@@ -35,7 +35,7 @@ def log_gradient(run: Run) -> Spread:
     must not depend on the length of the signal, and the weights. Layers of less than some twenty units die.
 
     Raises NoTheory for other families than plain, with norms, for other activations than those that are straight on
-    both sides of 0, and for the `sparse` law.
+    both sides of 0, and for the laws `sparse` and `lsuv`.
     """
     phi = activation(run.model)
     _require(run, "the spread of gradients")
@@ -70,10 +70,10 @@ def decades(spread: Spread) -> Spread:
 
 
 def _require(run: Run, what: str) -> None:
-    shape = INITIALIZERS[run.init.name].shape
+    law = INITIALIZERS[run.init.name]
     if run.model.family != "plain" or run.model.norm != "none":
         raise NoTheory(f"{what} has a theory for the plain family without norm alone")
-    if shape not in (None, semi_orthogonal):
+    if law.shape not in (None, semi_orthogonal) or law.unit_variance:
         raise NoTheory(f"{what} has no theory for the law {run.init.name}")
 
 

@@ -22,7 +22,7 @@ class Stack:
         self.device = torch_device(self.run.device)
         seeds = [run.batch_seed for run in runs]
         self.stream = Stream(self.run.data, seeds, getattr(torch, self.run.dtype), self.device)
-        self.network = build(runs, self.stream.data.inputs, self.stream.data.classes, self.device)
+        self.network = build(runs, self.stream.data.inputs, self.stream.data.classes, self.device, first_batch)
         self.optimizer = self.new_optimizer(list(self.network.parts.values()))
         self.taken = torch.zeros((), dtype=torch.long, device=self.device)
         """Steps so far, where the device can count them."""
@@ -75,6 +75,11 @@ class Stack:
             if field.name != "name"
         }
         return OPTIMIZERS[self.run.optim.name](numbers, parts, self.run.data.batch_size)
+
+
+def first_batch(run: Run) -> Tensor:
+    """The examples of a run's first step, x_1BI in float64 on the CPU."""
+    return Stream(run.data, [run.batch_seed], torch.float64, torch.device("cpu")).batch(0)[0]
 
 
 def torch_device(name: str) -> torch.device:
