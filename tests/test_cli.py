@@ -79,6 +79,20 @@ BAD = [
     (["init.name=lsuv", "init.sigma_b=1"], "init.sigma_b: got 1.0, accepts a number below 1 with init.name=lsuv"),
     (["optim.lr=fast"], "optim.lr: got 'fast', accepts a number"),
     (["optim.lr=nan"], "optim.lr: got nan, accepts a number of at least 0"),
+    (["optim.weight_decay=-1"], "optim.weight_decay: got -1.0, accepts a number of at least 0"),
+    (["optim.weight_decay=nan"], "optim.weight_decay: got nan, accepts a number of at least 0"),
+    (["optim.weight_decay=inf"], "optim.weight_decay: got inf, accepts a number of at least 0"),
+    (["optim.weight_decay=null"], "optim.weight_decay: got 'null', accepts a number of at least 0"),
+    (["optim.clip=0"], "optim.clip: got 0.0, accepts a positive number, or null for none"),
+    (["optim.clip=-1"], "optim.clip: got -1.0, accepts a positive number, or null for none"),
+    (["optim.clip=nan"], "optim.clip: got nan, accepts a positive number, or null for none"),
+    (["optim.clip=inf"], "optim.clip: got inf, accepts a positive number, or null for none"),
+    (["optim.clip=tight"], "optim.clip: got 'tight', accepts a positive number, or null for none"),
+    (["optim.warmup=-1"], "optim.warmup: got -1, accepts an integer of at least 0"),
+    (["optim.warmup=1.5"], "optim.warmup: got '1.5', accepts an integer of at least 0"),
+    (["optim.warmup=nan"], "optim.warmup: got 'nan', accepts an integer of at least 0"),
+    (["optim.schedule=cosin"], "optim.schedule: got 'cosin', accepts constant, cosine (did you mean cosine?)"),
+    (["-m", "optim.clip=null,1,0"], "optim.clip: got 0.0, accepts a positive number, or null for none"),
     (["data=imagenet"], "data: got 'imagenet', accepts cifar10, digits, mnist, shapeset"),
     (["data=digits", "data.batch_size=5000"], "data.batch_size: got 5000, accepts at most 1197 (digits)"),
     (["data.range=[1,0]"], "data.range: got [1.0, 0.0], accepts two increasing numbers"),
@@ -350,8 +364,8 @@ def half_skipped(p, layer, state):
 FAMILIES["half_skipped"] = replace(FAMILIES["plain"], block=half_skipped, recursion=None)
 
 class Halved(Sgd):
-    def __init__(self, numbers, *rest):
-        super().__init__({**numbers, "lr": numbers["lr"] / 2}, *rest)
+    def __init__(self, runs, parts):
+        super().__init__([replace(run, optim=replace(run.optim, lr=run.optim.lr / 2)) for run in runs], parts)
 
 OPTIMIZERS["halved"] = Halved
 

@@ -34,9 +34,8 @@ LOSSES["absolute"] = Loss(lambda z, y: (z - torch.nn.functional.one_hot(y, z.sha
 class Signs(Sgd):
     """W <- W - lr sign(dW)."""
 
-    def __call__(self, part, gradient):
-        for name, tensor in part.tensors.items():
-            tensor.addcmul_(gradient.mean(name).sign(), self.descent[part.key, name])
+    def direction(self, name, gradient, slots):
+        return gradient.mean(name).sign()
 
 
 OPTIMIZERS["signs"] = Signs
@@ -54,6 +53,7 @@ DATASETS["points"] = Loader(points)
 SWEEP = [
     *("data.name=points", "data.batch_size=6", "model.depth=4", "model.width=8", "steps=4", "probe.tier=full"),
     *("model.activation=sine", "model.family=plain,mine", "init.name=tiny", "loss=absolute", "optim.name=signs"),
+    *("optim.weight_decay=0.01", "optim.warmup=2", "optim.schedule=cosine", "optim.clip=null,1"),
     *("model.norm=none,strict", "name=outside", "seed=0,1"),
 ]
 
@@ -86,7 +86,7 @@ def test_every_extension_point_through_every_command():
         env=os.environ | {"OMP_NUM_THREADS": "1"},
     )
     assert done.returncode == 0, done.stderr
-    assert "8 runs, 8 already done" in done.stderr
+    assert "16 runs, 16 already done" in done.stderr
     assert "a layer" in done.stdout
     assert Path("results/outside/figures/profile.svg").exists()
     assert "sine" in Path("results/outside/report.html").read_text()

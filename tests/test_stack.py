@@ -50,6 +50,18 @@ def test_each_optimizer(name, batch_size, train_all):
     assert_stack_equals_singles(train_all, members(optim__name=name, data__batch_size=batch_size))
 
 
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_members_have_remedies_of_their_own(name, train_all):
+    """Decay, warm-up and clip differ from member to member, and some have none."""
+    remedies = [{}, {"weight_decay": 0.5}, {"warmup": 4}, {"weight_decay": 0.1, "warmup": 30}]
+    for clips in ([None] * 4, [0.1, 0.3, 100.0, 1e-4]):
+        runs = [
+            replace(run, optim=replace(run.optim, clip=clip, **changes))
+            for run, changes, clip in zip(members(optim__name=name), remedies, clips, strict=True)
+        ]
+        assert_stack_equals_singles(train_all, runs)
+
+
 @pytest.mark.parametrize("loss", ["quadratic", "cotangent"])
 def test_each_loss(loss, train_all):
     assert_stack_equals_singles(train_all, members(loss=loss, optim__lr=0.01))
@@ -59,8 +71,11 @@ def test_each_loss(loss, train_all):
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
 @pytest.mark.parametrize("batch_size", [1, 6])
 @pytest.mark.parametrize("on", ["batch", "monitor"])
-def test_recording_leaves_the_weights_bitwise_equal(tier, optimizer, batch_size, on, train_all):
+@pytest.mark.parametrize("clip", [None, 0.1])
+def test_recording_leaves_the_weights_bitwise_equal(tier, optimizer, batch_size, on, clip, train_all):
     base = small(optim__name=optimizer, data__batch_size=batch_size, dtype="float32", steps=8)
+    if clip is not None:
+        base = replace(base, optim=replace(base.optim, clip=clip, weight_decay=0.1, warmup=3))
     silent = train_all(replace(base, probe=replace(base.probe, every="never", histograms="never")))
     watched = train_all(replace(base, probe=replace(base.probe, every=1, tier=tier, on=on, histograms=2)))
     for a, b in zip(silent.stack.network.matrices, watched.stack.network.matrices, strict=True):
@@ -83,8 +98,10 @@ def test_weights_and_batches_are_seeded_apart(train_all):
     assert torch.equal(weight_MIO[0], weight_MIO[2]) and not torch.equal(weight_MIO[0], weight_MIO[1])
 
 
-def test_a_diverging_member_leaves_its_neighbours_alone(train_all):
-    good, bad = small(loss="quadratic"), small(loss="quadratic", optim__lr=1e200, seed=1)
+@pytest.mark.parametrize("clip", [None, 1e200])
+def test_a_diverging_member_leaves_its_neighbours_alone(clip, train_all):
+    good = small(loss="quadratic", optim__clip=clip)
+    bad = small(loss="quadratic", optim__lr=1e200, seed=1, optim__clip=clip)
     stacked, alone = train_all(good, bad), train_all(good)
     assert stacked.stack.diverged_at_M.tolist()[0] == -1
     assert stacked.stack.diverged_at_M.tolist()[1] > 0

@@ -35,4 +35,5 @@ def test_members_may_differ_in_their_numbers_and_their_law():
         "data.seed",
         *init,
         *(f"optim.{name}" for name in ("lr", "momentum", "beta1", "beta2", "eps")),
+        *(f"optim.{name}" for name in ("weight_decay", "clip", "warmup")),
     }

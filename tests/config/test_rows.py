@@ -23,7 +23,9 @@ runs = st.builds(
         activation=st.sampled_from(["tanh", "relu", "gone"]),
     ),
     init=st.builds(InitConfig, name=st.sampled_from(["he", "glorot"]), sigma_w=st.none() | st.floats(0.1, 10)),
-    optim=st.builds(OptimConfig, lr=st.floats(1e-6, 1)),
+    optim=st.builds(
+        OptimConfig, lr=st.floats(1e-6, 1), clip=st.none() | st.floats(1e-3, 1e3), warmup=st.integers(0, 10**6)
+    ),
     probe=st.builds(ProbeConfig, every=st.one_of(st.just("log"), st.integers(1, 50), st.lists(st.integers(0, 9)))),
     dtype=st.sampled_from(["float32", "float64"]),
     threads=st.none() | st.integers(1, 8),
@@ -54,7 +56,14 @@ def test_a_field_that_a_row_lacks_has_its_default(key):
 
 def test_structure_is_what_members_share():
     members = {key for key, known in FIELDS.items() if known.member}
-    assert set(structure(Run())) == set(flat(Run())) - members
+    apart = {key for key, known in FIELDS.items() if known.none_apart}
+    assert apart == {"optim.clip"} and apart <= members
+    assert set(structure(Run())) == set(flat(Run())) - members | apart
+
+
+def test_runs_that_clip_and_runs_that_do_not_are_of_two_structures():
+    free, one, other = (structure(Run(optim=OptimConfig(clip=clip))) for clip in (None, 1.0, 2.0))
+    assert one == other != free
 
 
 def test_what_belongs_to_the_sweep_is_no_part_of_the_run():

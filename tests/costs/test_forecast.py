@@ -34,6 +34,22 @@ def test_flops_are_exact_and_bytes_within_two_per_cent(family, memory, every, de
     assert row["live_bytes"] == pytest.approx(measured.live_bytes, rel=0.02)
 
 
+@pytest.mark.parametrize(("family", "memory", "every"), MODES)
+@pytest.mark.parametrize("optimizer", ["momentum", "adam"])
+@pytest.mark.parametrize("clip", [None, 1.0])
+def test_what_is_kept_from_step_to_step_is_not_alive_in_one(family, memory, every, optimizer, clip, train_all):
+    """Slots and gradients that are kept count as weights, hence not among what a step makes and drops."""
+    changes = {"optim__name": optimizer, "optim__clip": clip, "optim__weight_decay": 0.1, "optim__warmup": 3}
+    training = train_all(run(family, memory, every, 30, **changes))
+    measured = ledger(training.stack.network, *training.stack.stream.batch(0), training.stack.new_optimizer)
+    row = forecast(training.run, 64, 10).set_index("memory").loc[memory]
+    assert (row["forward_flops"], row["backward_flops"]) == (measured.forward_flops, measured.backward_flops)
+    assert row["live_bytes"] == pytest.approx(measured.live_bytes, rel=0.02)
+    plain = train_all(run(family, memory, every, 30))
+    alone = ledger(plain.stack.network, *plain.stack.stream.batch(0), plain.stack.new_optimizer).live_bytes
+    assert measured.live_bytes == pytest.approx(alone, rel=0.25)
+
+
 @pytest.mark.parametrize("memory", ["store", "checkpoint"])
 def test_layers_of_different_widths(memory, train_all):
     training = train_all(small(memory=memory, model__depth=5, model__width=[48, 8, 24, 8, 40], steps=0))
@@ -43,16 +59,20 @@ def test_layers_of_different_widths(memory, train_all):
 
 
 @pytest.mark.parametrize("optimizer", ["sgd", "adam"])
-def test_weights_are_counted_with_slots_and_scratch(optimizer, train_all):
-    training = train_all(run("plain", "store", "sqrt", 5, optim__name=optimizer))
-    training.stack.backpropagate(*training.stack.stream.batch(0), None, training.stack.optimizer)
-    layers = training.stack.network.matrices
+@pytest.mark.parametrize("clip", [None, 1.0])
+def test_weights_are_counted_with_what_is_kept_beside_them(optimizer, clip, train_all):
+    """Slots, scratch, and every gradient at once where it is clipped."""
+    training = train_all(run("plain", "store", "sqrt", 5, optim__name=optimizer, optim__clip=clip))
+    stack = training.stack
+    stack.step(*stack.stream.batch(0))
+    layers = stack.network.matrices
     held = [tensor for layer in layers for tensor in (layer.weight_MIO, layer.bias_M1O)]
-    held += [tensor for index, slots in training.stack.optimizer.state.items() if index[0] for tensor in slots.values()]
-    held += layers[0].scratch.values()
-    assert weight_bytes(training.run, 64, 10, len(training.stack.optimizer.slots)) == sum(
-        tensor.numel() * 8 for tensor in held
-    )
+    held += [*stack.optimizer.held[:-1], *layers[0].scratch.values()]  # without the norms
+    found = forecast(training.run, 64, 10)["weight_bytes"].unique()
+    assert found == [sum(tensor.numel() * 8 for tensor in held)]
+    gradients = sum(tensor.numel() * 8 for layer in layers for tensor in layer.tensors.values())
+    without = weight_bytes(training.run, 64, 10, len(stack.optimizer.slots))
+    assert found - without == (gradients if clip else 0)
 
 
 def test_the_largest_depth_fits_and_one_more_does_not():

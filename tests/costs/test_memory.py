@@ -75,6 +75,19 @@ def test_the_batches_of_a_block_are_counted():
     assert need(small(data__name="shapeset"), dataset(endless.data)).each["batches"] < 4 * BLOCK * 1024 * 1.1
 
 
+def test_runs_that_clip_need_room_for_every_gradient():
+    free, clipped = (small(model__width=500, optim__clip=clip) for clip in (None, 1.0))
+    data = dataset(free.data)
+    gradients = 8 * sum(part.entries for part in blueprints(free, 64, 10))
+    weights = [need(run, data).each["weights"] for run in (free, clipped)]
+    assert weights[1] - weights[0] == gradients
+    assert memory.largest_stack(clipped, data, 1e9) < memory.largest_stack(free, data, 1e9)
+    budget = need(free, data).of(1)
+    require_memory(free, data, 1, budget, 1)
+    with pytest.raises(ConfigError, match="accepts at most"):
+        require_memory(clipped, data, 1, budget, 1)
+
+
 def test_evaluation_counts_where_there_is_one():
     data = dataset(small().data)
     never, end = small(), small(eval__every="end")

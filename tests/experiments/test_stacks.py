@@ -43,6 +43,14 @@ def test_what_was_begun_goes_on_as_it_was_cut():
     assert [[run.seed for run in stack.runs] for stack in found] == [[1, 0], [2], [3]]
 
 
+def test_runs_that_clip_train_apart_from_those_that_do_not():
+    """They hold every gradient at once, and update when all are there."""
+    with composer() as compose:
+        grid = composed(["optim.clip=null,1,2", "optim.warmup=0,3", "optim.weight_decay=0,0.1"], compose)
+    found = jobs(grid.runs, lambda run: 9, lambda run: False)
+    assert [[run.optim.clip for run in job.runs] for job in found] == [[None] * 4, [1.0] * 4 + [2.0] * 4]
+
+
 @settings(max_examples=30)
 @given(
     st.lists(
@@ -51,6 +59,8 @@ def test_what_was_begun_goes_on_as_it_was_cut():
             st.none() | st.floats(1e-300, 1e300),
             st.integers(0, 10**12),
             st.sampled_from([None, "uniform"]),
+            st.none() | st.floats(1e-300, 1e300),
+            st.integers(0, 10**6),
         ),
         min_size=1,
         max_size=3,
@@ -62,10 +72,10 @@ def test_a_job_spells_its_members_so_that_they_come_back(numbers):
         replace(
             base,
             seed=seed,
-            optim=replace(base.optim, lr=lr),
+            optim=replace(base.optim, lr=lr, clip=clip, warmup=warmup),
             init=replace(base.init, sigma_w=sigma_w, distribution=distribution),
         )
-        for lr, sigma_w, seed, distribution in numbers
+        for lr, sigma_w, seed, distribution, clip, warmup in numbers
     ]
     job = Job(["steps=10"], runs).spelled()
     with composer() as compose:

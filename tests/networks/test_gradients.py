@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from vgexp.networks.gradients import MatrixGradient, VectorGradient
+from vgexp.networks.gradients import FormedGradient, MatrixGradient
 
 
 def signals(members=3, fan_in=20, fan_out=16, batch=4):
@@ -56,7 +56,7 @@ def test_matrices_of_one_shape_share_a_buffer():
 
 def test_a_vectors_gradient():
     sum_M1N = signals()[0][:, :1]
-    gradient = VectorGradient({"weight": sum_M1N}, batch_size=4)
+    gradient = FormedGradient({"weight": sum_M1N}, batch_size=4)
     assert gradient.dz_MBO is None
     torch.testing.assert_close(norm_M(gradient), (sum_M1N / 4).square().sum((1, 2)).sqrt())
     torch.testing.assert_close(gradient.mean("weight"), sum_M1N / 4)

@@ -40,6 +40,7 @@ def checkpointed(depth, every, family="plain"):
     return {"memory": "checkpoint", "checkpoint": CheckpointConfig(every), "model": ModelConfig(family, depth)}
 
 
+REMEDIES = [OptimConfig(weight_decay=0.1), OptimConfig(clip=1e9), OptimConfig(warmup=2), OptimConfig(schedule="cosine")]
 LEAKY = ModelConfig(activation="leaky_relu")
 COMMITTED = sorted(Path(__file__).parents[2].glob("results/*/small"))
 runs = st.builds(
@@ -125,6 +126,10 @@ VALUES = {
     "optim.beta1": [0.9, 0.0],
     "optim.beta2": [0.999, 0.0],
     "optim.eps": [1e-8, 1.0],
+    "optim.weight_decay": [0.0, 0.1],
+    "optim.clip": [None, 1.0, 2.0],
+    "optim.warmup": [0, 2, 9],
+    "optim.schedule": ["constant", "cosine"],
     "probe.tier": ["light", "full", "cost"],
     "probe.every": ["log", "ends", "end", "never", 1, 4],
     "probe.on": ["batch", "monitor"],
@@ -210,6 +215,14 @@ def test_what_is_read_are_fields(field):
         ),
         ({"init": InitConfig("critical", critical_sigma_w(ACTIVATIONS["tanh"]))}, {"init": InitConfig("critical")}),
         ({"init": InitConfig("lecun", base_width=7)}, {"init": InitConfig("lecun")}),
+        ({"optim": OptimConfig(warmup=1)}, {}),
+        ({"optim": OptimConfig(warmup=1, schedule="cosine")}, {"optim": OptimConfig(schedule="cosine")}),
+        ({"optim": OptimConfig(schedule="cosine"), "steps": 0}, {"steps": 0}),
+        (
+            {"optim": OptimConfig(warmup=8, schedule="cosine"), "steps": 7},
+            {"optim": OptimConfig(warmup=8), "steps": 7},
+        ),
+        ({"optim": OptimConfig(clip=1)}, {"optim": OptimConfig(clip=1.0)}),
         ({"seed": 3, "data": DataConfig(seed=3)}, {"seed": 3}),
         (checkpointed(16, 4), checkpointed(16, "sqrt")),
         (checkpointed(17, 4, "reversible"), checkpointed(17, "sqrt", "reversible")),
@@ -226,6 +239,15 @@ def test_one_run_written_in_two_ways(one, other):
     [
         ({"optim": OptimConfig("momentum", momentum=0.1)}, {"optim": OptimConfig("momentum")}),
         ({"optim": OptimConfig("adam", beta1=0.1)}, {"optim": OptimConfig("adam")}),
+        *(
+            ({"optim": replace(one, name=name)}, {"optim": OptimConfig(name)})
+            for name in OPTIMIZERS
+            for one in REMEDIES
+        ),
+        (
+            {"optim": OptimConfig(warmup=7, schedule="cosine"), "steps": 7},
+            {"optim": OptimConfig(warmup=7), "steps": 7},
+        ),
         ({"model": ModelConfig("residual", branch=0.1)}, {"model": ModelConfig("residual")}),
         ({"model": ModelConfig("residual", branch_layers=2)}, {"model": ModelConfig("residual")}),
         (

@@ -1,5 +1,6 @@
 import pytest
 import torch
+from samples import small
 from torch import nn
 
 from vgexp.networks.optimizers import Sgd
@@ -16,8 +17,7 @@ def stack(members=3, fan_in=7, fan_out=5, batch=4):
 
 
 def sgd(layer, lr=0.1, batch=4):
-    numbers = {"lr": torch.full((len(layer.weight_MIO), 1, 1), lr, dtype=torch.float64)}
-    return Sgd(numbers, [layer], batch)
+    return Sgd([small(optim__lr=lr, data__batch_size=batch)] * len(layer.weight_MIO), [layer])
 
 
 @pytest.mark.parametrize("batch", [4, 1])

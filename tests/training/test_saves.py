@@ -23,7 +23,7 @@ def begun(*runs, steps=3):
 
 @pytest.mark.parametrize("optimizer", ["sgd", "momentum", "adam"])
 def test_everything_that_changes_comes_back(optimizer):
-    run = small(optim__name=optimizer)
+    run = small(optim__name=optimizer, optim__warmup=9, optim__clip=0.5)
     before = begun(run, replace(run, seed=1))
     after = Training(before.stack.runs, Store(Path("here")))
     assert (after.step, int(after.stack.taken)) == (3, 3)

@@ -29,6 +29,8 @@ class Field:
     them chooses reads it."""
     of_sweep: bool = False
     """Whether it belongs to the sweep, not to each of its runs: no table has it."""
+    none_apart: bool = False
+    """Whether members that have none of it, null, are in stacks of their own."""
     type: Any = None
     """The type that it is declared with."""
 
@@ -153,6 +155,27 @@ class OptimConfig:
     )
     eps: float = setting(
         1e-8, "Added to the denominator of Adam's step.", rules.POSITIVE, member=True, read_by=("optim.name",)
+    )
+    weight_decay: float = setting(
+        0.0,
+        "Share of the weights of matrices that is taken off at each step, times the learning rate.",
+        rules.NOT_NEGATIVE,
+        member=True,
+    )
+    clip: float | None = setting(
+        None,
+        "The largest norm that the gradient of all parts together may have; null for no limit.",
+        rules.optional(rules.POSITIVE, f"{rules.POSITIVE.words}, or null for none"),
+        member=True,
+        none_apart=True,
+    )
+    warmup: int = setting(
+        0, "Steps in which the learning rate rises, in equal parts, to its value.", rules.NATURAL, member=True
+    )
+    schedule: str = setting(
+        "constant",
+        "The learning rate after its warm-up: constant, or falling as a cosine to 0 at the last step.",
+        rules.one_of("constant", "cosine"),
     )
 
 

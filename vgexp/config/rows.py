@@ -24,8 +24,10 @@ def flat(run: Run) -> dict[str, Any]:
 
 
 def structure(run: Run) -> dict[str, Any]:
-    """The fields that all members of a stack share."""
-    return {key: value for key, value in flat(run).items() if not FIELDS[key].member}
+    """The fields that all members of a stack share; of some others whether there is a value."""
+    found = flat(run)
+    shared = {key: value for key, value in found.items() if not FIELDS[key].member}
+    return shared | {key: found[key] is not None for key in found if FIELDS[key].none_apart}
 
 
 def from_row(row: Mapping[str, Any]) -> Run:

@@ -16,7 +16,7 @@ from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
 from vgexp.costs.live import LiveBytes
-from vgexp.networks import LOSSES, Gradient, Key, Matrix, Network, Observer, Part, State, Update
+from vgexp.networks import LOSSES, Gradient, Key, Matrix, Network, Observer, Part, Sgd, State
 
 
 def _baddbmm_flops(target: Any, left: Any, right: Any, *_: Any, **__: Any) -> int:
@@ -69,6 +69,9 @@ class _Ledger:
     def rebuilt(self, layer: int, rebuilt_MBH: Tensor, true_MBH: Tensor) -> None:
         pass
 
+    def updating(self, part: Part, gradient: Gradient) -> None:
+        pass
+
     def updated(self, part: Part) -> None:
         self.backward_flops[part.key] += self._flops_since()
 
@@ -109,34 +112,39 @@ class Shadow:
     """A step of a network whose values are of no account: how its parts are updated, and a batch."""
 
     def __init__(
-        self, network: Network, x_MBI: Tensor, target_MB: Tensor, optimizer: Callable[[list[Part]], Update]
+        self, network: Network, x_MBI: Tensor, target_MB: Tensor, optimizer: Callable[[list[Part]], Sgd]
     ) -> None:
         self.network, self.x, self.target = network, x_MBI, target_MB
         self.parts = list(self.network.parts.values())
-        self.update = optimizer(self.parts)
-        self.forward(None)[1].sum().backward()  # makes the buffers that are kept from step to step
+        self.optimizer = optimizer(self.parts)
+        self.backward(self.forward(None)[1])  # makes the buffers that are kept from step to step
         self.parameters = [tensor for part in self.parts for tensor in part.state.values()]
         scratch = [tensor for part in self.network.matrices[:1] for tensor in part.scratch.values()]
-        self.known = [*self.parameters, *scratch, self.x, self.target]
+        self.known = [*self.parameters, *scratch, *self.optimizer.held, self.x, self.target]
         """What is there before a step and stays."""
 
     def forward(self, observer: Observer | None) -> tuple[Tensor, Tensor]:
         """The outputs of a step, which live until its end, and its losses."""
-        z_MBC = self.network(self.x, observer, self.update)
+        z_MBC = self.network(self.x, observer, self.optimizer)
         loss = self.network.run.loss
         return z_MBC, LOSSES[loss](z_MBC, z_MBC.detach() if loss == "cotangent" else self.target)
+
+    def backward(self, loss_MB: Tensor) -> None:
+        """The backward pass, and the update where that comes after it."""
+        loss_MB.sum().backward()
+        self.optimizer.finish()
 
     def live(self) -> tuple[LiveBytes, int]:
         """The bytes that a step keeps alive, and where in their timeline its backward pass begins."""
         with LiveBytes(self.known) as live:
             z_MBC, loss_MB = self.forward(None)
             backward_at = len(live.timeline)
-            loss_MB.sum().backward()
+            self.backward(loss_MB)
             del z_MBC, loss_MB
         return live, backward_at
 
 
-def ledger(network: Network, x_MBI: Tensor, target_MB: Tensor, optimizer: Callable[[list[Part]], Update]) -> Costs:
+def ledger(network: Network, x_MBI: Tensor, target_MB: Tensor, optimizer: Callable[[list[Part]], Sgd]) -> Costs:
     """Counts a step of a network without running it. `optimizer` makes one for the copied parts.
 
     The batch is saved by the first layer, hence counted among its saved bytes; live bytes leave it out. What a layer
@@ -154,7 +162,7 @@ def count(shadow: Shadow) -> Costs:
     with books.counter, torch.autograd.graph.saved_tensors_hooks(books.save, lambda tensor: tensor):
         loss_MB = shadow.forward(books)[1]
         forward_flops = books.counter.get_total_flops()
-        loss_MB.sum().backward()
+        shadow.backward(loss_MB)
     members = shadow.x.shape[0]
     booked = {
         part.key: {

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from vgexp.config import Run, revolve_snapshots
 from vgexp.costs.counting import Costs, count
 from vgexp.costs.scaling import scaled, shadow
-from vgexp.networks import FAMILIES, OPTIMIZERS, blueprints, moves, segment_length, weight_bytes
+from vgexp.networks import FAMILIES, blueprints, kept_tensors, moves, segment_length, weight_bytes
 
 if TYPE_CHECKING:  # who plans a training asks for the memory it takes, and needs no pandas
     import pandas as pd
@@ -27,7 +27,7 @@ def forecast(run: Run, inputs: int, classes: int, budget: float | None = None) -
     """One row for each memory mode that the family has: `memory forward_flops backward_flops live_bytes weight_bytes`.
 
     With a budget in bytes also `largest_depth` (of the largest width, where widths differ). Weights include the
-    optimiser's slots and the scratch gradient.
+    optimiser's slots, the gradients that are kept to be clipped, and the scratch gradient.
     """
     import pandas as pd
 
@@ -42,7 +42,7 @@ def forecast(run: Run, inputs: int, classes: int, budget: float | None = None) -
             "forward_flops": forward,
             "backward_flops": backward,
             "live_bytes": live(run.model.depth) if follows_depth(run) else counted(moded, inputs, classes).live_bytes,
-            "weight_bytes": weight_bytes(run, inputs, classes, _slots(run)),
+            "weight_bytes": weight_bytes(run, inputs, classes, kept_tensors(run)),
         }
         if budget is not None:
             row["largest_depth"] = largest_depth(moded, inputs, classes, live, budget)
@@ -86,13 +86,13 @@ def live_bytes(run: Run, inputs: int, classes: int) -> Callable[[int], float]:
 def largest_depth(run: Run, inputs: int, classes: int, live: Callable[[int], float], budget: float) -> int:
     """The deepest network that fits, 0 where none does: by doubling and bisection, since both parts grow with depth."""
     alike = follows_depth(_at_depth(run, 3))
-    few, more = (weight_bytes(_at_depth(run, depth), inputs, classes, _slots(run)) for depth in SHALLOW)
+    few, more = (weight_bytes(_at_depth(run, depth), inputs, classes, kept_tensors(run)) for depth in SHALLOW)
     a_layer = (more - few) / (SHALLOW[1] - SHALLOW[0])
 
     def fits(depth: int) -> bool:
         weights = few + a_layer * (depth - SHALLOW[0])
         if not alike:
-            weights = weight_bytes(_at_depth(run, depth), inputs, classes, _slots(run))
+            weights = weight_bytes(_at_depth(run, depth), inputs, classes, kept_tensors(run))
         return weights + live(depth) <= budget
 
     low, high = 0, 1
@@ -102,10 +102,6 @@ def largest_depth(run: Run, inputs: int, classes: int, live: Callable[[int], flo
         middle = (low + high + 1) // 2
         low, high = (middle, high) if fits(middle) else (low, middle - 1)
     return low
-
-
-def _slots(run: Run) -> int:
-    return len(OPTIMIZERS[run.optim.name].slots)
 
 
 def _repeats(run: Run) -> list[int]:

@@ -12,7 +12,7 @@ import torch
 from vgexp.config import ConfigError, Run, due
 from vgexp.costs.forecast import held_layers
 from vgexp.data import HELD_OUT, MONITORED, Dataset
-from vgexp.networks import OPTIMIZERS, blueprints
+from vgexp.networks import blueprints, kept_tensors
 
 SHALLOW = (4, 5, 6, 7)
 """Depths from which sizes go on as a polynomial: they are linear in the depth, or of third order where states grow."""
@@ -86,7 +86,6 @@ class Need:
 def need(run: Run, data: Dataset, kept: int = 1) -> Need:
     """What a run's stack takes, if its layers keep `kept` tensors for the backward pass."""
     of, itemsize, batch = sizes(run, data.inputs, data.classes), getattr(torch, run.dtype).itemsize, run.data.batch_size
-    slots = len(OPTIMIZERS[run.optim.name].slots)
     held = held_layers(run) / run.model.depth
     observed = due(run.probe.every, run.steps)
     listed = 0
@@ -103,7 +102,7 @@ def need(run: Run, data: Dataset, kept: int = 1) -> Need:
             "the validation and the test set": (2 * held_out * data.inputs * itemsize) if evaluated else 0,
         },
         each={
-            "weights": itemsize * (of.entries * (1 + slots) + of.scratch),
+            "weights": itemsize * (of.entries * (1 + kept_tensors(run)) + of.scratch),
             "activations": int(itemsize * examples * (kept * of.kept * held + of.widest)),
             "batches": 2 * data.per_block(batch) * (data.inputs + 8) + batch * data.inputs * itemsize,
             "evaluation": itemsize * evaluated * (data.inputs + 3 * of.widest),

@@ -45,14 +45,8 @@ def shadow(run: Run, inputs: int, classes: int, device: str = "cpu") -> Shadow:
     """A step of a run's network on a batch of zeros."""
     x_1BI = torch.zeros(1, run.data.batch_size, inputs, dtype=getattr(torch, run.dtype), device=device)
     target_1B = torch.zeros(1, run.data.batch_size, dtype=torch.long, device=device)
-    numbers = {
-        item.name: torch.full((1, 1, 1), getattr(run.optim, item.name), dtype=torch.float64, device=device)
-        for item in dataclasses.fields(run.optim)
-        if item.name != "name"
-    }
-    optimizer = OPTIMIZERS[run.optim.name]
     network = skeleton(run, inputs, classes, device)
-    return Shadow(network, x_1BI, target_1B, lambda parts: optimizer(numbers, parts, run.data.batch_size))
+    return Shadow(network, x_1BI, target_1B, lambda parts: OPTIMIZERS[run.optim.name]([run], parts))
 
 
 def _grown(nbytes: int, grows: dict[int, float]) -> float:

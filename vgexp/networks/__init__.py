@@ -15,7 +15,7 @@ from vgexp.networks.losses import LOSSES, Loss
 from vgexp.networks.lsuv import unit_scale
 from vgexp.networks.network import Network
 from vgexp.networks.normalizations import NORMS
-from vgexp.networks.optimizers import OPTIMIZERS, Sgd
+from vgexp.networks.optimizers import OPTIMIZERS, Sgd, kept_tensors
 from vgexp.networks.parts import Key, Matrix, Observer, Part, Update
 
 __all__ = [
@@ -48,6 +48,7 @@ __all__ = [
     "blueprints",
     "build",
     "extra_steps",
+    "kept_tensors",
     "moves",
     "require_buildable",
     "resolved",

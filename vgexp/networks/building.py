@@ -76,7 +76,7 @@ def skeleton(run: Run, inputs: int, classes: int, device: str = "meta") -> Netwo
 
 
 def weight_bytes(run: Run, inputs: int, classes: int, slots: int) -> int:
-    """Weights of one member, the optimiser's slots for each, and one gradient of each shape of a matrix."""
+    """Weights of one member, so many tensors of their size beside them, and one gradient of each shape of a matrix."""
     parts = blueprints(run, inputs, classes)
     scratch = sum(math.prod(shape) for shape in {(part.fan_in, part.fan_out) for part in parts if part.is_matrix})
     return getattr(torch, run.dtype).itemsize * (sum(part.entries for part in parts) * (1 + slots) + scratch)

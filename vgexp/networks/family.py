@@ -35,6 +35,8 @@ class Pass:
     """False where a block is run again for the backward pass: observers look once."""
     statistics: dict[Key, Statistics] | None = None
     """What batch normalisation is to use in place of the batch's own; those that are missing are noted here."""
+    follow: bool = False
+    """Whether the running statistics of batch normalisation move towards those of the batch."""
 
     def linear(self, layer: int, h_MBI: Tensor, name: str = "") -> Tensor:
         """z = h W + b of a matrix, (M, B, O)."""
@@ -65,7 +67,7 @@ class Pass:
         if taken is not None:
             if self.statistics is not None:
                 self.statistics[norm.key] = taken
-            if self.first and self.update is not None:
+            if self.first and self.follow:
                 norm.follow(taken, self.batch_size)
         return y_MBN
 

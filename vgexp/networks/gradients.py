@@ -91,22 +91,23 @@ class MatrixGradient:
         return numbers(gram_MBB.sum((1, 2)).clamp(min=0))
 
 
-class VectorGradient:
-    """The gradients with respect to vectors, which are summed over the batch already."""
+class FormedGradient:
+    """Gradients that are there already: those with respect to vectors, and those that were kept to be clipped."""
 
     dz_MBO = None
 
-    def __init__(self, sums_M1N: Mapping[str, Tensor], batch_size: int) -> None:
-        self.sums_M1N, self.batch_size = sums_M1N, batch_size
+    def __init__(self, sums: Mapping[str, Tensor], batch_size: int) -> None:
+        """`sums` are the gradients of the summed loss, by the name of the tensor."""
+        self.sums, self.batch_size = sums, batch_size
 
     def form(self) -> None:
         pass
 
     def add_to_(self, name: str, target: Tensor, scale_M11: Tensor) -> None:
-        target.addcmul_(self.sums_M1N[name], scale_M11)
+        target.addcmul_(self.sums[name], scale_M11)
 
     def mean(self, name: str) -> Tensor:
-        return self.sums_M1N[name] / self.batch_size
+        return self.sums[name] / self.batch_size
 
     def square(self) -> Numbers:
-        return square(self.sums_M1N["weight"])
+        return square(self.sums["weight"])

@@ -80,6 +80,10 @@ def unread(run: Run) -> set[str]:
             found.add("init.scope")
     if run.checkpoint.every == segment_length(_recomputed(run)):
         found.add("checkpoint.every")
+    if run.optim.warmup == 1:
+        found.add("optim.warmup")
+    if run.steps < max(1, run.optim.warmup):  # it ends before it could decay
+        found.add("optim.schedule")
     if run.data.seed == run.seed:
         found.add("data.seed")
     return found

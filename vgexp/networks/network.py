@@ -42,12 +42,15 @@ class Network:
         observer: Observer | None = None,
         update: Update | None = None,
         statistics: dict[Key, Statistics] | None = None,
+        follow: bool = True,
     ) -> Tensor:
         """The outputs z_MBC. `observer` sees every layer forward and backward, `update` trains them backward.
 
-        Batch normalisation uses the statistics of the batch unless others are given: see `running`.
+        Batch normalisation uses the statistics of the batch unless others are given: see `running`, which follow the
+        batches of a pass that trains, unless told not to.
         """
-        p = Pass(self, x_MBI.shape[1], observer, update, statistics=statistics)
+        follow = follow and update is not None
+        p = Pass(self, x_MBI.shape[1], observer, update, statistics=statistics, follow=follow)
         depth, state = self.run.model.depth, (x_MBI,)
         for layer in range(1, self.family.stored + 1):
             state = self.run_layer(p, layer, state)

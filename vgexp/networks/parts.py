@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 
 from vgexp.networks.checkpoint import State
-from vgexp.networks.gradients import Gradient, MatrixGradient, VectorGradient
+from vgexp.networks.gradients import FormedGradient, Gradient, MatrixGradient
 from vgexp.networks.normalizations import Normalization, Statistics
 from vgexp.numerics import affine, times_transposed
 
@@ -52,8 +52,12 @@ class Observer(Protocol):
         """The gradients of a part that is not updated yet."""
         ...
 
+    def updating(self, part: "Part", gradient: Gradient) -> None:
+        """The clipped gradients of a part, which it is about to be updated by, where gradients are clipped."""
+        ...
+
     def updated(self, part: "Part") -> None:
-        """The part's share of the backward pass is over, its update included."""
+        """The part's share of the backward pass is over, its update included; or its update, where it comes later."""
         ...
 
     def state_gradient(self, layer: int, dx_MBN: Tensor) -> None:
@@ -237,7 +241,7 @@ class _Weight(torch.autograd.Function):
     def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[None, None, None, None, None]:
         (sum_M1N,) = grad_outputs
         _ = ctx.saved_tensors
-        _hand_over(ctx.part, VectorGradient({"weight": sum_M1N}, ctx.batch_size), ctx.observer, ctx.update)
+        _hand_over(ctx.part, FormedGradient({"weight": sum_M1N}, ctx.batch_size), ctx.observer, ctx.update)
         return None, None, None, None, None
 
 
@@ -269,6 +273,6 @@ class _Normalized(torch.autograd.Function):
         dn_MBN = dy_MBN * weight_M1N
         dx_MBN = dn_MBN * inverse if ctx.given else ctx.part.normalization.backward(dn_MBN, n_MBN, inverse)
         sums = {"weight": (dy_MBN * n_MBN).sum(1, keepdim=True), "bias": dy_MBN.sum(1, keepdim=True)}
-        gradient = VectorGradient({name: sums[name] for name in ctx.part.tensors}, dy_MBN.shape[1])
+        gradient = FormedGradient({name: sums[name] for name in ctx.part.tensors}, dy_MBN.shape[1])
         _hand_over(ctx.part, gradient, ctx.observer, ctx.update)
         return dx_MBN, None, None, None, None, None, None

@@ -29,6 +29,15 @@ def norm(x_MPQ: Tensor) -> Tensor:
     return torch.as_tensor(square(x_MPQ), dtype=torch.float64).sqrt()
 
 
+def safe_norm(x_MPQ: Tensor) -> Tensor:
+    """The same, right for whatever x can hold: of float64, whose squares overflow too, over its largest entry first."""
+    if x_MPQ.dtype is not torch.float64:
+        return norm(x_MPQ)
+    largest_M11 = torch.linalg.vector_norm(x_MPQ, torch.inf, (-2, -1), keepdim=True)
+    largest_M11 = largest_M11.clamp(min=torch.finfo(torch.float64).tiny)
+    return torch.linalg.vector_norm(x_MPQ / largest_M11, dim=(-2, -1)) * largest_M11[:, 0, 0]
+
+
 def square(x_MPQ: Tensor) -> Numbers:
     """Sum of squares over the last two axes, (M,)."""
     if x_MPQ.requires_grad:

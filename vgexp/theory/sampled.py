@@ -191,6 +191,9 @@ class _Notes:
         if gradient.dz_MBO is not None:
             self._note(part.key, "dz", gradient.dz_MBO.square())
 
+    def updating(self, part: Part, gradient: Gradient) -> None:
+        pass
+
     def updated(self, part: Part) -> None:
         pass
 

@@ -7,7 +7,6 @@ import sys
 from collections.abc import Sequence
 from operator import attrgetter
 
-import numpy as np
 from torch import Tensor
 
 from vgexp.config import FIELDS, Run, schedule
@@ -75,11 +74,10 @@ class Training:
         self.saves = Saves(self.stack, store, costs.totals() if costs else {}, peak)
         self.step, tables = self.saves.restore()
         parts = self.stack.network.parts
-        lr_M = np.array([run.optim.lr for run in runs])
         self.records = Records(
             runs=[identity(run) for run in runs],
             weights={key: part.tensors["weight"][0].numel() for key, part in parts.items()},
-            lr_RM=np.array([lr_M * part.rates_M11["weight"].flatten().cpu().numpy() for part in parts.values()]),
+            rates=self.stack.optimizer.rates.of_weights,
             batch_size=self.run.data.batch_size,
             costs=costs.parts if costs else {},
             tables=tables,

@@ -72,9 +72,13 @@ class Observation:
             weight = part.tensors["weight"]
             self._book(self._w, part.key, square(weight), weight)
             self._book(self._dw, part.key, gradient.square(), weight, gradient.batch_size**2)
-            direction_M = self._probe.optimizer.direction_norm(part, gradient)
-            if direction_M is not None:
-                self.columns["direction_norm"][self._rows[part.key]] = numbers(direction_M)
+            if not self._probe.optimizer.clips:
+                self.updating(part, gradient)
+
+    def updating(self, part: Part, gradient: Gradient) -> None:
+        direction_M = self._probe.optimizer.direction_norm(part, gradient)
+        if direction_M is not None:
+            self.columns["direction_norm"][self._rows[part.key]] = numbers(direction_M)
 
     def updated(self, part: Part) -> None:
         pass
@@ -174,6 +178,10 @@ class Timed(Observation):
             gradient.form()
         self._mark("backward_ms", part.key)
         super().backward(part, gradient)
+        self._clock.mark(None)
+
+    def updating(self, part: Part, gradient: Gradient) -> None:
+        super().updating(part, gradient)
         self._clock.mark(None)
 
     def updated(self, part: Part) -> None:

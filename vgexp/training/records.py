@@ -3,7 +3,7 @@
 Legend: T steps, R rows (parts), M members.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -27,15 +27,15 @@ class Records:
         self,
         runs: Sequence[str],
         weights: Mapping[Key, int],
-        lr_RM: np.ndarray,
+        rates: Callable[[Sequence[int]], np.ndarray],
         batch_size: int,
         costs: Mapping[Key, Mapping[str, float]],
         tables: Mapping[str, pd.DataFrame] | None = None,
     ) -> None:
-        """`weights` counts each part's, `lr_RM` is its members' learning rate; `tables` is what an interrupted training
-        left behind."""
+        """`weights` counts each part's, `rates` gives their learning rates at some steps, (T, R, M); `tables` is what
+        an interrupted training left behind."""
         self.runs, self._rows, self._costs = list(runs), list(weights), costs
-        self._lr_RM, self._batch_size = lr_RM, batch_size
+        self._rates, self._batch_size = rates, batch_size
         self._weights_R1 = np.array([[count] for count in weights.values()])
         self._frames = {name: [frame] for name, frame in (tables or {}).items()}
         self._observed: list[Observation] = []
@@ -95,7 +95,8 @@ class Records:
         direction = columns["dw_rms"]
         if "direction_norm" in columns:
             direction = columns.pop("direction_norm") / np.sqrt(self._weights_R1)
-        columns["update_ratio"] = self._lr_RM * direction / columns["w_rms"]
+        rates_TRM = self._rates([observation.step for observation in self._observed])
+        columns["update_ratio"] = rates_TRM * direction / columns["w_rms"]
         row = {key: i for i, key in enumerate(self._rows)}
         for t, observation in enumerate(self._observed):
             for (name, key), milliseconds in observation.milliseconds().items():

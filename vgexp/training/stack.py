@@ -3,7 +3,6 @@
 Legend: M members, B batch, I inputs, C outputs.
 """
 
-import dataclasses
 from collections.abc import Sequence
 
 import torch
@@ -42,18 +41,21 @@ class Stack:
         self, x_MBI: Tensor, target: Tensor, observer: Observer | None, update: bool
     ) -> tuple[Tensor, Tensor]:
         """The same under the eyes of an observer, without the update if so wished: the loss (M,) and the outputs."""
-        self.optimizer.advance()
-        loss_M, z_MBC = self.backpropagate(x_MBI, target, observer, self.optimizer if update else None)
+        self.optimizer.advance(self.taken)
+        shown = observer is not None and self.optimizer.clips  # what will be clipped is known when all of it is
+        optimizer = self.optimizer if update or shown else None
+        loss_M, z_MBC = self.backpropagate(x_MBI, target, observer, optimizer, follow=update)
+        self.optimizer.finish(observer, update)
         fresh_M = (self.diverged_at_M < 0) & ~torch.isfinite(loss_M)
         self.diverged_at_M.copy_(torch.where(fresh_M, self.taken, self.diverged_at_M))
         self.taken += 1
         return loss_M, z_MBC
 
     def backpropagate(
-        self, x_MBI: Tensor, target: Tensor, observer: Observer | None, update: Sgd | None
+        self, x_MBI: Tensor, target: Tensor, observer: Observer | None, update: Sgd | None, follow: bool = True
     ) -> tuple[Tensor, Tensor]:
         """Forward and backward of one batch, updating on the way down: the mean loss (M,) and the outputs (M, B, C)."""
-        z_MBC = self.network(x_MBI, observer, update)
+        z_MBC = self.network(x_MBI, observer, update, follow=follow)
         loss_MB = LOSSES[self.run.loss](z_MBC, target)
         loss_MB.sum().backward()  # a sum: a member does not feel its neighbours, and dz is that of one example
         return loss_MB.detach().mean(1), z_MBC.detach()
@@ -66,15 +68,7 @@ class Stack:
 
     def new_optimizer(self, parts: list[Part]) -> Sgd:
         """An optimiser of the runs' numbers for some parts."""
-        device = parts[0].rates_M11["weight"].device
-        numbers = {
-            field.name: torch.tensor(
-                [getattr(run.optim, field.name) for run in self.runs], dtype=torch.float64, device=device
-            ).view(-1, 1, 1)
-            for field in dataclasses.fields(self.run.optim)
-            if field.name != "name"
-        }
-        return OPTIMIZERS[self.run.optim.name](numbers, parts, self.run.data.batch_size)
+        return OPTIMIZERS[self.run.optim.name](self.runs, parts)
 
 
 def first_batch(run: Run) -> Tensor:
