@@ -32,10 +32,12 @@ LOSSES["absolute"] = Loss(lambda z, y: (z - torch.nn.functional.one_hot(y, z.sha
 
 
 class Signs(Sgd):
-    """W <- W - lr sign(dW)."""
+    """v <- momentum v + dW, W <- W - lr sign(v)."""
+
+    slots = ("v",)
 
     def direction(self, name, gradient, slots):
-        return gradient.mean(name).sign()
+        return slots["v"].mul_(self.numbers["momentum"]).add_(gradient.mean(name)).sign()
 
 
 OPTIMIZERS["signs"] = Signs

@@ -105,7 +105,7 @@ def test_training_is_torchs_at_one_member(name, batch_size, rates, remedies, tra
 @pytest.mark.parametrize("name", OPTIMIZERS)
 @pytest.mark.parametrize("remedies", REMEDIES)
 @pytest.mark.parametrize("batch_size", [1, 6])
-@pytest.mark.parametrize("tier", ["light", "full", "cost"])
+@pytest.mark.parametrize("tier", ["light", "cost"])
 def test_update_ratio_is_the_change_that_happens(name, remedies, batch_size, tier):
     """Of every part with weights that are not 0, by the rate of its step."""
     changes = REMEDIES[remedies] | {"model__family": "residual", "model__norm": "layer", "probe__tier": tier}
@@ -205,7 +205,7 @@ def test_a_clip_that_is_never_reached_changes_nothing_but_the_order_of_rounding(
 
 
 def test_unclipped_runs_keep_no_gradients():
-    assert Stack([small()]).optimizer.held == [] or all(t.numel() == 0 for t in Stack([small()]).optimizer.held)
+    assert sum(t.numel() for t in Stack([small()]).optimizer.held) == 0
     stack = Stack([small(optim__clip=1.0)])
     entries = sum(t.numel() for part in stack.network.parts.values() for t in part.tensors.values())
     assert sum(t.numel() for t in stack.optimizer.held) == entries + 8  # and the norm of each tensor

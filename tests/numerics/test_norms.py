@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 from torch.utils._pytree import tree_map_only
 
-from vgexp.numerics.norms import PIECE, norm, total_norm
+from vgexp.numerics.norms import PIECE, norm, safe_norm, total_norm
 
 
 @pytest.mark.parametrize("exponent", [-40, -30, -23, 0, 20, 30])
@@ -17,6 +17,20 @@ def test_norm_lives_where_the_float32_sum_of_squares_does_not(exponent, members)
     x[-1] = 2.0 * 10.0**exponent  # one member's exponent is not its neighbours'
     assert norm(x).tolist() == pytest.approx([12**0.5 * 2] * (members - 1) + [12**0.5 * float(x[-1, 0, 0])], rel=1e-6)
     assert total_norm(x[-1]) == pytest.approx(12**0.5 * float(x[-1, 0, 0]), rel=1e-6)
+
+
+@pytest.mark.parametrize("exponent", [-300, -160, 0, 160, 300])
+@pytest.mark.parametrize("members", [1, 3])
+def test_a_safe_norm_lives_where_float64s_squares_do_not(exponent, members):
+    x = torch.full((members, 3, 4), 2.0, dtype=torch.float64)
+    x[-1] *= 10.0**exponent
+    expected = [12**0.5 * 2] * (members - 1) + [12**0.5 * 2 * 10.0**exponent]
+    assert safe_norm(x).tolist() == pytest.approx(expected, rel=1e-14, abs=0)
+    assert safe_norm(x.clamp(max=1e30).float())[:-1].tolist() == pytest.approx(expected[:-1])
+    x[-1] = 0
+    assert safe_norm(x).tolist() == pytest.approx([*expected[:-1], 0.0])
+    x[-1, 0, 0] = torch.inf
+    assert not safe_norm(x)[-1].isfinite() and safe_norm(x)[:-1].isfinite().all()
 
 
 @pytest.mark.parametrize("shape", [(1, 1, 8192), (2, 3, 8191), (1, 1, 100_003), (3, 128, 128), (3, 200, 100)])

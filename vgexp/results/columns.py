@@ -71,7 +71,7 @@ COLUMNS: dict[str, Column] = {
     # Gradients, at the scale of one example.
     "dz_rms": _of("dz", "rms", "root mean square of the gradient with respect to z, at the scale of one example"),
     "dx_rms": _of("dx", "rms", "root mean square of the gradient with respect to what the layer hands on"),
-    "dw_rms": _of("dw", "rms", "root mean square of the gradient of the batch's mean loss with respect to W"),
+    "dw_rms": _of("dw", "rms", "root mean square of the gradient of the mean loss with respect to W, before clipping"),
     "grad_rms": Column("root mean square of dW over the weights of all layers", "dW of all layers (rms)", of="dw"),
     # Weights.
     "w_rms": _of("w", "rms", "root mean square of the weights"),
