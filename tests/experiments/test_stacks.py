@@ -90,6 +90,10 @@ def test_a_job_spells_its_members_so_that_they_come_back(numbers):
     [
         (["optim.momentum=0.5,0.9"], "optim.momentum: got '0.5,0.9', accepts one value: .* with optim.name=sgd$"),
         (
+            ["optim.schedule=constant,cosine", "steps=5", "optim.warmup=9"],
+            "optim.schedule: got 'constant,cosine', accepts one value: .* with steps=5, optim.warmup=9$",
+        ),
+        (
             ["model.branch=0.1,1", "model.family=plain", "model.activation=tanh,relu"],
             "model.branch: got '0.1,1', accepts one value: .* with model.family=plain$",
         ),

@@ -26,7 +26,7 @@ class Field:
     """Whether it can change a number. The others change where and how a run is computed."""
     read_by: tuple[str, ...] = ()
     """The fields that decide whether this one matters, as `optim.name` of `optim.momentum`: it does where what each of
-    them chooses reads it."""
+    them chooses reads it, and with numbers as `vgexp.networks.identity` says."""
     of_sweep: bool = False
     """Whether it belongs to the sweep, not to each of its runs: no table has it."""
     none_apart: bool = False
@@ -176,6 +176,7 @@ class OptimConfig:
         "constant",
         "The learning rate after its warm-up: constant, or falling as a cosine to 0 at the last step.",
         rules.one_of("constant", "cosine"),
+        read_by=("steps", "optim.warmup"),
     )
 
 

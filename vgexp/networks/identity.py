@@ -137,10 +137,12 @@ def _version(entry: Any) -> int | str:
     return f"{version} {made_of}" if made_of else version
 
 
-def _reads(field: str, name: str) -> frozenset[str] | None:
+def _reads(field: str, name: Any) -> frozenset[str] | None:
     """What the entry reads that a field chooses; None where it does not say so: it may read everything."""
     if field in READS:
         return READS[field].get(name)
+    if field not in REGISTRIES:  # a number: `unread` knows where it decides
+        return None
     entry = REGISTRIES[field].get(name)
     if entry is None and name in REGISTRIES[field]:  # as of model.norm=none
         return frozenset()
