@@ -147,6 +147,7 @@ ELSEWHERE = {
 }
 """Modules without a test module of their own place, and where they are tested."""
 WHOLE = {
+    "test_explorer",
     "test_stack",
     "test_extensions",
     "test_readme",
@@ -157,7 +158,7 @@ WHOLE = {
     "test_cli",
 }
 """Test modules of more than one module."""
-SHARED = {"conftest", "drawn", "samples", "walk", "watched", "zoo"}
+SHARED = {"browser", "conftest", "drawn", "samples", "walk", "watched", "zoo"}
 """What tests share."""
 
 

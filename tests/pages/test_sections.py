@@ -1,10 +1,11 @@
 import math
+from pathlib import Path
 
 import pandas as pd
 import pytest
 
 import vgexp
-from vgexp.pages.sections import claim_entries, fit_rows, interval, number, origins, status_counts
+from vgexp.pages.sections import asked, claim_entries, fit_rows, interval, number, origins, status_counts
 from vgexp.results.estimates import Estimate
 
 
@@ -15,7 +16,7 @@ def results():
     )
 
 
-def test_claims_have_their_parts_and_refuted_ones_come_first():
+def test_claims_have_their_parts_their_figure_and_the_command_that_repeats_them():
     def row(claim, part, verdict, expected):
         text = {"statement": f"{claim} is so", "source": "eq. 1", "reason": ""}
         return {"claim": claim, "part": part, "verdict": verdict, "expected_verdict": expected, **text}
@@ -29,10 +30,23 @@ def test_claims_have_their_parts_and_refuted_ones_come_first():
             row("D", 1, "refuted", "refuted"),
         ]
     )
-    entries = claim_entries(claims)
-    assert [entry["claim"] for entry in entries] == ["C", "D", "B", "A"]
-    assert [len(entry["parts"]) for entry in entries] == [2, 1, 1, 1]
-    assert [entry["surprising"] for entry in entries] == [True, False, False, False]
+    claims.loc[0, "source"] = "section 3, Figure 7"
+    entries = claim_entries(claims, ["figure7"], Path("results/one2010/small"), {"A": ["tanh", "deep"]})
+    assert [entry["claim"] for entry in entries] == ["A", "B", "C", "D"]
+    assert [len(entry["parts"]) for entry in entries] == [1, 1, 2, 1]
+    assert [entry["surprising"] for entry in entries] == [False, False, True, False]
+    assert [entry["figure"] for entry in entries] == ["figure7", "", "", ""]
+    assert entries[0]["command"] == "vgexp reproduce one2010 --scale small --only tanh --only deep"
+    assert entries[1]["command"] == ""
+
+
+def test_what_was_asked_is_said_in_a_sentence(results):
+    said = asked(results)
+    assert said == "6 networks (plain, residual, tanh) on digits, 0 steps, 3 seeds; over model.family plain, residual."
+    results.runs["optim.lr"] = [0.1, 0.2, 0.3, 0.4, 0.5, 0.6]
+    results.runs.loc[0, "optim.lr"] = 0.7
+    assert "optim.lr 0.2, 0.3, 0.4, 0.5, 0.6, 0.7" in asked(results)
+    assert asked(results.select([])) == "No networks yet."
 
 
 def test_fits_have_a_row_a_group_by_the_gradient_of_its_family(results):

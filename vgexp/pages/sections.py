@@ -1,31 +1,68 @@
 """Sections: what the parts of a page show, as plain values, and how a number is written there."""
 
 import math
+import re
 from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from vgexp.figures import signals
+from vgexp.figures import count, signals
 from vgexp.networks import FAMILIES
 from vgexp.results import STATUSES, Estimate, Results, fits, statuses
+from vgexp.results.grouping import conditions
 
-VERDICTS = ("refuted", "not measured", "holds")
-"""In the order in which a page shows claims."""
 ORIGIN = ("git_sha", "git_dirty", "vgexp", "torch", "python", "device")
 
 
-def claim_entries(claims: pd.DataFrame) -> list[dict[str, Any]]:
-    """One entry a claim with its parts, refuted ones first."""
+LISTED = 6
+"""Choices of a field that a sentence lists; of more it says the ends."""
+
+
+def asked(results: Results) -> str:
+    """What was asked for, in a sentence: how many networks, of what, over which choices."""
+    runs = results.runs
+    if runs.empty:
+        return "No networks yet."
+    kinds = [str(value) for field in ("model.family", "model.activation") for value in sorted(runs[field].unique())[:2]]
+    varied = [f"{field} {_choices(runs[field])}" for field in conditions(runs)]
+    seeds, steps = runs["seed"].nunique(), _choices(runs["steps"])
+    over = f"; over {'; '.join(varied)}" if varied else ""
+    return (
+        f"{len(runs)} networks ({', '.join(dict.fromkeys(kinds))}) on {_choices(runs['data.name'])}, {steps} steps, "
+        f"{count(seeds)}{over}."
+    )
+
+
+def _choices(column: pd.Series) -> str:
+    found = sorted(column.dropna().unique(), key=lambda value: (isinstance(value, str), value))
+    words = [value if isinstance(value, str) else f"{value:g}" for value in found]
+    return ", ".join(words) if len(words) <= LISTED else f"{words[0]} … {words[-1]} ({len(words)})"
+
+
+def claim_entries(
+    claims: pd.DataFrame, figures: Sequence[str], folder: Path, grids: Mapping[str, Sequence[str]]
+) -> list[dict[str, Any]]:
+    """One entry a claim, in their order, with its parts, its figure, and the command that repeats it.
+
+    The figure is the one that the claim's source names: `figure7` for "figure 7".
+    """
     entries = []
-    for _, parts in claims.groupby("claim", sort=False):
-        first = parts.iloc[0]
+    paper, scale = folder.resolve().parent.name, folder.resolve().name
+    for name, parts in claims.groupby("claim", sort=False):
+        first, read = parts.iloc[0], list(grids.get(str(name), ()))
         surprising = first["verdict"] in ("holds", "refuted") and first["verdict"] != first["expected_verdict"]
+        named = re.search(r"fig(?:ure|\.)\s*(\d+)", str(first["source"]), re.IGNORECASE)
+        only = "".join(f" --only {grid}" for grid in read)
         entries.append(
             {key: first[key] for key in ("claim", "statement", "source", "verdict", "reason")}
-            | {"parts": parts.to_dict("records"), "surprising": surprising}
+            | {"parts": parts.to_dict("records"), "surprising": surprising, "grids": read}
+            | {"figure": f"figure{named[1]}" if named and f"figure{named[1]}" in figures else ""}
+            | {"command": f"vgexp reproduce {paper} --scale {scale}{only}" if read else ""}
         )
-    return sorted(entries, key=lambda entry: VERDICTS.index(entry["verdict"]))
+    return entries
 
 
 def fit_rows(results: Results) -> list[dict[str, Any]]:

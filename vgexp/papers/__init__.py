@@ -78,4 +78,5 @@ def report(name: str, folder: Path) -> Path:
     claims = evaluate(paper.CLAIMS, results, folder.resolve().name)
     write_atomically(folder / "claims.csv", claims.to_csv(index=False).encode())
     pictures, made = figures(name, results), tables(name, results)
-    return write_report(folder, results, paper.CITATION, paper.INTRO, pictures, claims, made)
+    grids = {claim.name: claim.grids for claim in paper.CLAIMS}
+    return write_report(folder, results, paper.CITATION, paper.INTRO, pictures, claims, made, grids)

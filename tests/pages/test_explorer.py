@@ -1,0 +1,215 @@
+"""The page in a real browser, against the tables that it was made from."""
+
+import json
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+from browser import opened
+
+import vgexp
+from vgexp.pages.report import write_report
+
+SAID = """() => {
+  const all = (root) => [...root.querySelectorAll("*")];
+  const hosts = (root) => all(root).filter((e) => e.shadowRoot);
+  const shadows = (root) => hosts(root).flatMap((e) => [e.shadowRoot, ...shadows(e.shadowRoot)]);
+  return shadows(document).flatMap(all).filter((e) => e.className === "bk-tooltip-row-value")[0]?.textContent ?? "";
+}"""
+"""What tooltips say, which stand within shadows."""
+
+
+TO_STEP = """(at) => {
+  const slider = document.getElementById("step");
+  slider.value = at;
+  slider.dispatchEvent(new Event("input"));
+}"""
+UNNAMED = """[...document.querySelectorAll('button, select, input')]
+  .filter((e) => !e.labels?.length && !e.ariaLabel && !e.textContent).length"""
+
+
+@pytest.fixture(scope="module")
+def results(tmp_path_factory):
+    """Two activations, two depths, three seeds, some steps, everything recorded."""
+    import os
+
+    before = Path.cwd()
+    os.chdir(tmp_path_factory.mktemp("page"))
+    try:
+        found = vgexp.run(
+            *("data=digits", "model.width=12", "model.depth=4,6", "model.activation=tanh,relu", "seed=0,1,2"),
+            *("steps=20", "probe=full", "probe.every=5", "eval.every=10", "name=odd"),
+        )
+        page = write_report(Path("results/odd"), title="<b>odd</b>", intro="<script>alert(1)</script>").resolve()
+    finally:
+        os.chdir(before)
+    return found, page
+
+
+def test_opens_offline_and_escapes_what_it_shows(results):
+    with opened(results[1]) as page:
+        assert page.locator("h1").inner_text().endswith("<b>odd</b>")
+        assert "<script>alert(1)</script>" in page.locator("p").first.inner_text()
+        assert page.locator("canvas").count() >= 5
+        assert "12 done" in page.locator("body").inner_text()
+
+
+def test_lines_are_the_means_of_the_tables_and_follow_the_slider(results):
+    tables, path = results
+    runs = tables.runs[(tables.runs["model.activation"] == "tanh") & (tables.runs["model.depth"] == 6)]
+    with opened(path) as page:
+        for place, step in enumerate((0, 5, 10, 15, 20)):
+            page.evaluate(TO_STEP, place)
+            assert page.locator("#step-now").inner_text() == f"step {step}"
+            shown = page.evaluate("explorer.shown().map(one => [one.name, one.ys])")
+            rows = tables.layers[tables.layers["run"].isin(runs["run"]) & (tables.layers["step"] == step)]
+            rows = rows[rows["layer"] <= 6]
+            expected = np.exp(np.log(rows.groupby("layer")["dz_rms"].apply(list).apply(np.array).tolist()).mean(1))
+            [ys] = [ys for name, ys in shown if "depth 6" in name and "tanh" in name]
+            np.testing.assert_allclose(ys, expected, rtol=1e-4)
+
+
+def test_single_seeds_are_the_numbers_of_the_tables(results):
+    tables, path = results
+    with opened(path) as page:
+        page.get_by_label("single seeds").check()
+        shown = page.evaluate("explorer.shown().map(one => [one.runs[0].id, one.ys])")
+        assert len(shown) == 12
+        for run, ys in shown:
+            rows = tables.layers[tables.layers["run"] == run].query("step == 0 and part == ''").sort_values("layer")
+            np.testing.assert_allclose(ys, rows["dz_rms"][:-1], rtol=5e-5)
+
+
+def test_a_click_on_the_legend_hides_and_a_button_hides_a_run(results):
+    with opened(results[1]) as page:
+        assert len(page.evaluate("explorer.shown()")) == 4
+        page.locator("#color").select_option("model.activation")
+        page.locator("#legend button", has_text="tanh").click()
+        activations = page.evaluate("explorer.shown().map(one => one.runs[0].config['model.activation'])")
+        assert set(activations) == {"relu"}
+        page.locator("#legend button", has_text="tanh").click()
+        seeds = "explorer.shown().map(one => one.runs.length)"
+        assert sorted(page.evaluate(seeds)) == [3, 3, 3, 3]
+        page.locator("#runs-table").get_by_role("button", name="hide").first.click()
+        assert sorted(page.evaluate(seeds)) == [2, 3, 3, 3]
+
+
+def test_hover_shows_the_number(results):
+    tables, path = results
+    with opened(path, viewport={"width": 1200, "height": 1400}) as page:
+        page.get_by_label("single seeds").check()
+        place = page.evaluate(
+            """() => {
+              const view = [...Bokeh.index].find((one) => one.model.type === "Figure" && one.model.height === 380);
+              const one = explorer.shown()[0];
+              const [x, y] = [view.frame.x_scale.compute(one.xs[1]), view.frame.y_scale.compute(one.ys[1])];
+              const box = view.el.getBoundingClientRect();
+              return { x: box.left + x, y: box.top + y, run: one.runs[0].id };
+            }"""
+        )
+        page.mouse.move(place["x"], place["y"])
+        page.wait_for_timeout(300)
+        said = page.evaluate(SAID)
+        rows = tables.layers.query("run == @place['run'] and step == 0 and layer == 2 and part == ''")
+        assert "layer 2" in said
+        assert float(re.search(r"step 0: (\S+), 1 seed", said)[1]) == pytest.approx(rows["dz_rms"].iloc[0], rel=1e-3)
+
+
+def test_facets_colors_and_scales(results):
+    with opened(results[1]) as page:
+        page.locator("#facet").select_option("model.depth")
+        assert page.locator("#profiles h4").all_inner_texts() == ["model.depth = 4", "model.depth = 6"]
+        page.locator("#quantity").select_option("saturation")
+        page.get_by_label("log scale").uncheck()
+        page.get_by_label("depth as l / L").check()
+        assert max(max(xs) for xs in page.evaluate("explorer.shown().map(one => one.xs)")) == 1
+        address = page.url
+        page.goto("about:blank")
+        page.goto(address)
+        page.wait_for_function("document.body.dataset.ready === 'true'")
+        assert page.locator("#quantity").input_value() == "saturation"
+        assert not page.get_by_label("log scale").is_checked()
+
+
+def test_a_box_around_curves_brings_their_networks_forward(results):
+    with opened(results[1], viewport={"width": 1200, "height": 3000}) as page:
+        box = page.locator("#curves").bounding_box()
+        page.mouse.move(box["x"] + 80, box["y"] + 40)
+        page.mouse.down()
+        page.mouse.move(box["x"] + box["width"] - 20, box["y"] + box["height"] - 60, steps=5)
+        page.mouse.up()
+        page.wait_for_timeout(200)
+        assert page.locator("#clear").is_visible()
+        assert len(page.evaluate("[...explorer.view.selected]")) > 0
+        page.locator("#clear").click()
+        assert page.evaluate("explorer.view.selected") is None
+
+
+def test_the_table_of_runs_sorts_filters_and_chooses_columns(results):
+    tables, path = results
+    with opened(path) as page:
+        table = page.locator("#runs-table")
+        rows = table.locator("tbody tr")
+        assert rows.count() == 12
+        table.get_by_label("filter model.activation").fill("relu")
+        assert rows.count() == 6
+        table.get_by_label("filter model.depth").fill(">4")
+        assert rows.count() == 3
+        table.get_by_label("filter model.depth").fill("")
+        table.get_by_label("filter model.activation").fill("")
+        header = table.get_by_role("button", name="train loss", exact=True)
+        header.click()
+        column = table.locator("thead th").all_inner_texts().index("train loss")
+        losses = [float(row.locator("td").nth(column).inner_text()) for row in rows.all()]
+        assert losses == sorted(losses)
+        np.testing.assert_allclose(losses, sorted(tables.runs["final_train_loss"]), rtol=1e-3)
+        header.click()
+        assert table.locator("th[aria-sort=descending]").count() == 1
+        table.get_by_text("columns").click()
+        table.get_by_label("run", exact=True).check()
+        assert rows.first.locator("code").inner_text() in set(tables.runs["run"])
+
+
+def test_one_run_in_detail(results):
+    with opened(results[1]) as page:
+        page.locator("#layer").fill("2")
+        page.locator("#layer").dispatch_event("change")
+        assert page.locator("#distribution canvas").count() >= 1
+        page.locator("#tensor").select_option("spectrum")
+        assert page.locator("#distribution canvas").count() >= 1
+        page.locator("#run").select_option("5")
+        name = page.evaluate("explorer.facts.groups[explorer.facts.runs[5].group].name")
+        assert page.locator("#detail-name").inner_text().startswith(name)
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_narrow_screens_and_dark_ones(results, scheme):
+    with opened(results[1], viewport={"width": 360, "height": 740}, color_scheme=scheme) as page:
+        assert page.evaluate("document.documentElement.scrollWidth") <= 360
+        back = page.evaluate("getComputedStyle(document.body).backgroundColor")
+        assert back == ("rgb(255, 255, 255)" if scheme == "light" else "rgb(23, 24, 26)")
+
+
+def test_the_keyboard_reaches_what_the_mouse_does(results):
+    with opened(results[1]) as page:
+        page.locator("#step").focus()
+        page.keyboard.press("ArrowRight")
+        assert page.locator("#step-now").inner_text() == "step 5"
+        page.locator("#legend button").first.focus()
+        page.keyboard.press("Enter")
+        assert page.locator("#legend button[aria-pressed=false]").count() == 1
+        assert page.evaluate(UNNAMED) == 0
+
+
+def test_play_moves_through_training_and_stops(results):
+    with opened(results[1]) as page:
+        page.locator("#play").click()
+        page.wait_for_function("document.getElementById('step-now').textContent === 'step 20'")
+        page.wait_for_function("document.getElementById('play').textContent === 'play'")
+
+
+def test_what_is_drawn_is_said_in_json_without_gaps(results):
+    with opened(results[1]) as page:
+        facts = json.loads(page.evaluate("JSON.stringify(explorer.facts)"))
+        assert {run["id"] for run in facts["runs"]} == set(results[0].runs["run"])

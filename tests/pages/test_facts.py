@@ -1,0 +1,81 @@
+import shlex
+
+import numpy as np
+import pytest
+
+import vgexp
+from vgexp.pages import facts as module
+from vgexp.pages.facts import facts
+from vgexp.pages.packing import Numbers
+
+
+@pytest.fixture
+def results():
+    return vgexp.run("data=digits", "model.depth=3,5", "model.width=8", "steps=4", "probe.every=2", "seed=0,1")
+
+
+class Kept(Numbers):
+    """Numbers that can be read back."""
+
+    def __init__(self):
+        super().__init__()
+        self.all = []
+
+    def add(self, values):
+        self.all += np.asarray(values, dtype=float).ravel().tolist()
+        return super().add(values)
+
+
+def test_every_number_is_where_it_is_said_to_be(results):
+    numbers = Kept()
+    found = facts(results, numbers)
+    assert [run["id"] for run in found["runs"]] and {run["id"] for run in found["runs"]} == set(results.runs["run"])
+    for run in found["runs"]:
+        profiles, mine = run["profiles"], results.layers[results.layers["run"] == run["id"]]
+        assert profiles["steps"] == [0, 2, 4] and profiles["layers"] == run["depth"]
+        for column, at in profiles["at"].items():
+            rows = mine[mine["layer"] <= run["depth"]].sort_values(["step", "layer"])
+            np.testing.assert_array_equal(numbers.all[at : at + 3 * run["depth"]], rows[column])
+        at = run["curves"]["at"]["train_loss"]
+        rows = results.steps[results.steps["run"] == run["id"]].sort_values("step")
+        np.testing.assert_array_equal(numbers.all[at : at + len(rows)], rows["train_loss"])
+    for group in found["groups"]:
+        place, length = group["theory"]["dz_rms"]
+        assert length == group["depth"] and min(numbers.all[place : place + length]) > 0
+        assert group["verdict"] == "healthy" and group["factor"] == pytest.approx(1, abs=0.3)
+
+
+def test_what_differs_are_the_fields_and_runs_of_one_group_differ_in_their_seed(results):
+    found = facts(results, Numbers())
+    assert found["fields"] == ["model.depth"]
+    assert [group["depth"] for group in found["groups"]] == [3, 5]
+    assert sorted((run["group"], run["seed"]) for run in found["runs"]) == [(0, 0), (0, 1), (1, 0), (1, 1)]
+
+
+def test_the_command_of_a_run_makes_that_run(results):
+    for run in facts(results, Numbers())["runs"]:
+        program, command, *overrides = shlex.split(run["command"])
+        assert (program, command) == ("vgexp", "train")
+        [again] = vgexp.run(*overrides, "name=again").runs["run"]
+        assert again == run["id"]
+
+
+def test_gaps_are_filled_and_runs_without_rows_have_nothing(results):
+    [first, second, *_] = results.runs["run"]
+    layers = results.layers
+    results.layers = layers[
+        (layers["run"] != second) & ~((layers["run"] == first) & (layers["step"] == 2) & (layers["layer"] == 1))
+    ]
+    numbers = Kept()
+    runs = {run["id"]: run for run in facts(results, numbers)["runs"]}
+    assert runs[second]["profiles"] is None
+    at, depth = runs[first]["profiles"]["at"]["dz_rms"], runs[first]["depth"]
+    assert np.isnan(numbers.all[at + depth]) and np.isfinite(numbers.all[at])
+
+
+def test_a_page_carries_no_more_distributions_than_it_can(monkeypatch):
+    results = vgexp.run("data=digits", "model.depth=3", "model.width=8", "steps=0", "probe=full", "seed=0,1")
+    there = facts(results, Numbers())["distributions"]
+    assert {one["quantity"] for one in there} == {"h", "dz", "dw", "spectrum"}
+    monkeypatch.setattr(module, "DISTRIBUTED", 100)
+    assert 0 < len(facts(results, Numbers())["distributions"]) < len(there)

@@ -1,0 +1,149 @@
+"""Facts: what a page knows of the results, as values for JSON, with the places of their numbers.
+
+Everything is by run: its config, its profiles over the layers at every recorded step, its curves over training, its
+distributions. Runs that differ in their seed only are a group.
+"""
+
+import json
+import math
+import shlex
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from vgexp.figures import signals
+from vgexp.figures.profiles import theory_of
+from vgexp.figures.recorded import hidden
+from vgexp.networks import FAMILIES
+from vgexp.pages.packing import LARGEST, Numbers
+from vgexp.results import TABLES, Results, fit, groups, label, layer_array
+from vgexp.results.grouping import conditions
+
+CURVES = TABLES["steps"].columns[1:]
+"""What the panel of curves can show."""
+FIRST = ("dz_rms", "dx_rms", "dw_rms", "h_std", "z_rms", "update_ratio", "saturation", "dead", "w_rms")
+"""Columns of `layers` in the order of the menu; all others follow."""
+DISTRIBUTED = 400_000
+"""Numbers of histograms and spectra that a page carries at most."""
+THEORIES = 60
+"""Groups whose theory a page shows at most: it takes up to a second each."""
+
+
+def facts(results: Results, numbers: Numbers) -> dict[str, Any]:
+    """What the page's scripts read; the numbers go into `numbers`."""
+    runs = results.runs.sort_values(["started", "run"], kind="stable")
+    fields = conditions(runs)
+    named = {} if runs.empty else groups(runs)
+    group_of = {run: index for index, members in enumerate(named.values()) for run in members["run"]}
+    profiles, curves = _profiles(results, numbers), _curves(results, numbers)
+    columns = [column for column in _columns(results) if any(column in one["at"] for one in profiles.values())]
+    return {
+        "fields": fields,
+        "columns": {column: label(column) for column in columns},
+        "curves": {column: label(column) for column in CURVES if any(column in one["at"] for one in curves.values())},
+        "groups": [_group(name, members, results, numbers, n) for n, (name, members) in enumerate(named.items())],
+        "runs": [
+            {
+                "id": row["run"],
+                "group": group_of[row["run"]],
+                "seed": int(row["seed"]),
+                "depth": int(row["model.depth"]),
+                "config": {field: _plain(row[field]) for field in fields},
+                "status": row["status"],
+                "diverged": None if pd.isna(row["diverged_at"]) else int(row["diverged_at"]),
+                "seconds": _plain(row["seconds"]),
+                "final": {name: _plain(row[name]) for name in row.index if str(name).startswith("final_")},
+                "command": _command(results.planned.get(row["run"])),
+                "profiles": profiles.get(row["run"]),
+                "curves": curves.get(row["run"]),
+            }
+            for _, row in runs.iterrows()
+        ],
+        "distributions": list(_distributions(results, numbers)),
+    }
+
+
+def _columns(results: Results) -> list[str]:
+    found = [str(c) for c in results.layers if c not in TABLES["layers"].key and results.layers[c].dtype.kind == "f"]
+    return sorted(found, key=lambda c: FIRST.index(c) if c in FIRST else len(FIRST))
+
+
+def _group(name: str, members: pd.DataFrame, results: Results, numbers: Numbers, place: int) -> dict[str, Any]:
+    """A group: its name, what becomes of its gradient at initialisation, and what theory expects of it."""
+    family = members["model.family"].iloc[0]
+    depth, signal = int(members["model.depth"].iloc[0]), signals()[family]
+    found: dict[str, Any] = {"name": name, "depth": depth, "signal": signal, "verdict": "", "factor": None}
+    measured = layer_array(results.layers, list(members["run"]), signal, depth)
+    if len(measured) and not np.isnan(measured).all():
+        fitted = fit(measured, family in FAMILIES and FAMILIES[family].chain)
+        found |= {"verdict": fitted.verdict, "factor": _plain(fitted.factor.point), "fall": _plain(fitted.fall.point)}
+    if place < THEORIES and len(measured):
+        expected = theory_of(members)
+        found["theory"] = {
+            column: numbers.add(expected[column].to_numpy()[:depth])
+            for column in expected
+            if column in ("z_rms", "h_mean", "h_std", "dz_rms", "dx_rms") and expected[column].notna().any()
+        }
+    return found
+
+
+def _profiles(results: Results, numbers: Numbers) -> dict[str, dict[str, Any]]:
+    """By run: the recorded steps, the number of layers, and where each column is, step by step, layer by layer."""
+    rows = hidden(results).sort_values(["run", "step", "layer"], kind="stable")
+    columns = _columns(results)
+    found = {}
+    for run, block in rows.groupby("run", sort=False):
+        steps, layers = np.unique(block["step"]), int(block["layer"].max())
+        if len(block) != len(steps) * layers:
+            grid = pd.MultiIndex.from_product([steps, range(1, layers + 1)], names=["step", "layer"])
+            block = block.set_index(["step", "layer"]).reindex(grid)
+        there = [column for column in columns if block[column].notna().any()]
+        at = {column: numbers.add(block[column])[0] for column in there}
+        found[run] = {"steps": steps.tolist(), "layers": layers, "at": at}
+    return found
+
+
+def _curves(results: Results, numbers: Numbers) -> dict[str, dict[str, Any]]:
+    """By run: the steps with losses, and where each column is."""
+    found = {}
+    for run, block in results.steps.sort_values(["run", "step"]).groupby("run", sort=False):
+        there = [column for column in CURVES if column in block and block[column].notna().any()]
+        at = {column: numbers.add(block[column])[0] for column in there}
+        found[run] = {"steps": block["step"].tolist(), "at": at}
+    return found
+
+
+def _distributions(results: Results, numbers: Numbers) -> Iterator[dict[str, Any]]:
+    """Histograms and spectra of hidden layers, until the page carries its share of them."""
+    limit = numbers.count + DISTRIBUTED
+    histograms = hidden(results, results.histograms).dropna(subset=["edges", "density"])
+    for row in histograms.sort_values(["run", "step", "layer"]).to_dict("records"):
+        if numbers.count > limit:
+            return
+        place = {"edges": numbers.add(row["edges"]), "density": numbers.add(row["density"])}
+        yield {key: row[key] for key in ("run", "step", "layer", "quantity")} | place
+    for row in results.spectra.dropna(subset=["singular_values"]).to_dict("records"):
+        if numbers.count > limit:
+            return
+        values = numbers.add(row["singular_values"])
+        yield {"run": row["run"], "step": row["step"], "layer": row["layer"], "quantity": "spectrum", "values": values}
+
+
+def _command(changes: Mapping[str, Any] | None) -> str:
+    """What is typed to compute a run by itself."""
+    if changes is None:
+        return ""
+    words = {key: value if isinstance(value, str) else json.dumps(value) for key, value in changes.items()}
+    return shlex.join(["vgexp", "train", *(f"{key}={word}" for key, word in words.items())])
+
+
+def _plain(value: Any) -> Any:
+    """A cell for JSON: a number only where it is finite."""
+    if value is None or isinstance(value, str):
+        return value
+    number = float(value)
+    if not math.isfinite(number) or abs(number) > LARGEST:
+        return None
+    return int(number) if number == int(number) else number
