@@ -14,11 +14,14 @@ from vgexp.figures.recorded import Recorded, hidden, positive, recorded
 from vgexp.figures.series import draw_group
 from vgexp.figures.style import layer_axis, legend, log_if_decades, panels
 from vgexp.networks import FAMILIES
+from vgexp.networks.identity import identity
 from vgexp.results import Results, by_depth, geometric_mean, label
 from vgexp.theory import NoTheory, covers
 from vgexp.theory.expected import expected
 
 QUANTITIES = ("h_std", "dz_rms", "dx_rms", "dw_rms")
+_THEORIES: dict[str, pd.DataFrame] = {}
+"""By run: the figures and the page of one folder ask for the same theories."""
 SMALL_MARKS = 15
 """Layers beyond which marks get smaller."""
 
@@ -98,8 +101,11 @@ def theory_of(runs: pd.DataFrame) -> pd.DataFrame:
     run = from_row({str(key): value for key, value in first.items()})
     if not covers(run) or run.data.name not in DATASETS:
         return pd.DataFrame()
-    try:
-        found = expected(run)
-    except (NoTheory, Unavailable):
-        return pd.DataFrame()
+    asked = identity(run)
+    if asked not in _THEORIES:
+        try:
+            _THEORIES[asked] = expected(run)
+        except (NoTheory, Unavailable):
+            _THEORIES[asked] = pd.DataFrame({"part": [], "layer": []})
+    found = _THEORIES[asked]
     return found[found["part"] == ""].set_index("layer")
