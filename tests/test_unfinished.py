@@ -16,6 +16,7 @@ from vgexp import papers
 from vgexp.claims.statements import Missing
 from vgexp.config.rows import flat, from_row
 from vgexp.experiments.compose import conf_dir
+from vgexp.figures.phases import phase_picture
 from vgexp.figures.pictures import Picture, Table, draw_each
 from vgexp.figures.profiles import profile_picture
 from vgexp.figures.sweeps import draw_all
@@ -129,6 +130,22 @@ def test_sweeps(sweep, data, tmp_path):
     assert len(some.runs) == min(1, len(results.runs))
     assert results.grid("train").planned.keys() <= results.planned.keys()
     export_runs(tmp_path / "logs", some.tables(), since=0)
+
+
+@pytest.fixture(scope="session")
+def plane(tmp_path_factory) -> Results:
+    """Plain networks at four places among the phases of two activations, and one that has no place."""
+    with contextlib.chdir(tmp_path_factory.mktemp("plane")):
+        shared = ("data=digits", "model.width=6", "model.depth=3", "seed=0,1", "steps=0")
+        vgexp.run(*shared, "model.activation=tanh,relu", "init.name=glorot,he", "init.sigma_b=0,0.3")
+        vgexp.run(*shared, "model.norm=layer")
+        return read(Path("results/train"))
+
+
+@SHOWN
+@given(data=st.data())
+def test_phase_diagrams(plane, data):
+    shown(draw_each({"phases": phase_picture}, data.draw(unfinished(plane))))
 
 
 @cache

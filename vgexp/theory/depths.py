@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from vgexp.config import Run
-from vgexp.networks import FAMILIES, NORMS
+from vgexp.networks import FAMILIES, INITIALIZERS, NORMS
 from vgexp.theory import sampled
 from vgexp.theory.meanfield import ROUGH_DRAWS, has_recursion, mean_squares
 from vgexp.theory.sampled import NoTheory
@@ -31,7 +31,8 @@ APART = 4
 WITHIN = 0.02
 """What the depth is known to where theory samples, relative to it."""
 EXAMPLES = 4
-"""Examples that are followed, the first of the run's; all of them where they are normalised together."""
+"""Examples that are followed, the first of the run's; all of them where they are normalised together, or
+weights are rescaled by them."""
 
 
 class Depth(NamedTuple):
@@ -57,7 +58,7 @@ def depth_of(run: Run, x_KI: Tensor, y_K: Tensor, classes: int, decades: float =
     if not isinstance(run.model.width, int):
         raise NoTheory("a list of widths says nothing of other depths")
     norm = NORMS[run.model.norm]
-    if norm is None or not norm.over_examples:
+    if not ((norm is not None and norm.over_examples) or INITIALIZERS[run.init.name].unit_variance):
         x_KI, y_K = x_KI[:EXAMPLES], y_K[:EXAMPLES]
     name, closed = FAMILIES[run.model.family].signal, has_recursion(run)
 
