@@ -8,7 +8,7 @@ from samples import small
 from vgexp.config.errors import ConfigError
 from vgexp.config.rows import structure
 from vgexp.experiments.compose import composer, typed
-from vgexp.experiments.stacks import Job, jobs, without_effect
+from vgexp.experiments.stacks import Job, jobs, require_read, without_effect
 from vgexp.experiments.sweep import composed
 from vgexp.networks.identity import identity
 
@@ -110,3 +110,27 @@ def test_choices_that_some_runs_read_make_fewer_runs():
     assert without_effect(grid) == ["2 choices of optim.momentum make one run where optim.name=sgd"]
     assert len(grid.runs) == 4
     assert [len(job.runs) for job in jobs(grid.runs, lambda run: 9, lambda run: False)] == [1, 2]
+
+
+@pytest.mark.parametrize(
+    ("overrides", "others"),
+    [
+        (["model.gate_bias=-2"], []),  # the default
+        (["model.gate_bias=1"], ["model.family=plain,highway"]),  # one of the runs reads it
+        (["checkpoint.every=4"], ["memory=checkpoint", "model.depth=16"]),  # read, though it is what sqrt would be
+        (["init.sigma_w=1", "seed=3"], []),  # nobody decides about these
+    ],
+)
+def test_what_may_be_typed(overrides, others):
+    with composer() as compose:
+        runs = [run for _, run in composed([*others, *overrides], compose).runs]
+    require_read(overrides, runs)
+
+
+def test_what_is_typed_is_read_by_some_run():
+    with composer() as compose:
+        runs = [run for _, run in composed(["model.family=plain,highway", "model.growth=3"], compose).runs]
+    with pytest.raises(ConfigError, match=r"^model.growth: got 3, accepts 16 with model.family=plain; .*=dense$"):
+        require_read(["model.growth=3"], runs)
+    require_read(["model.growth=3"], runs, read=["model.growth"])
+    require_read([], runs)  # an experiment file may set fields for some of its grids

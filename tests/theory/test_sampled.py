@@ -135,3 +135,9 @@ def test_blocks_that_look_into_their_parts_have_no_theory(monkeypatch):
     monkeypatch.setitem(FAMILIES, "plain", replace(FAMILIES["plain"], block=block, recursion=None))
     with pytest.raises(NoTheory, match="the blocks of the family plain do not run on draws"):
         sampled.mean_squares(small(), torch.rand(3, 64), torch.zeros(3, dtype=torch.long), 10)
+
+
+def test_a_sample_that_would_not_fit_is_not_drawn():
+    run = small(model__family="highway", model__width=10**8)
+    with pytest.raises(NoTheory, match=r"^a sample of the network would have more than 5.4e\+08 numbers"):
+        sampled.mean_squares(run, torch.rand(3, 64), torch.zeros(3, dtype=torch.long), 10)

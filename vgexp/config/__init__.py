@@ -10,7 +10,7 @@ from vgexp.config.fields import (
     Run,
 )
 from vgexp.config.identity import RESULTS_VERSION, changes, digest
-from vgexp.config.rows import flat, from_row, structure
+from vgexp.config.rows import flat, from_row, leaves, structure
 from vgexp.config.rules import revolve_snapshots
 from vgexp.config.schedules import ACCEPTS, due, schedule
 from vgexp.config.sources import own, source
@@ -32,6 +32,7 @@ __all__ = [
     "first_line",
     "flat",
     "from_row",
+    "leaves",
     "own",
     "revolve_snapshots",
     "schedule",

@@ -2,7 +2,7 @@
 
 from vgexp.costs import computer
 from vgexp.costs.counting import Costs, ledger
-from vgexp.costs.forecast import counted, forecast
+from vgexp.costs.forecast import counted, follows_depth, forecast
 from vgexp.costs.memory import EVALUATED_AT_ONCE, largest_stack, require_memory, si, sizes
 
 __all__ = [
@@ -10,6 +10,7 @@ __all__ = [
     "Costs",
     "computer",
     "counted",
+    "follows_depth",
     "forecast",
     "largest_stack",
     "ledger",

@@ -10,6 +10,8 @@ from vgexp.config import ConfigError, Run, flat
 from vgexp.experiments.checks import check_run
 from vgexp.experiments.compose import composer
 from vgexp.experiments.imports import load_imports
+from vgexp.experiments.overrides import latest
+from vgexp.experiments.stacks import require_read, without_effect
 from vgexp.experiments.sweep import grids
 from vgexp.networks.identity import identity, unread
 from vgexp.results import stored
@@ -45,6 +47,9 @@ def compare(*overrides: str, budget: str | float | None = None) -> Comparison:
     runs = {identity(run): run for grid in found.values() for _, run in grid.runs}
     for run in runs.values():
         check_run(run)
+    for grid in found.values():
+        without_effect(grid)
+    require_read(latest(overrides), list(runs.values()))
     configs = [stored(flat(run)) for run in runs.values()]
     apart = conditions(pd.DataFrame(configs))
     rows = []

@@ -51,7 +51,7 @@ def run(*overrides: str) -> "Results":
     from vgexp.results import read
     from vgexp.results.writing import Store
 
-    todo = plan(asked)
+    todo = plan(asked, latest(overrides))
     todo.write("vgexp.run(" + ", ".join(map(repr, once(overrides))) + ")")
     complete(todo, lambda jobs: [train_stack(job.runs, Store(todo.folder)) for job in jobs])
     results = read(todo.folder)
@@ -83,7 +83,7 @@ def start(
         asked = grids(overrides, compose)
     from vgexp.experiments.plan import plan  # loads torch: what is wrong with the overrides is known by now
 
-    todo = plan(asked)
+    todo = plan(asked, overrides)
     todo.write(shlex.join(["vgexp", *once(sys.argv[1:])]))
     if todo.jobs:
         token = PLAN.set(todo)

@@ -17,7 +17,7 @@ from vgexp.experiments.checks import check_run
 from vgexp.experiments.compose import composer, groups
 from vgexp.experiments.imports import load_imports
 from vgexp.experiments.overrides import check_keys, check_single, latest
-from vgexp.experiments.stacks import Job, jobs, without_effect
+from vgexp.experiments.stacks import Job, jobs, require_read, without_effect
 from vgexp.experiments.sweep import Grid, composed, folder_of
 from vgexp.networks.identity import identity
 from vgexp.results.plans import read_plan
@@ -26,6 +26,9 @@ from vgexp.results.writing import Store
 
 MEMORY_SHARE = 0.25
 """The share of the computer's memory that one stack may take."""
+
+FORECAST = ("checkpoint.every",)
+"""What a forecast reads, whatever `memory` is."""
 
 
 @dataclass
@@ -59,8 +62,8 @@ class Plan:
             print(f"{runs}, {done} already done", file=sys.stderr)
 
 
-def plan(grids: Mapping[str, Grid]) -> Plan:
-    """Checks every run and groups what is left to do into stacks.
+def plan(grids: Mapping[str, Grid], typed: Sequence[str] = ()) -> Plan:
+    """Checks every run and groups what is left to do into stacks. `typed` are the overrides of the user's own.
 
     Raises ConfigError at the first thing that is wrong; nothing has been written then.
     """
@@ -82,6 +85,7 @@ def plan(grids: Mapping[str, Grid]) -> Plan:
         fewer += without_effect(grid)
         members[name] = list(dict.fromkeys(identity(run) for _, run in grid.runs))
         planned += grid.runs
+    require_read(typed, [run for grid in grids.values() for _, run in grid.runs])
     if not planned:
         raise ConfigError("scale", first.scale, "a scale with something to run: " + "; ".join(left_out.values()))
     folders = {folder_of(run) for _, run in planned}
@@ -106,7 +110,7 @@ def plan(grids: Mapping[str, Grid]) -> Plan:
 
 
 def single_run(overrides: Sequence[str]) -> Run:
-    """The run of overrides without choices, checked. Raises ConfigError."""
+    """The run of overrides without choices, checked, for its forecast in all memory modes. Raises ConfigError."""
     overrides = latest(overrides)
     check_keys(overrides, groups())
     check_single(overrides)
@@ -114,6 +118,7 @@ def single_run(overrides: Sequence[str]) -> Run:
         [(_, run)] = composed(overrides, compose).runs
     load_imports()
     check_run(run)
+    require_read(overrides, [run], FORECAST)
     return run
 
 

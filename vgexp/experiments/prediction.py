@@ -9,7 +9,7 @@ from functools import partial
 import pandas as pd
 
 from vgexp.config import ConfigError, Run
-from vgexp.costs import forecast, si
+from vgexp.costs import follows_depth, forecast, require_memory, si
 from vgexp.data import dataset
 from vgexp.experiments.plan import single_run
 from vgexp.experiments.remedies import Remedy, remedies
@@ -17,6 +17,9 @@ from vgexp.networks import activation
 from vgexp.results import Fit
 from vgexp.theory import Depth, NoTheory, Phase, depth_of, phase, scales
 from vgexp.theory.expected import examples, profile_and_fit
+
+ADDRESSABLE = 2**62
+"""Bytes that tensors can be told apart by, on any computer."""
 
 
 @dataclass
@@ -118,6 +121,8 @@ def predict(*overrides: str, budget: str | float | None = None) -> Prediction:
     memory = None if budget is None else size(budget)
     run = single_run(overrides)
     data = dataset(run.data)
+    if not follows_depth(run):  # every part is counted by itself then
+        require_memory(run, data, members=1, available=ADDRESSABLE, jobs=1)
     found = Prediction(run, forecast(run, data.inputs, data.classes, memory))
     seen = examples(run)
     try:

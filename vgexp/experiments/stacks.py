@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from operator import attrgetter
 from typing import Any
 
-from vgexp.config import FIELDS, ConfigError, Run, structure
+from vgexp.config import FIELDS, ConfigError, Run, leaves, structure
 from vgexp.experiments.overrides import choices, parse
 from vgexp.experiments.sweep import Grid
-from vgexp.networks.identity import identity, unread
+from vgexp.networks.identity import identity, not_read, readers, unread
 
 
 @dataclass
@@ -80,6 +80,29 @@ def without_effect(grid: Grid) -> list[str]:
             raise ConfigError(key, override.get_value_string(), f"one value: it makes no difference with {where}")
         said.append(f"{len(choices(override))} choices of {key} make one run where {where}")
     return said
+
+
+def require_read(overrides: Sequence[str], runs: Sequence[Run], read: Collection[str] = ()) -> None:
+    """Raises ConfigError for the first value of one of the overrides that none of the runs reads.
+
+    A default may be typed anyway, and choices are looked at by `without_effect`. `read` are fields that are read all
+    the same.
+    """
+    defaults = leaves(Run())
+    for override in parse(overrides):
+        key = override.get_key_element()
+        if key not in FIELDS or not FIELDS[key].read_by or key in read or override.is_sweep_override():
+            continue
+        got = attrgetter(key)(runs[0])
+        blind = [not_read(run).get(key) for run in runs]
+        if got == defaults[key] or None in blind:
+            continue
+        field = blind[0]
+        assert field is not None
+        who = ", ".join(readers(key, field))
+        raise ConfigError(
+            key, got, f"{_spell(defaults[key])} with {field}={attrgetter(field)(runs[0])}; read with {field}={who}"
+        )
 
 
 def _spell(value: Any) -> str:

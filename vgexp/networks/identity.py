@@ -62,13 +62,7 @@ def changes(run: Run) -> dict[str, Any]:
 def unread(run: Run) -> set[str]:
     """The fields that could as well have their default: nothing that the run is made of reads them, or they say what
     holds without them."""
-    chosen = flat(run)
-    found = set()
-    for key, known in FIELDS.items():
-        for field in known.read_by:
-            reads = _reads(field, chosen[field])
-            if reads is not None and key not in reads:
-                found.add(key)
+    found = set(not_read(run))
     law, init = INITIALIZERS.get(run.init.name), run.init
     if law is not None:
         if init.sigma_w is not None and _is_own_scale(run):
@@ -87,6 +81,28 @@ def unread(run: Run) -> set[str]:
     if run.data.seed == run.seed:
         found.add("data.seed")
     return found
+
+
+def not_read(run: Run) -> dict[str, str]:
+    """The fields that nothing of a run reads, each with the field whose choice does not: `model.branch` and
+    `model.family` of a plain network."""
+    chosen, found = flat(run), {}
+    for key, known in FIELDS.items():
+        for field in known.read_by:
+            reads = _reads(field, chosen[field])
+            if reads is not None and key not in reads:
+                found.setdefault(key, field)
+    return found
+
+
+def readers(key: str, field: str) -> list[str]:
+    """The choices of a field that read another one.
+
+    >>> readers("optim.momentum", "optim.name"), readers("checkpoint.every", "memory")
+    (['momentum'], ['checkpoint'])
+    """
+    names = READS[field] if field in READS else REGISTRIES[field]
+    return [name for name in names if (reads := _reads(field, name)) is None or key in reads]
 
 
 def _is_own_scale(run: Run) -> bool:

@@ -49,6 +49,8 @@ from vgexp.numerics import generator
 DRAWS = 2**17
 """Numbers that are drawn of a layer: units times examples."""
 FEWEST_UNITS = 1000
+MOST_NUMBERS = 2**29
+"""What a sample of a whole network may have."""
 
 
 class NoTheory(LookupError):
@@ -58,9 +60,12 @@ class NoTheory(LookupError):
 def mean_squares(run: Run, x_KI: Tensor, y_K: Tensor, classes: int, draws: int = DRAWS) -> MeanSquares:
     """The mean squares of every matrix by example, for inputs x_KI of the classes y_K, from so many draws a layer.
 
-    Raises NoTheory for a family from outside whose blocks cannot run on draws: they look into their parts.
+    Raises NoTheory for a family from outside whose blocks cannot run on draws: they look into their parts; and for a
+    network of which a sample would not fit in memory.
     """
     examples = len(x_KI)
+    if numbers(run, x_KI, classes, draws) > MOST_NUMBERS:
+        raise NoTheory(f"a sample of the network would have more than {MOST_NUMBERS:.2g} numbers")
     norm = NORMS[run.model.norm]
     draw = Draw(generator("theory", run.seed), together=norm is not None and norm.over_examples)
     plans = blueprints(run, x_KI.shape[1], classes)
