@@ -9,7 +9,7 @@ import pytest
 from browser import opened
 
 import vgexp
-from vgexp.pages.report import write_report
+from vgexp.pages.report import Content, write_report
 
 SAID = """() => {
   const all = (root) => [...root.querySelectorAll("*")];
@@ -41,7 +41,7 @@ def results(tmp_path_factory):
             *("data=digits", "model.width=12", "model.depth=4,6", "model.activation=tanh,relu", "seed=0,1,2"),
             *("steps=20", "probe=full", "probe.every=5", "eval.every=10", "name=odd"),
         )
-        page = write_report(Path("results/odd"), title="<b>odd</b>", intro="<script>alert(1)</script>").resolve()
+        page = write_report(Path("results/odd"), content=Content("<b>odd</b>", "<script>alert(1)</script>")).resolve()
     finally:
         os.chdir(before)
     return found, page

@@ -3,12 +3,13 @@ import shutil
 from pathlib import Path
 
 import pandas as pd
-from markupsafe import Markup
 
 import vgexp
 from vgexp.claims.verdicts import COLUMNS
-from vgexp.figures.pictures import Table
+from vgexp.figures.pictures import Picture, Table
+from vgexp.figures.style import panels
 from vgexp.pages import report
+from vgexp.pages.report import Content
 
 
 def results():
@@ -28,7 +29,7 @@ def test_works_offline_and_says_how_it_was_made():
 def test_everything_shown_is_escaped():
     found = results()
     found.commands = {"<script>alert(1)</script>": []}
-    page = report.render(Path("results/<b>"), found, "<i>title", "<u>", [], None, {})
+    page = report.render([Path("results/<b>")], found, Content("<i>title", "<u>", {}))
     for raw in ("<script>alert", "<i>title", "results/<b>", "<u>"):
         assert raw not in page
     assert "&lt;script&gt;alert" in page
@@ -55,7 +56,7 @@ def test_claims_show_intervals_seeds_and_reasons():
         "scale": "smoke",
     }
     counted = row | {"part": 2, "exact": True, "measured": 6.0, "measured_low": 6.0, "measured_high": 6.0}
-    page = report.render(Path("x"), results(), "t", "", [], pd.DataFrame([row, counted]), {})
+    page = report.render([Path("x")], results(), Content(pictures={}, claims=pd.DataFrame([row, counted])))
     for text in (
         "X-1",
         "5 [4.5, 5.5]",
@@ -72,9 +73,10 @@ def test_claims_show_intervals_seeds_and_reasons():
 
 def test_tables_pictures_and_reasons_stand_on_the_page():
     table = Table(pd.DataFrame({"a<b": ["1 & 2"]}), "What it says.")
-    pictures = [("one", Markup("<svg></svg>"), "A line."), ("two", Markup(), "not drawn: no runs")]
-    page = report.render(Path("x"), results(), "t", "", pictures, None, {"first": table})
-    for text in ("a&lt;b", "1 &amp; 2", "What it says.", '<figure id="figure-one"><svg></svg>', "not drawn: no runs"):
+    with panels(1, 1) as (figure, _):
+        pictures = {"one": Picture(figure, "A line.", pd.DataFrame()), "two": "not drawn: no runs"}
+    page = report.render([Path("x")], results(), Content(pictures=pictures, tables={"first": table}))
+    for text in ("a&lt;b", "1 &amp; 2", "What it says.", '<figure id="figure-one"><svg', "not drawn: no runs"):
         assert text in page
     assert "gradient&#39;s" in page or "gradient's" in page  # the fits of dz
 

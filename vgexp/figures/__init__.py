@@ -4,7 +4,7 @@ from vgexp.figures.curves import curve_picture
 from vgexp.figures.heatmaps import heatmap_picture
 from vgexp.figures.histograms import bins, densities, draw_densities, histogram_picture
 from vgexp.figures.phases import phase_picture
-from vgexp.figures.pictures import Picture, Table, count, draw_each, save, seeds_in
+from vgexp.figures.pictures import Picture, Table, count, draw_each, save, seeds_in, svg
 from vgexp.figures.profiles import profile_picture, signals
 from vgexp.figures.recorded import positive
 from vgexp.figures.series import draw_band, draw_series
@@ -40,5 +40,6 @@ __all__ = [
     "seeds_in",
     "signals",
     "speed_picture",
+    "svg",
     "watched_picture",
 ]

@@ -61,11 +61,18 @@ class Table(NamedTuple):
 def save(figure: Figure, folder: Path, name: str) -> str:
     """Writes <name>.svg and <name>.png, the same bytes each time; returns the SVG's text."""
     folder.mkdir(parents=True, exist_ok=True)
+    text = svg(figure)
+    (folder / f"{name}.svg").write_text(text)
+    with mpl.rc_context(STYLE):
+        figure.savefig(folder / f"{name}.png", dpi=160)
+    return text
+
+
+def svg(figure: Figure) -> str:
+    """The figure as the text of an SVG file."""
     stream = io.StringIO()
     with mpl.rc_context(STYLE):
         figure.savefig(stream, format="svg", metadata={"Date": None})
-        figure.savefig(folder / f"{name}.png", dpi=160)
-    (folder / f"{name}.svg").write_text(stream.getvalue())
     return stream.getvalue()
 
 

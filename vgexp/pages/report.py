@@ -5,6 +5,7 @@ It works offline and escapes what it shows.
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
@@ -13,64 +14,61 @@ import pandas as pd
 from jinja2 import Environment, PackageLoader
 from markupsafe import Markup
 
-from vgexp.figures import Picture, Table, draw_all, save
+from vgexp.figures import Picture, Table, draw_all, save, svg
 from vgexp.pages.facts import facts
 from vgexp.pages.packing import Numbers, packed, packed_json
 from vgexp.pages.sections import asked, claim_entries, fit_rows, interval, number, origins, status_counts
 from vgexp.results import Results, read, write_atomically
 
-SCRIPTS = ("unpack", "charts", "tables", "explorer")
+SCRIPTS = ("unpack", "charts", "tables", "watch", "explorer")
 
 
-def write_report(
-    folder: Path,
-    results: Results | None = None,
-    title: str = "",
-    intro: str = "",
-    pictures: Mapping[str, Picture | str] | None = None,
-    claims: pd.DataFrame | None = None,
-    tables: Mapping[str, Table] | None = None,
-    grids: Mapping[str, Sequence[str]] | None = None,
-) -> Path:
-    """Writes figures/ and report.html of a results folder; returns the path of the page.
+@dataclass(frozen=True)
+class Content:
+    """What a page shows beside the results themselves."""
 
-    Without `pictures` it draws whatever the results can fill. A string in place of a picture says why there is none.
-    `grids` are those that a claim reads, by its name.
-    """
-    results = results or read(folder)
-    drawn = dict(pictures or draw_all(results))
-    shown = [_shown(name, picture, folder / "figures") for name, picture in drawn.items()]
-    page = render(folder, results, title or str(folder), intro, shown, claims, tables or {}, grids or {})
+    title: str = ""
+    intro: str = ""
+    pictures: Mapping[str, Picture | str] | None = None
+    """By name; a string says why there is no picture. None: whatever the results can fill."""
+    claims: pd.DataFrame | None = None
+    tables: Mapping[str, Table] = field(default_factory=dict)
+    grids: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    """The grids that a claim reads, by its name."""
+
+
+def write_report(folder: Path, results: Results | None = None, content: Content | None = None) -> Path:
+    """Writes figures/ and report.html of a results folder; returns the path of the page."""
+    results, content = results or read(folder), content or Content()
+    pictures = draw_all(results) if content.pictures is None else content.pictures
+    for name, picture in pictures.items():
+        if isinstance(picture, Picture):
+            save(picture.figure, folder / "figures", name)
+    page = render([folder], results, replace(content, pictures=pictures))
     write_atomically(folder / "report.html", page.encode())
     return folder / "report.html"
 
 
-def render(
-    folder: Path,
-    results: Results,
-    title: str,
-    intro: str,
-    pictures: Sequence[tuple[str, Markup, str]],
-    claims: pd.DataFrame | None,
-    tables: Mapping[str, Table],
-    grids: Mapping[str, Sequence[str]] | None = None,
-) -> str:
-    """The page as text; `pictures` are names, SVGs and captions, `grids` those of each claim."""
+def render(folders: Sequence[Path], results: Results, content: Content) -> str:
+    """The page of some folders as text; nothing is written."""
+    drawn = draw_all(results) if content.pictures is None else content.pictures
+    pictures = [_shown(name, picture) for name, picture in drawn.items()]
+    claims = content.claims
     fits, carried = fit_rows(results), Numbers()
     described = packed_json(facts(results, carried))
     environment = Environment(loader=PackageLoader("vgexp.pages", "."), autoescape=True, trim_blocks=True)
     environment.filters |= {"number": number, "interval": interval}
     return environment.get_template("report.html.j2").render(
-        title=title,
-        intro=intro,
+        title=content.title or " and ".join(map(str, folders)),
+        intro=content.intro,
         asked=asked(results),
-        folder=folder,
+        folders=folders,
         css=Markup(_text("page.css")),
         script=Markup("\n".join(_text(f"scripts/{name}.js") for name in SCRIPTS)),
         packed={"facts": described, "numbers": carried.packed()} | _bokeh(),
         pictures=pictures,
-        tables=tables,
-        claims=[] if claims is None else claim_entries(claims, [name for name, _, _ in pictures], folder, grids or {}),
+        tables=content.tables,
+        claims=[] if claims is None else claim_entries(claims, [*drawn], folders[0], content.grids),
         verdicts={} if claims is None else claims.drop_duplicates("claim")["verdict"].value_counts().to_dict(),
         fits=fits,
         gradients=dict(Counter(row["verdict"] for row in fits)),
@@ -82,11 +80,11 @@ def render(
     )
 
 
-def _shown(name: str, picture: Picture | str, folder: Path) -> tuple[str, Markup, str]:
-    """Saves a picture; its name, its SVG to stand within the page, and its caption."""
+def _shown(name: str, picture: Picture | str) -> tuple[str, Markup, str]:
+    """A picture's name, its SVG to stand within the page, and its caption."""
     if isinstance(picture, str):
         return name, Markup(), picture
-    text = save(picture.figure, folder, name)
+    text = svg(picture.figure)
     return name, Markup(text[text.index("<svg") :]), picture.caption
 
 

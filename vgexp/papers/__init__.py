@@ -15,7 +15,7 @@ from vgexp.claims import Claim, Missing, evaluate
 from vgexp.config import ConfigError
 from vgexp.experiments import load_imports
 from vgexp.figures import Picture, Table, draw_each
-from vgexp.pages import write_report
+from vgexp.pages import Content, write_report
 from vgexp.results import Results, read, write_atomically
 
 
@@ -74,9 +74,21 @@ def tables(name: str, results: Results) -> dict[str, Table]:
 
 def report(name: str, folder: Path) -> Path:
     """Evaluates the claims, draws the figures and writes claims.csv and report.html of a paper's results."""
-    paper, results = module(name), read(folder)
-    claims = evaluate(paper.CLAIMS, results, folder.resolve().name)
-    write_atomically(folder / "claims.csv", claims.to_csv(index=False).encode())
-    pictures, made = figures(name, results), tables(name, results)
-    grids = {claim.name: claim.grids for claim in paper.CLAIMS}
-    return write_report(folder, results, paper.CITATION, paper.INTRO, pictures, claims, made, grids)
+    results = read(folder)
+    shown = content(name, folder, results)
+    assert shown.claims is not None
+    write_atomically(folder / "claims.csv", shown.claims.to_csv(index=False).encode())
+    return write_report(folder, results, shown)
+
+
+def content(name: str, folder: Path, results: Results) -> Content:
+    """What the page of a paper's results shows: its claims evaluated, its figures and tables."""
+    paper = module(name)
+    return Content(
+        title=paper.CITATION,
+        intro=paper.INTRO,
+        pictures=figures(name, results),
+        claims=evaluate(paper.CLAIMS, results, folder.resolve().name),
+        tables=tables(name, results),
+        grids={claim.name: claim.grids for claim in paper.CLAIMS},
+    )

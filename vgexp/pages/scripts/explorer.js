@@ -486,6 +486,7 @@ function bestColor() {
 
 async function start() {
   wireClaims();
+  watch();
   [facts, numbers] = await Promise.all([unpackFacts(), unpackNumbers(), loadBokeh()]);
   buildRunsTable();
   const profiled = facts.runs.filter((run) => run.profiles);
