@@ -1,8 +1,10 @@
 """Layer-sequential unit variance against a loop in torch's own operations, and what its authors promise."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from samples import small
@@ -13,6 +15,9 @@ from vgexp.networks.building import build, require_buildable
 from vgexp.networks.initializers import weights
 from vgexp.networks.lsuv import TOLERANCE, unit_scale
 from vgexp.numerics.seeds import generator
+from vgexp.results.reading import read
+from vgexp.results.writing import Store
+from vgexp.training.loop import Training, train
 from vgexp.training.stack import Stack, first_batch
 
 
@@ -109,3 +114,19 @@ def test_fixes_the_forward_pass_alone(activation, growth, tolerance, train_all):
     log = np.log(layers.pivot(index="layer", columns="run", values="dz_rms").to_numpy() ** 2).mean(1)
     slope = -np.polyfit(range(len(log)), log, 1)[0]
     assert np.exp(slope) == pytest.approx(growth, rel=tolerance)
+
+
+def test_what_is_taken_up_goes_on_with_the_weights_that_it_had():
+    run, whole, halves = lsuv(steps=4), Path("whole"), Path("halves")
+    train([run], Store(whole))
+    for _ in range(2):
+        training = Training([run], Store(halves))
+        while not training.done and training.step != 3:
+            training.observe_and_update()
+        training.save("done" if training.done else "running")
+        if not training.done:
+            training.observe_and_update()  # what was not saved is lost
+    train([run], Store(halves))
+    for name, table in read(whole).comparable().items():
+        found = read(halves).comparable()[name]
+        pd.testing.assert_frame_equal(found.assign(folder=""), table.assign(folder=""), check_exact=True)

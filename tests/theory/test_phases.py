@@ -184,6 +184,7 @@ def test_the_place_of_a_run_in_the_plane(fields, sigma_w):
         {"model__norm": "layer"},
         {"model__depth": 1},
         {"model__width": [5, 9, 5], "init__name": "glorot"},
+        {"init__name": "lsuv"},
     ],
 )
 def test_networks_without_a_place(fields):
