@@ -14,7 +14,7 @@ import pytest
 import typer
 
 import vgexp
-from vgexp import cli
+from vgexp.cli import app
 from vgexp.networks.activations import ACTIVATIONS
 
 QUICK = ["data=digits", "model.depth=5", "model.width=8", "steps=20"]
@@ -24,7 +24,7 @@ def vgexp_command(monkeypatch, *arguments):
     """Exit code of the console script, in this process."""
     monkeypatch.setattr(sys, "argv", ["vgexp", *arguments])
     with pytest.raises(SystemExit) as end:
-        cli.main()
+        app.main()
     return end.value.code
 
 
@@ -152,11 +152,11 @@ def test_bad_input_is_one_line_and_leaves_nothing(arguments, message, monkeypatc
 
 HEAVY = """
 import sys
-from vgexp import cli
+from vgexp.cli import app
 for arguments in {lines}:
     sys.argv = ["vgexp", *arguments]
     try:
-        cli.main()
+        app.main()
     except SystemExit as end:
         print(end.code, file=sys.stderr)
     loaded = {{"torch", "pandas", "scipy", "matplotlib", "sklearn"}} & set(sys.modules)
@@ -177,7 +177,7 @@ def test_what_a_command_needs_no_torch_for_loads_none():
 
 def test_a_train_with_nothing_left_to_do_loads_no_pandas():
     vgexp.run(*QUICK, "steps=0")
-    code = "import sys\nfrom vgexp import cli\ntry: cli.main()\nexcept SystemExit: print(*sys.modules)"
+    code = "import sys\nfrom vgexp.cli import main\ntry: main()\nexcept SystemExit: print(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", code, "train", *QUICK, "steps=0"], capture_output=True, text=True)
     assert "1 run, 1 already done" in done.stderr
     heavy = {"pandas", "scipy", "matplotlib", "sklearn", "requests", "xarray", "torch._dynamo"}
@@ -324,7 +324,7 @@ def test_one_sitting(monkeypatch, capsys):
     assert "8 done, 0 running, 0 failed, 0 missing" in capsys.readouterr().out
     assert vgexp_command(monkeypatch, "plot", "results/here") == 0
     figures = {path.name for path in Path("results/here/figures").iterdir()}
-    names = ("profile", "agreement", "heatmap", "curves", "speeds", "histogram_h", "histogram_dz", "histogram_dw")
+    names = ("profile", "agreement", "phases", "heatmap", "curves", "speeds", "histogram_h", "histogram_dz", "histogram_dw")
     assert figures == {f"{name}.{kind}" for name in names for kind in ("svg", "png")}
     assert vgexp_command(monkeypatch, "report", "results/here") == 0
     assert Path("results/here/report.html").stat().st_size > 10_000
@@ -465,7 +465,7 @@ def test_an_interrupted_rerun_goes_on_without_it(arguments, how, monkeypatch, ca
     def interrupted(*_, **__):
         raise typer.Abort
 
-    monkeypatch.setattr(cli, "app", interrupted)
+    monkeypatch.setattr(app, "app", interrupted)
     assert vgexp_command(monkeypatch, "train", *arguments) == 130
     assert capsys.readouterr().err.endswith(f"to go on, type the same command{how}\n")
 

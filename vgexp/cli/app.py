@@ -1,0 +1,107 @@
+"""The application: its commands, in the order that its help has them, and what its exit codes mean."""
+
+import errno
+import os
+import sys
+from collections.abc import Sequence
+from typing import Annotated, NoReturn
+
+import typer
+
+from vgexp.cli import data, judging, reading, running
+from vgexp.config import ConfigError
+
+FOLDERS = {
+    errno.EACCES: "may not be read or written by you",
+    errno.EEXIST: "is a file where a folder is needed",
+    errno.EISDIR: "is a folder where a file is needed",
+    errno.ENOENT: "is not there",
+    errno.ENOTDIR: "is a file where a folder is needed, or lies below one",
+    errno.EROFS: "may not be written: it can only be read",
+}
+"""What is said of a file or folder that cannot be used."""
+COMMANDS = (
+    running.train,
+    running.reproduce,
+    reading.plot,
+    reading.report,
+    reading.status,
+    reading.export,
+    judging.predict,
+    judging.diagnose,
+)
+
+app = typer.Typer(
+    add_completion=False,
+    rich_markup_mode="markdown",
+    pretty_exceptions_enable=False,
+    help="An instrument for the study of vanishing and exploding gradients.",
+)
+for command in COMMANDS:
+    app.command()(command)
+app.add_typer(data.app, name="data")
+
+
+@app.callback()
+def options(
+    imports: Annotated[
+        list[str] | None,
+        typer.Option("--import", help="A module of yours that adds activations, data sets, ..."),
+    ] = None,
+) -> None:
+    if imports:
+        if "" in imports:
+            raise ConfigError("--import", "", "a module that can be imported")
+        from vgexp.experiments import IMPORTS, load_imports
+
+        os.environ[IMPORTS] = ",".join(imports)
+        load_imports()
+
+
+def ordered(arguments: Sequence[str]) -> list[str]:
+    """The arguments with every `--import MODULE` first, where typer looks for the options of all commands.
+
+    >>> ordered(["train", "seed=1", "--import", "mine"])
+    ['--import=mine', 'train', 'seed=1']
+    """
+    first, rest, left = [], [], iter(arguments)
+    for argument in left:
+        if argument == "--import":
+            first.append(f"--import={next(left, '')}")
+        else:
+            (first if argument.startswith("--import=") else rest).append(argument)
+    return [*first, *rest]
+
+
+def _usage_errors() -> tuple[type[Exception], ...]:
+    """Typer's usage errors: it may bring a copy of click, so their class is found by its name."""
+    return tuple(kind for kind in typer.BadParameter.__mro__ if kind.__name__ == "ClickException")
+
+
+def main() -> NoReturn:
+    """Exit codes: 0 done, 1 failed, 2 bad input (one line says which), 130 interrupted."""
+    from vgexp.results import ResultsError
+
+    # Read when torch is loaded: threads that wait for each other in a loop take the cores from whatever else runs.
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+    try:
+        code = app(ordered(sys.argv[1:]), standalone_mode=False) or 0
+    except typer.Abort:  # KeyboardInterrupt, in older versions of typer; newer ones return 130
+        code = 130
+    except Exception as error:
+        if os.environ.get("VGEXP_TRACE"):
+            raise
+        if isinstance(error, ConfigError | ResultsError):
+            code, line = 2, str(error)
+        elif isinstance(error, _usage_errors()):
+            code, line = 2, f"{str(error).rstrip('.')}; `vgexp --help` shows what there is"
+        elif isinstance(error, OSError) and error.errno in FOLDERS and error.filename is not None:
+            code, line = 2, f"{error.filename}: {FOLDERS[error.errno]}"
+        else:
+            code, line = 1, f"failed: {type(error).__name__}: {error} (VGEXP_TRACE=1 shows where)"
+        print(f"vgexp: {' '.join(line.splitlines())}", file=sys.stderr)
+    if code == 130:
+        how = "without rerun " if any(text.lstrip("+").startswith("rerun=") for text in sys.argv) else ""
+        line = f"vgexp: interrupted, saved at most a minute ago; to go on, type the same command {how}"
+        print(line.rstrip(), file=sys.stderr)
+    sys.exit(code)

@@ -1,0 +1,60 @@
+"""The commands that judge a network without training it: a config by theory, a model of anyone's by one batch."""
+
+import os
+from typing import Annotated
+
+import typer
+
+from vgexp.cli.arguments import Overrides
+from vgexp.config import ConfigError, first_line
+
+
+def predict(
+    overrides: Overrides = None,
+    multirun: Annotated[bool, typer.Option("--multirun", "-m", help="Compares choices, a line each.")] = False,
+    budget: Annotated[str | None, typer.Option(help="A size of memory, 8GB: how deep a network fits.")] = None,
+) -> None:
+    """Says what theory expects of a config, layer by layer, what would help, and what a step costs, without running it.
+
+    vgexp predict model.activation=sigmoid model.depth=10
+
+    vgexp predict model.family=reversible model.width=256 --budget 8GB
+
+    vgexp predict -m model.family=plain,residual model.norm=none,batch,layer
+    """
+    from vgexp import experiments
+
+    print((experiments.compare if multirun else experiments.predict)(*(overrides or ()), budget=budget))
+
+
+def diagnose(
+    target: Annotated[
+        str,
+        typer.Argument(metavar="MODULE:FACTORY", help="A function that returns (model, batch, loss_fn), or a model."),
+    ],
+    input_shape: Annotated[
+        str | None, typer.Option(help="The shape of a batch, where the factory returns a model alone.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="The diagnosis as JSON.")] = False,
+) -> None:
+    """A verdict on any model from one batch: does its gradient vanish, explode or die, and where?
+
+    Exit code 0: healthy; 3: something was found; 2: it could not run.
+
+    vgexp diagnose mypackage.training:example
+
+    vgexp diagnose mypackage.models:make --input-shape 32,3,64,64 --json
+    """
+    from vgexp.watching import checkup
+
+    model, batch, loss_fn = checkup.load(target, input_shape)
+    try:
+        diagnosis = checkup.diagnose(model, batch, loss_fn)
+    except Exception as error:
+        if os.environ.get("VGEXP_TRACE"):
+            raise
+        why = f"{type(error).__name__}: {first_line(error)}"
+        raise ConfigError(target, why, "a model that runs forward and backward") from None
+    print(diagnosis.to_json() if as_json else diagnosis)
+    if diagnosis.findings:
+        raise typer.Exit(3)

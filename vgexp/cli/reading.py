@@ -1,0 +1,101 @@
+"""The commands that read results folders."""
+
+import shlex
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from vgexp.cli.arguments import Folder, Folders
+
+if TYPE_CHECKING:
+    from vgexp.results import Results
+
+
+def plot(folders: Folders, out: Annotated[Path | None, typer.Option(help="Where figures go.")] = None) -> None:
+    """Draws the figures of one folder, or of several compared.
+
+    vgexp plot results/depths
+    """
+    from vgexp.experiments import load_imports
+    from vgexp.figures import draw_all, save
+
+    load_imports()
+    results = read(folders)
+    target = out or folders[0] / "figures"
+    drawn = draw_all(results)
+    for name, picture in drawn.items():
+        save(picture.figure, target, name)
+    print(f"{len(drawn)} figures in {target}    next: vgexp report {shlex.quote(str(folders[0]))}")
+
+
+def report(folder: Folder) -> None:
+    """Writes report.html: one file with figures, tables and claims, which works offline.
+
+    vgexp report results/depths
+    """
+    from vgexp import papers
+    from vgexp.experiments import load_imports
+    from vgexp.pages import write_report
+
+    load_imports()
+    read([folder])
+    paper = papers.of_folder(folder)
+    page = papers.report(paper, folder) if paper else write_report(folder)
+    print(f"report: {page}")
+
+
+def status(folder: Folder) -> None:
+    """Says which runs of a sweep are done, running, failed or missing.
+
+    vgexp status results/depths
+    """
+    from vgexp.results import STATUSES, folder_status
+
+    found = folder_status(folder)
+    say_damaged(f"{path}: {why}" for path, why in found.damaged.items())
+    left = [run for run in found.runs if run.status != "done"]
+    if left:
+        from rich.console import Console
+        from rich.markup import escape
+        from rich.table import Table
+
+        table = Table("run", "status", "step", "what differs from the defaults, and the error")
+        for run in left:
+            notes = "\n".join(filter(None, [run.changes, run.message]))
+            table.add_row(run.run, run.status, "" if run.step is None else str(run.step), escape(notes))
+        Console().print(table)
+    print(", ".join(f"{sum(run.status == name for run in found.runs)} {name}" for name in STATUSES))
+    for command in found.commands:
+        print(f"to go on: {command}")
+
+
+def export(
+    folder: Folder,
+    csv: Annotated[bool, typer.Option("--csv", help="One CSV file a table.")] = True,
+    out: Annotated[Path | None, typer.Option(help="Where the files go; default FOLDER/csv.")] = None,
+) -> None:
+    """Exports the tables.
+
+    vgexp export results/depths --csv
+    """
+    tables, target = read([folder]).tables(), out or folder / "csv"
+    target.mkdir(parents=True, exist_ok=True)
+    for name, table in tables.items():
+        table.to_csv(target / f"{name}.csv", index=False)
+    print(f"{len(tables)} tables in {target}")
+
+
+def read(folders: list[Path]) -> "Results":
+    from vgexp.results import read as read_results
+
+    results = read_results(*folders)
+    say_damaged(results.damaged)
+    return results
+
+
+def say_damaged(lines: Iterable[str]) -> None:
+    for line in lines:
+        print(f"vgexp: skipped, damaged: {line}", file=sys.stderr)
