@@ -324,7 +324,17 @@ def test_one_sitting(monkeypatch, capsys):
     assert "8 done, 0 running, 0 failed, 0 missing" in capsys.readouterr().out
     assert vgexp_command(monkeypatch, "plot", "results/here") == 0
     figures = {path.name for path in Path("results/here/figures").iterdir()}
-    names = ("profile", "agreement", "phases", "heatmap", "curves", "speeds", "histogram_h", "histogram_dz", "histogram_dw")
+    names = (
+        "profile",
+        "agreement",
+        "phases",
+        "heatmap",
+        "curves",
+        "speeds",
+        "histogram_h",
+        "histogram_dz",
+        "histogram_dw",
+    )
     assert figures == {f"{name}.{kind}" for name in names for kind in ("svg", "png")}
     assert vgexp_command(monkeypatch, "report", "results/here") == 0
     assert Path("results/here/report.html").stat().st_size > 10_000
