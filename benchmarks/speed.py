@@ -1,4 +1,5 @@
-"""Speed as ratios within one run: training against a plain PyTorch loop, recording against not recording.
+"""Speed as ratios within one run: training against a plain PyTorch loop, recording against not recording, networks with
+norms and skips against plain ones.
 
     python benchmarks/speed.py [--threads 1 2] [--repeats 9]
 
@@ -14,7 +15,7 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
@@ -31,11 +32,11 @@ from vgexp.training.loop import Training
 Step = Callable[[], object]
 
 
-def network(depth: int, width: int, batch: int, data: str, **probe: Any) -> Run:
+def network(depth: int, width: int, batch: int, data: str, model: Mapping[str, Any] | None = None, **probe: Any) -> Run:
     return Run(
         steps=10**9,
         data=DataConfig(name=data, batch_size=batch),
-        model=ModelConfig(depth=depth, width=width),
+        model=ModelConfig(depth=depth, width=width, **(model or {})),
         optim=OptimConfig(lr=0.01),
         probe=ProbeConfig(**({"every": "never", "histograms": "never", "spectra": "never"} | probe)),
         eval=EvalConfig(every="never"),
@@ -139,7 +140,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--threads", type=int, nargs="+", default=[1, 2])
     parser.add_argument("--repeats", type=int, default=9)
-    parser.add_argument("--only", default="", help="training, recording or schedule")
+    parser.add_argument("--only", default="", help="training, recording, schedule or families")
     parser.add_argument("--work", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.work:
@@ -149,7 +150,7 @@ def main() -> None:
         print(f"\n{threads} thread{'s' * (threads > 1)}, torch {torch.__version__}\n")
         print("| what | ratio [middle half] | of the fastest rounds | wanted | over / under |")
         print("| --- | --- | --- | --- | --- |")
-        for section in (training, recording, default_schedule):
+        for section in (training, recording, default_schedule, families):
             if arguments.only in section.__name__:
                 section(threads, arguments.repeats)
 
@@ -199,6 +200,28 @@ def default_schedule(threads: int, repeats: int) -> None:
         times = race(specs, 1001, max(3, repeats // 2))
         title = f"default schedule, {depth} x {width}, batch {batch}, 1000 steps: recording / not"
         show(title, times["log"], times["never"], "<= 1.02")
+
+
+def families(threads: int, repeats: int) -> None:
+    """A step of a stack with norms or skips over one of the plain stack with the same matrices."""
+    shape = {"depth": 20, "width": 128, "batch": 64, "data": "digits"}
+    skips = {"family": "residual"}
+    models = {
+        "plain": {},
+        "batch norm": {"norm": "batch"},
+        "layer norm": {"norm": "layer"},
+        "rms norm": {"norm": "rms"},
+        "residual": skips,
+        "residual, layer norm": skips | {"norm": "layer"},
+        "residual, layer norm, post": skips | {"norm": "layer", "placement": "post"},
+        "residual, learned": skips | {"branch": "learned"},
+    }
+    specs = {
+        name: {"network": shape | {"model": model}, "threads": threads, "members": 8} for name, model in models.items()
+    }
+    times = race(specs, 5, 4 * repeats)
+    for name in list(models)[1:]:
+        show(f"{name}, 20 x 128, batch 64, M = 8: a step / plain", times[name], times["plain"], "<= 1.3")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,5 @@
-"""Every paper at smoke scale: it runs from the command line, its claims are evaluated, its figures drawn."""
+"""Every paper and every experiment of the project's own at smoke scale, from the command line: of papers the claims are
+evaluated and the figures drawn."""
 
 import subprocess
 import sys
@@ -10,14 +11,18 @@ from hydra import compose, initialize_config_dir
 
 from vgexp import papers
 from vgexp.claims.verdicts import COLUMNS, SCALES, evaluate
-from vgexp.experiments.compose import conf_dir
+from vgexp.experiments.compose import composer, conf_dir
+from vgexp.experiments.sweep import grids
+from vgexp.networks.identity import identity
 from vgexp.results.reading import read
+
+OWN = ["chaos", "remedies", "theory"]
+"""Experiments that are no paper's."""
 
 
 def test_stems_are_the_same_everywhere():
-    """An experiment that is no paper's belongs to the project itself."""
     experiments = {path.stem for path in (conf_dir() / "experiment").glob("*.yaml")}
-    assert experiments == {*papers.names(), "chaos", "theory"}
+    assert experiments == {*papers.names(), *OWN}
 
 
 def test_claims_are_numbered_and_have_criteria():
@@ -92,3 +97,28 @@ def test_reproduce_smoke(paper):
     before = {path: path.stat().st_mtime_ns for path in (folder / "layers").iterdir()}
     assert subprocess.run(command, capture_output=True).returncode == 0
     assert {path: path.stat().st_mtime_ns for path in (folder / "layers").iterdir()} == before
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("experiment", OWN)
+def test_own_experiments_run_at_smoke(experiment):
+    command = [sys.executable, "-m", "vgexp", "train", f"experiment={experiment}", "scale=smoke"]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    results = read(Path("results") / experiment / "smoke")
+    assert set(results.runs["run"]) == set(results.planned)
+    assert (results.runs["status"] == "done").all()
+    assert all(results.grids.values())
+
+
+@pytest.mark.parametrize("experiment", OWN)
+def test_committed_results_are_those_of_the_experiment(experiment):
+    """Every run that the file asks for is there, and is done."""
+    folder = conf_dir().parent / "results" / experiment / "small"
+    results = read(folder)
+    with composer() as composed:
+        found = grids([f"experiment={experiment}", "scale=small"], composed)
+    asked = {name: {identity(run) for _, run in grid.runs} for name, grid in found.items()}
+    assert {name: set(ids) for name, ids in results.grids.items()} == asked
+    done = results.runs.loc[results.runs["status"] == "done", "run"]
+    assert set(done) == set().union(*asked.values())

@@ -134,12 +134,12 @@ def _change(phi: Activation, sigma_w: float, sigma_b: float, log_q: np.ndarray) 
 
 def _touching(change: Callable[[float], float], grid: np.ndarray, changes: np.ndarray) -> list[float]:
     """Where the change comes close to 0 between values of one sign."""
-    from scipy.optimize import minimize_scalar  # rarely needed, and slow to import
-
     found = []
     for k in range(1, len(grid) - 1):
         before, here, after = np.sign(changes[k]) * changes[k - 1 : k + 2]
-        if here < min(before, after) - 1e-9:
+        if here < min(before, after) - 1e-9 and 2 * here < max(before, after):  # else too far from 0 to reach it
+            from scipy.optimize import minimize_scalar  # rarely needed, and slow to import
+
             lowest = minimize_scalar(lambda x: abs(change(x)), bounds=(grid[k - 1], grid[k + 1]))
             found += [float(lowest.x)] if lowest.fun < TANGENT else []
     return found
