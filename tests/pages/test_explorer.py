@@ -5,11 +5,13 @@ import re
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from browser import opened
 
 import vgexp
-from vgexp.pages.report import Content, write_report
+from vgexp.claims.verdicts import COLUMNS
+from vgexp.pages.report import Content, render, write_report
 
 SAID = """() => {
   const all = (root) => [...root.querySelectorAll("*")];
@@ -144,6 +146,31 @@ def test_a_box_around_curves_brings_their_networks_forward(results):
         assert len(page.evaluate("[...explorer.view.selected]")) > 0
         page.locator("#clear").click()
         assert page.evaluate("explorer.view.selected") is None
+
+
+def claims():
+    """Three verdicts, of five claims."""
+    row = dict.fromkeys(COLUMNS, 0.0) | {"statement": "it <vanishes>", "source": "eq. 1", "reason": "", "part": 1}
+    row |= {"quantity": "ratio", "expected_verdict": "holds", "scale": "smoke", "seeds": 3, "exact": False}
+    verdicts = ["holds", "refuted", "not measured", "holds", "refuted"]
+    return pd.DataFrame([row | {"claim": f"XY-{n:02}", "verdict": verdict} for n, verdict in enumerate(verdicts, 1)])
+
+
+def test_claims_are_searched_filtered_and_sorted(results, tmp_path):
+    content = Content("x2000", pictures={}, claims=claims(), grids={"XY-02": ("deep",)})
+    path = tmp_path / "page.html"
+    path.write_text(render([Path("results/x2000/smoke")], results[0], content))
+    with opened(path) as page:
+        there = page.locator("#claims-list details:visible")
+        assert there.count() == 4 and page.locator("#claims-count").inner_text() == "4 of 5 claims"
+        page.locator("#claims-verdicts").get_by_label("not measured").check()
+        assert there.count() == 5
+        page.locator("#claims-order").select_option("verdict")
+        assert there.first.get_attribute("id") == "XY-02"
+        there.first.locator("summary").click()
+        assert "vgexp reproduce x2000 --scale smoke --only deep" in there.first.inner_text()
+        page.locator("#claims-search").fill("xy-04")
+        assert there.count() == 1 and "it <vanishes>" in there.first.inner_text()
 
 
 def test_the_table_of_runs_sorts_filters_and_chooses_columns(results):

@@ -170,8 +170,9 @@ function buildProfiles() {
       logY: view.log,
       height: values.length > 1 ? 240 : 380,
       ...shared,
-      tools: "pan,box_zoom,wheel_zoom,reset,save,tap",
+      tools: "pan,box_zoom,wheel_zoom,reset,save,tap,box_select",
     });
+    whenBrushed(panel.figure, () => panel.drawn);
     panel.bands = marks(panel.figure, "patches", { xs: [], ys: [], color: [] }, BANDS);
     panel.expected = marks(panel.figure, "multi_line", columnsOf([]), LINES);
     panel.lines = marks(panel.figure, "multi_line", columnsOf([]), LINES, (index, point) => profileTold(panel.drawn[index], point));
@@ -240,13 +241,19 @@ function buildCurves() {
     const [index] = source.selected.indices;
     if (index !== undefined) chooseRun(facts.runs.indexOf(drawn[index].runs[0]));
   });
+  whenBrushed(figure, () => drawn);
+  figure.toolbar.active_drag = figure.toolbar.tools.find((tool) => tool instanceof Bokeh.BoxSelectTool);
+  curvePanel = { figure, drawn };
+}
+
+/** Lines with a point within a box that is drawn in a figure are brought forward. */
+function whenBrushed(figure, drawn) {
   figure.on_event("selectiongeometry", ({ geometry, final }) => {
     if (geometry.type !== "rect" || !final) return;
     const within = (x, y) => x >= geometry.x0 && x <= geometry.x1 && y >= geometry.y0 && y <= geometry.y1;
-    brush(drawn.filter((one) => one.xs.some((x, i) => within(x, one.ys[i]))).flatMap((one) => one.runs.map((run) => run.id)));
+    const inside = drawn().filter((one) => one.xs.some((x, i) => within(x, one.ys[i])));
+    brush(inside.flatMap((one) => one.runs.map((run) => run.id)));
   });
-  figure.toolbar.active_drag = figure.toolbar.tools.find((tool) => tool instanceof Bokeh.BoxSelectTool);
-  curvePanel = { figure, drawn };
 }
 
 /** Brings these runs forward in all panels; none of them: everything. */
