@@ -25,6 +25,9 @@ function shown(value) {
   return size >= 1e5 || size < 1e-3 ? value.toExponential(3).replace(/\.?0+e/, "e") : String(+value.toPrecision(4));
 }
 
+/** A value of a field in words: numbers without needless digits. */
+const worded = (value) => (value !== "" && !Number.isNaN(Number(value)) ? shown(Number(value)) : value);
+
 /** The 97.5 % quantile of Student's t, by degrees of freedom. */
 function studentT(freedom) {
   const exact = [12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228];

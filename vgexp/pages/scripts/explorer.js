@@ -159,7 +159,7 @@ function buildProfiles() {
   grid.replaceChildren();
   panels = values.map((value) => {
     const box = document.createElement("div");
-    if (view.facet) box.append(Object.assign(document.createElement("h4"), { textContent: `${view.facet} = ${value}` }));
+    if (view.facet) box.append(Object.assign(document.createElement("h4"), { textContent: `${view.facet} = ${worded(value)}` }));
     const target = box.appendChild(document.createElement("div"));
     grid.append(box);
     const members = view.facet ? runs.filter((run) => valueOf(run, view.facet) === value) : runs;
@@ -211,7 +211,9 @@ function drawProfiles() {
 // ---------------------------------------------------------------- curves over training
 
 function buildCurves() {
-  if (!view.curve) return;
+  const longest = Math.max(...facts.runs.map((run) => run.curves?.steps.length ?? 0));
+  element("training").hidden = longest < 2; // one step is no curve
+  if (!view.curve || longest < 2) return;
   const styles = palette();
   const drawn = [];
   const logY = view.log && !view.curve.endsWith("_error");
@@ -286,7 +288,7 @@ function buildDetail() {
     view.layer = Math.min(view.layer, run.profiles.layers);
     element("layer").value = view.layer;
     buildHeatmap(run);
-    buildLayers(run, "update_ratio" in run.profiles.at && element("ratio").checked ? "update_ratio" : view.quantity);
+    if (run.profiles.steps.length > 1) buildLayers(run, "update_ratio" in run.profiles.at && element("ratio").checked ? "update_ratio" : view.quantity);
   }
   buildDistribution(run);
 }
@@ -381,7 +383,7 @@ function buildLegend() {
       const swatch = button.appendChild(document.createElement("span"));
       swatch.className = "swatch";
       swatch.style.borderTop = `3px ${{ dotdash: "dashed" }[dash] ?? dash} ${color}`;
-      button.append(value, Object.assign(document.createElement("small"), { textContent: ` ${counts.get(value)}` }));
+      button.append(worded(value), Object.assign(document.createElement("small"), { textContent: ` ${counts.get(value)}` }));
       button.addEventListener("click", (event) => {
         if (event.altKey) valuesOf(view.color).forEach((other) => view.hidden[other === value ? "delete" : "add"](other));
         else if (!view.hidden.delete(value)) view.hidden.add(value);
