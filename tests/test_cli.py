@@ -497,14 +497,6 @@ def test_workers_do_not_outlive_the_command_that_started_them():
             time.sleep(0.05)
 
 
-@pytest.mark.parametrize(
-    "command", ["train", "reproduce", "plot", "report", "status", "export", "predict", "data fetch"]
-)
-def test_help_has_an_example(command, monkeypatch, capsys):
-    assert vgexp_command(monkeypatch, *command.split(), "--help") == 0
-    assert f"vgexp {command} " in capsys.readouterr().out
-
-
 FACTORIES = """
 import torch
 from torch import nn

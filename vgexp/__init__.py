@@ -14,6 +14,8 @@ import lazy_loader
 
 from vgexp import moved
 
+__version__ = "0.1.0"
+
 __getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
 
 moved.install()

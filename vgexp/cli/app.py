@@ -8,7 +8,8 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from vgexp.cli import data, judging, reading, running
+import vgexp
+from vgexp.cli import data, judging, papers, reading, running
 from vgexp.config import ConfigError
 
 FOLDERS = {
@@ -23,6 +24,7 @@ FOLDERS = {
 COMMANDS = (
     running.train,
     running.reproduce,
+    papers.papers,
     reading.plot,
     reading.report,
     reading.status,
@@ -32,14 +34,19 @@ COMMANDS = (
 )
 
 app = typer.Typer(
-    add_completion=False,
     rich_markup_mode="markdown",
     pretty_exceptions_enable=False,
     help="An instrument for the study of vanishing and exploding gradients.",
 )
 for command in COMMANDS:
-    app.command()(command)
+    app.command(cls=papers.ListsPapers if command is running.reproduce else None)(command)
 app.add_typer(data.app, name="data")
+
+
+def _say_version(asked: bool) -> None:
+    if asked:
+        print(f"vgexp {vgexp.__version__}")
+        raise typer.Exit
 
 
 @app.callback()
@@ -48,6 +55,9 @@ def options(
         list[str] | None,
         typer.Option("--import", help="A module of yours that adds activations, data sets, ..."),
     ] = None,
+    version: Annotated[
+        bool, typer.Option("--version", help="Shows the version of vgexp.", is_eager=True, callback=_say_version)
+    ] = False,
 ) -> None:
     if imports:
         if "" in imports:
@@ -85,7 +95,7 @@ def main() -> NoReturn:
     # Read when torch is loaded: threads that wait for each other in a loop take the cores from whatever else runs.
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     try:
-        code = app(ordered(sys.argv[1:]), standalone_mode=False) or 0
+        code = app(ordered(sys.argv[1:]), prog_name="vgexp", standalone_mode=False) or 0
     except typer.Abort:  # KeyboardInterrupt, in older versions of typer; newer ones return 130
         code = 130
     except Exception as error:

@@ -5,8 +5,21 @@ from typing import Annotated
 
 import typer
 
+from vgexp.config import FIELDS
+
+
+def completed_field(incomplete: str) -> list[str]:
+    """The fields of the config that begin so, ready for a value: what a shell completes."""
+    return [f"{name}=" for name in FIELDS if name.startswith(incomplete)]
+
+
 Overrides = Annotated[
-    list[str] | None, typer.Argument(metavar="[FIELD=VALUE]...", help="Fields of the config, or groups of them.")
+    list[str] | None,
+    typer.Argument(
+        metavar="[FIELD=VALUE]...",
+        help="Fields of the config, or groups of them.",
+        autocompletion=completed_field,
+    ),
 ]
 ConfigDir = Annotated[
     Path | None,

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from vgexp.cli.arguments import ConfigDir, Overrides
+from vgexp.cli.papers import check_scale, completed_paper, completed_scale
 
 
 def train(
@@ -39,9 +40,11 @@ def train(
 
 
 def reproduce(
-    paper: Annotated[str, typer.Argument(help="A paper by its citation key, or all.")],
+    paper: Annotated[str, typer.Argument(help="A paper by its citation key, or all.", autocompletion=completed_paper)],
     overrides: Overrides = None,
-    scale: Annotated[str, typer.Option(help="One of the experiment's scales: smoke, small, paper.")] = "smoke",
+    scale: Annotated[
+        str, typer.Option(help="One of the paper's scales, listed below.", autocompletion=completed_scale)
+    ] = "smoke",
     only: Annotated[list[str] | None, typer.Option(help="One grid of the experiment; may be repeated.")] = None,
     config_dir: ConfigDir = None,
 ) -> None:
@@ -55,9 +58,13 @@ def reproduce(
     """
     from vgexp import papers
     from vgexp.experiments import start
+    from vgexp.experiments.scales import scales
 
-    for name in papers.names() if paper == "all" else [paper]:
+    names = papers.names() if paper == "all" else [paper]
+    for name in names:
         papers.module(name)
+    check_scale(names, scale, scales(config_dir))
+    for name in names:
         grids = [f"only=[{','.join(map(repr, only))}]"] if only else []
         asked = [f"experiment={name}", f"scale={scale}", *grids, *(overrides or ())]
         folder = start(asked, config_dir=config_dir)

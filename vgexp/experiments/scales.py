@@ -1,0 +1,22 @@
+"""Scales: what the experiment files offer to sweep, read from the files alone, without composing a config."""
+
+from pathlib import Path
+
+import yaml
+
+from vgexp.experiments.compose import conf_dir, speaking
+
+
+def scales(config_dir: Path | None = None) -> dict[str, list[str]]:
+    """Every experiment and its scales: of the files experiment/*.yaml here and, where it is given, in `config_dir`.
+
+    Raises ConfigError for a file that is not YAML.
+    """
+    found = {}
+    for folder in (conf_dir(), *([] if config_dir is None else [config_dir])):
+        for path in sorted((folder / "experiment").glob("*.yaml")):
+            with speaking([]), path.open() as stream:
+                content = yaml.safe_load(stream)
+            named = content.get("scales") if isinstance(content, dict) else None
+            found[path.stem] = [str(name) for name in named] if isinstance(named, dict) else []
+    return found
