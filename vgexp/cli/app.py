@@ -27,6 +27,7 @@ COMMANDS = (
     papers.papers,
     reading.plot,
     reading.report,
+    reading.view,
     reading.status,
     reading.export,
     judging.predict,

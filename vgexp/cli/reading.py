@@ -47,6 +47,43 @@ def report(folder: Folder) -> None:
     print(f"report: {page}")
 
 
+def view(
+    folders: Folders,
+    port: Annotated[int, typer.Option(help="Of this computer; 0 for any that is free.", show_default=True)] = 0,
+) -> None:
+    """Serves the page of one folder, or of several compared, to this computer alone, anew while their runs go on.
+
+    Nothing is written in the folders.
+
+    vgexp view results/depths
+
+    vgexp view results/depths results/skips --port 8080
+    """
+    from vgexp.pages.server import LOOPBACK, server
+
+    read(folders)
+    served = server(folders, lambda: page(folders), port)
+    with served:
+        print(f"http://{LOOPBACK}:{served.server_address[1]}/    Ctrl-C ends it", flush=True)
+        try:
+            served.serve_forever()
+        except KeyboardInterrupt:
+            print(file=sys.stderr)  # after the ^C of the terminal
+
+
+def page(folders: list[Path]) -> str:
+    """The page of some folders as text: of one folder of a paper's, with its claims."""
+    from vgexp import papers
+    from vgexp.experiments import load_imports
+    from vgexp.pages import Content, render
+    from vgexp.results import read as read_results
+
+    load_imports()
+    results = read_results(*folders)
+    paper = papers.of_folder(folders[0]) if len(folders) == 1 else None
+    return render(folders, results, papers.content(paper, folders[0], results) if paper else Content())
+
+
 def status(folder: Folder) -> None:
     """Says which runs of a sweep are done, running, failed or missing.
 
