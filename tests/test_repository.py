@@ -159,7 +159,7 @@ WHOLE = {
     "test_cli",
 }
 """Test modules of more than one module."""
-SHARED = {"browser", "conftest", "drawn", "samples", "walk", "watched", "zoo"}
+SHARED = {"browser", "conftest", "drawn", "many", "samples", "walk", "watched", "zoo"}
 """What tests share."""
 
 

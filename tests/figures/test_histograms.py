@@ -1,10 +1,12 @@
 import numpy as np
 import pytest
 from drawn import assert_drawn
+from many import many
 
 import vgexp
 from vgexp.claims.statements import Missing
 from vgexp.figures.histograms import DEVIATIONS, histogram_frame, histogram_picture
+from vgexp.figures.pictures import GROUPS_SHOWN
 
 
 def test_bins_are_those_of_the_table(sweep):
@@ -44,11 +46,11 @@ def test_names_choose_the_groups_and_their_order(sweep):
 
 def test_the_caption_says_which_groups_are_left_out(sweep):
     assert "groups" not in histogram_picture(sweep, "h").caption
-    widths = "init.sigma_w=1,2,3,4,5,6,7"
-    found = vgexp.run("data=digits", "model.depth=2", "model.width=6", "steps=4", "probe=full", widths)
+    found = many(sweep, init__sigma_w=range(1, GROUPS_SHOWN + 2))
     picture = histogram_picture(found, "h")
-    assert picture.frame["group"].nunique() == 6
-    assert "the first 6 of 7 groups" in picture.caption
+    assert picture.frame["group"].nunique() == GROUPS_SHOWN
+    assert f"the first {GROUPS_SHOWN} of {GROUPS_SHOWN + 1} groups" in picture.caption
+    assert picture.figure.get_supxlabel() == "activation h"
     chosen = histogram_picture(found, "h", 0, names=list(picture.frame["group"].unique()[:2]))
     assert "groups" not in chosen.caption
 

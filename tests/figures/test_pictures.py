@@ -52,7 +52,7 @@ def test_a_picture_in_words_is_its_caption():
 
 def test_captions_say_which_groups_are_left_out():
     assert left_out(GROUPS_SHOWN) == ""
-    assert left_out(GROUPS_SHOWN + 3) == "; the first 6 of 9 groups"
+    assert left_out(GROUPS_SHOWN + 3) == f"; the first {GROUPS_SHOWN} of {GROUPS_SHOWN + 3} groups"
 
 
 def test_seeds_of_a_frame_are_a_number_or_a_range():

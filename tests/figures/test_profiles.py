@@ -86,13 +86,16 @@ def test_blocks_with_two_matrices_show_the_last_one():
     np.testing.assert_allclose(frame["value"], last.sort_values("layer")["dw_rms"])
 
 
-def test_depths_share_a_color_and_a_legend_entry():
+def test_depths_share_a_color_and_are_told_apart_by_marks():
     found = vgexp.run("data=digits", "model.depth=3,20", "model.width=8", "steps=0", "seed=0,1")
     picture = profile_picture(found)
     assert picture.frame.groupby("depth").size().to_dict() == {3: 9, 20: 60}
     ax = picture.figure.axes[1]
     assert len({line.get_color() for line in ax.get_lines()}) == 1
-    assert len(ax.get_legend_handles_labels()[1]) == 1
+    marks = [line.get_marker() for line in ax.get_lines() if line.get_marker() != "None"]
+    assert len(marks) == len(set(marks)) == 2
+    (legend,) = picture.figure.legends
+    assert [text.get_text() for text in legend.get_texts()] == ["tanh", "depth 3", "depth 20"]
     assert ax.get_yscale() == "log"
 
 

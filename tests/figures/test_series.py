@@ -3,6 +3,7 @@ import pandas as pd
 import pytest
 from matplotlib.colors import to_hex
 
+from vgexp.figures.looks import numbered
 from vgexp.figures.series import draw_band, draw_group, draw_series
 from vgexp.figures.style import COLORS, MARKERS, panels
 
@@ -41,7 +42,7 @@ def test_bars_reach_from_low_to_high_where_there_is_an_interval(ax):
 
 
 def test_theory_is_a_line_beside_marks_alone(ax):
-    draw_group(ax, FRAME[FRAME["group"] == "a"].iloc[::-1], "x", 0, "a")
+    draw_group(ax, FRAME[FRAME["group"] == "a"].iloc[::-1], "x", numbered(0), "a")
     marks, line = ax.get_lines()
     assert marks.get_linestyle() == "None" and line.get_marker() == "None"
     np.testing.assert_array_equal(line.get_xdata(), [1, 2, 3])
@@ -49,7 +50,7 @@ def test_theory_is_a_line_beside_marks_alone(ax):
 
 
 def test_bands_lie_between_low_and_high(ax):
-    draw_band(ax, FRAME[FRAME["group"] == "b"], "x", 2, "b")
+    draw_band(ax, FRAME[FRAME["group"] == "b"], "x", numbered(2), "b")
     (band,) = ax.collections
     assert set(band.get_paths()[0].vertices[:, 1]) == {3.5, 4.5, 5.5}
     (line,) = ax.get_lines()

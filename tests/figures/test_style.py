@@ -5,6 +5,7 @@ from matplotlib.colors import to_rgb
 
 from vgexp.figures.style import (
     COLORS,
+    LETTERS,
     MARKERS,
     PANEL,
     label_panel,
@@ -16,6 +17,7 @@ from vgexp.figures.style import (
     panels,
     step_axis,
     tiles,
+    wrapped,
 )
 
 
@@ -57,8 +59,10 @@ def test_panels_have_their_size():
         assert tuple(figure.get_size_inches()) == (4, 5)
 
 
-@pytest.mark.parametrize(("count", "grid"), [(1, (1, 1)), (2, (1, 2)), (3, (1, 3)), (5, (2, 3))])
-def test_tiles_stand_three_in_a_row(count, grid):
+@pytest.mark.parametrize(
+    ("count", "grid"), [(1, (1, 1)), (2, (1, 2)), (3, (1, 3)), (5, (2, 3)), (7, (2, 4)), (13, (3, 6)), (24, (4, 6))]
+)
+def test_tiles_stand_three_to_six_in_a_row(count, grid):
     with tiles(count) as (figure, axes):
         assert len(axes) == count
         assert len(figure.axes) == grid[0] * grid[1]
@@ -108,6 +112,33 @@ def test_layers_go_from_dark_to_light(depth):
     shades = [luminance(layer_color(layer, depth)[:3]) for layer in range(1, depth + 1)]
     assert shades == sorted(shades)
     assert len(set(shades)) == depth
+
+
+def test_tiles_name_their_axis_below_the_last_of_each_column():
+    with tiles(5) as (figure, axes):
+        for ax in axes:
+            ax.set_xlabel("step")
+    assert [ax.get_xlabel() for ax in axes] == ["", "", "step", "step", "step"]
+    assert not figure.get_supxlabel()
+    with tiles(4, there=9) as (figure, _):
+        pass
+    assert figure.get_supxlabel() == "the first 4 of 9 groups"
+
+
+def test_texts_break_at_commas_first():
+    assert wrapped("abc, sigma_w 1.5, lr 0.25", 17 / LETTERS) == "abc, sigma_w 1.5,\nlr 0.25"
+    assert wrapped("abcdefgh" * 2, 8 / LETTERS) == "abcdefgh\nabcdefgh"
+
+
+@pytest.mark.parametrize("entries", [3, 60])
+def test_a_figure_grows_by_a_long_legend(entries):
+    with panels(1, 2) as (figure, axes):
+        for number in range(entries):
+            axes[0, 0].plot([0, 1], label=f"a network with a rather long name {number}")
+        legend(figure, axes[0, 0])
+        figure.draw_without_rendering()
+    assert (figure.get_figheight() > PANEL[1]) == (entries == 60)
+    assert axes[0, 0].get_window_extent().height / figure.dpi > 0.5 * PANEL[1]
 
 
 def test_panels_are_labelled_above(ax):

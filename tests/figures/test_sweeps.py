@@ -1,14 +1,16 @@
 import io
+from math import prod
 
 import pytest
 from drawn import assert_drawn
+from many import many
 from pyarrow import csv
 
 import vgexp
 from vgexp.figures.curves import draw_curves
 from vgexp.figures.heatmaps import draw_heatmaps
 from vgexp.figures.histograms import draw_histograms
-from vgexp.figures.pictures import save
+from vgexp.figures.pictures import GROUPS_SHOWN, save
 from vgexp.figures.profiles import draw_profiles
 from vgexp.figures.speeds import draw_speeds
 from vgexp.figures.sweeps import draw_all
@@ -56,6 +58,29 @@ def test_legends_lie_within_their_figures(sweep, runs):
     """A single panel is narrow."""
     for name, picture in draw_all(sweep.select(list(sweep.runs["run"][:runs]))).items():
         picture.figure.draw_without_rendering()
+        for legend in picture.figure.legends:
+            extent = legend.get_window_extent()
+            assert 0 <= extent.x0 < extent.x1 <= picture.figure.bbox.width, name
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"model__activation": ["tanh"]},
+        {"model__activation": [f"an_activation_with_a_long_name_{i}" for i in range(12)]},
+        {"model__activation": "abcde", "init__name": "fghi", "optim__lr": [10**-i for i in range(10)]},
+    ],
+    ids=lambda fields: str(prod(len(values) for values in fields.values())),
+)
+def test_any_number_of_groups_has_a_place(sweep, fields, tmp_path):
+    """Warnings are errors: a layout that does not hold warns. All is drawn that is in the frames."""
+    for name, picture in draw_all(many(sweep, **fields)).items():
+        save(picture.figure, tmp_path, name)
+        groups = prod(len(values) for values in fields.values())
+        shown = groups if name in ("profile", "curves") else min(groups, GROUPS_SHOWN)
+        assert picture.frame["group"].nunique() == shown, name
+        assert_drawn(picture, *(column for column in NUMBERS if column in picture.frame))
+        assert picture.figure.get_figwidth() < 10
         for legend in picture.figure.legends:
             extent = legend.get_window_extent()
             assert 0 <= extent.x0 < extent.x1 <= picture.figure.bbox.width, name

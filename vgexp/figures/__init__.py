@@ -3,6 +3,7 @@
 from vgexp.figures.curves import curve_picture
 from vgexp.figures.heatmaps import heatmap_picture
 from vgexp.figures.histograms import bins, densities, draw_densities, histogram_picture
+from vgexp.figures.looks import numbered
 from vgexp.figures.phases import phase_picture
 from vgexp.figures.pictures import Picture, Table, count, draw_each, save, seeds_in, svg
 from vgexp.figures.profiles import profile_picture, signals
@@ -32,6 +33,7 @@ __all__ = [
     "label_panel",
     "layer_color",
     "legend",
+    "numbered",
     "panels",
     "phase_picture",
     "positive",

@@ -5,9 +5,10 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from vgexp.claims import Missing
+from vgexp.figures.looks import numbered
 from vgexp.figures.pictures import Picture, seeds_in
 from vgexp.figures.profiles import signals, theory_of
-from vgexp.figures.style import COLORS, MARKERS, legend, panels
+from vgexp.figures.style import legend, panels
 from vgexp.results import Results, by_depth, fall, groups, layer_array
 
 FEWEST = 3
@@ -67,7 +68,8 @@ def draw_agreement(frame: pd.DataFrame) -> Figure:
     with panels(1, 2) as (figure, axes):
         left, right = axes[0]
         for number, (family, rows) in enumerate(frame.groupby("family", sort=False)):
-            style = {"color": COLORS[number % len(COLORS)], "marker": MARKERS[number % len(MARKERS)], "ms": 3}
+            look = numbered(number)
+            style = {"color": look.color, "marker": look.marker, "fillstyle": look.fill, "ms": 3}
             style |= {"linestyle": "none", "label": str(family), "elinewidth": 0.6, "mew": 0.4, "mec": "white"}
             for ax, offset in ((left, 0.0), (right, rows["theory"])):
                 above, below = rows["high"] - rows["value"], rows["value"] - rows["low"]

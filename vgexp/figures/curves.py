@@ -4,10 +4,11 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
+from vgexp.figures.looks import arrange
 from vgexp.figures.pictures import Picture
 from vgexp.figures.recorded import Recorded, finite, recorded
-from vgexp.figures.series import draw_band, draw_group
-from vgexp.figures.style import MARKERS, legend, log_spaced, panels, step_axis
+from vgexp.figures.series import draw_band, draw_group, draw_key
+from vgexp.figures.style import log_spaced, rows_of_panels, step_axis
 from vgexp.results import Results, estimate
 
 SMOOTHED = 5
@@ -16,12 +17,15 @@ PANELS = {"loss (nats)": ("train_loss", "valid_loss"), "error rate": ("train_err
 """Axis -> the batch's column, the validation set's."""
 
 
-def curve_picture(results: Results) -> Picture:
-    """Training loss and error over steps, mean and range over seeds; validation as separate marks."""
+def curve_picture(results: Results, color: str | None = None, facet: str | None = None) -> Picture:
+    """Training loss and error over steps, mean and range over seeds; validation as separate marks.
+
+    `color`, `facet`: fields to tell groups apart by; a value of `facet` has a row of panels of its own.
+    """
     frame = curve_frame(results)
     evaluated = frame["quantity"].str.startswith("valid").any()
     return Picture(
-        draw_curves(frame),
+        draw_curves(frame, color, facet),
         f"Training. Lines: loss and error of the batch, mean over seeds (evenly spaced observations as running means "
         f"of {SMOOTHED}); bands: range over seeds."
         + (" Marks: the validation set, with 95 % intervals over seeds." if evaluated else "")
@@ -41,22 +45,26 @@ def curve_frame(results: Results) -> pd.DataFrame:
             parts.append(_smoothed(steps, batch).assign(group=name, quantity=batch))
             parts.append(_evaluated(steps, evaluation).assign(group=name, quantity=evaluation))
     columns = ["group", "step", "quantity", "value", "low", "high", "seeds"]
-    return pd.concat([part for part in parts if not part.empty], ignore_index=True)[columns]
+    frame = pd.concat([part for part in parts if not part.empty], ignore_index=True)[columns]
+    return found.described(frame)
 
 
-def draw_curves(frame: pd.DataFrame) -> Figure:
-    """Two panels: losses, errors."""
-    with panels(1, 2) as (figure, axes):
-        for ax, (text, (batch, evaluation)) in zip(axes[0], PANELS.items(), strict=True):
+def draw_curves(frame: pd.DataFrame, color: str | None = None, facet: str | None = None) -> Figure:
+    """Two panels: losses, errors; a row of them for each value that facets go by."""
+    arranged = arrange(frame, color=color, facet=facet)
+    with rows_of_panels(len(arranged.facets), 2) as (figure, axes):
+        for column, (text, (batch, evaluation)) in zip(axes.T, PANELS.items(), strict=True):
             shown = frame[frame["quantity"].isin((batch, evaluation))]
-            shown = shown.assign(at=shown["step"] + step_axis(ax, np.unique(shown["step"])))
-            for number, name in enumerate(frame["group"].unique()):
-                rows = shown[shown["group"] == name]
-                draw_band(ax, rows[rows["quantity"] == batch], "at", number, name)
-                marks = rows[rows["quantity"] == evaluation]
-                draw_group(ax, marks, "at", number, "_", MARKERS[number % len(MARKERS)], capsize=2)
-            ax.set_ylabel(text)
-        legend(figure, axes[0, 0])
+            shift = max(step_axis(ax, np.unique(shown["step"])) for ax in column)
+            for series, rows in arranged.of(shown.assign(at=shown["step"] + shift)):
+                ax, look = column[series.facet], series.look
+                draw_band(ax, rows[rows["quantity"] == batch], "at", look, "_")
+                draw_group(ax, rows[rows["quantity"] == evaluation], "at", look, "_", look.marker, capsize=2)
+            for ax in column:
+                ax.set_ylabel(text)
+            for ax in column[:-1]:
+                ax.set_xlabel("")
+        draw_key(figure, list(axes[:, 0]), arranged)
     return figure
 
 

@@ -27,7 +27,10 @@ def heatmap_picture(results: Results, quantity: str | None = None) -> Picture:
 
 
 def heatmap_frame(results: Results, quantity: str) -> pd.DataFrame:
-    """`group run seed step layer part quantity value`: a row a cell, of a layer's last matrix."""
+    """`group run seed step layer part quantity value groups`: a row a cell, of a layer's last matrix.
+
+    `groups`: how many there are, of which the first have a panel.
+    """
     parts = []
     found = _recorded(results, quantity)
     for name, runs in list(found.groups.items())[:GROUPS_SHOWN]:
@@ -35,7 +38,7 @@ def heatmap_frame(results: Results, quantity: str) -> pd.DataFrame:
         rows = found.rows[found.rows["run"] == run["run"]].assign(group=name, seed=run["seed"], quantity=quantity)
         parts.append(rows.rename(columns={quantity: "value"}))
     columns = ["group", "run", "seed", "step", "layer", "part", "quantity", "value"]
-    return pd.concat(parts, ignore_index=True)[columns]
+    return pd.concat(parts, ignore_index=True)[columns].assign(groups=len(found.groups))
 
 
 def _recorded(results: Results, quantity: str) -> Recorded:
@@ -45,12 +48,13 @@ def _recorded(results: Results, quantity: str) -> Recorded:
 def draw_heatmaps(frame: pd.DataFrame) -> Figure:
     """A panel a group, one color scale for all."""
     norm = LogNorm(frame["value"].min(), frame["value"].max())
-    with tiles(frame["group"].nunique()) as (figure, axes):
+    with tiles(frame["group"].nunique(), frame["groups"].iloc[0]) as (figure, axes):
         for ax, (name, rows) in zip(axes, frame.groupby("group", sort=False), strict=True):
+            shift = step_axis(ax, np.unique(frame["step"]))
             cells = rows.pivot(index="layer", columns="step", values="value")
             cells = cells.reindex(range(1, cells.index.max() + 1))
             steps = cells.columns.to_numpy()
-            at = steps + step_axis(ax, steps)
+            at = steps + shift
             edges = _cell_edges(at, ax.get_xscale() == "log")
             layers = np.arange(len(cells) + 1) + 0.5
             ax.pcolormesh(edges, layers, cells.to_numpy(), norm=norm, cmap="viridis", rasterized=True)

@@ -1,6 +1,7 @@
 """Histograms: how activations and gradients are distributed, layer by layer."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 import numpy as np
 import pandas as pd
@@ -10,12 +11,16 @@ from matplotlib.figure import Figure
 from vgexp.claims import Missing
 from vgexp.figures.pictures import GROUPS_SHOWN, Picture, left_out
 from vgexp.figures.recorded import Recorded, hidden, recorded
-from vgexp.figures.style import label_panel, layer_color, panels
+from vgexp.figures.style import label_panel, layer_color, legend, panels, tiles
 from vgexp.results import Results, label
 
 COLUMNS = ["group", "run", "seed", "step", "depth", "layer", "part", "quantity", "left", "right", "density"]
+STACKED = 3
+"""Panels that stand one above the other; more stand in rows."""
+LAYERS = 8
+"""Layers that a legend names one by one."""
 DEVIATIONS = 3.5
-"""Standard deviations around 0 of the widest layer that a panel shows."""
+"""Standard deviations around 0 of the widest layer that the panels show."""
 
 
 def histogram_picture(results: Results, quantity: str, step: int | None = None, names: Sequence[str] = ()) -> Picture:
@@ -42,7 +47,7 @@ def histogram_frame(results: Results, quantity: str, step: int, names: Sequence[
         raise Missing(f"no densities of {label(quantity)} of {' or '.join(names)}")
     firsts = {name: found.groups[name].sort_values("seed").iloc[0] for name in chosen}
     parts = [bins(found.rows, run).assign(group=name) for name, run in firsts.items()]
-    return pd.concat(parts, ignore_index=True)[COLUMNS]
+    return pd.concat(parts, ignore_index=True)[COLUMNS].assign(groups=len(names) or len(found.groups))
 
 
 def _recorded(results: Results, quantity: str, step: int | None) -> Recorded:
@@ -72,27 +77,54 @@ def bins(rows: pd.DataFrame, run: pd.Series) -> pd.DataFrame:
 
 
 def draw_histograms(frame: pd.DataFrame) -> Figure:
-    """Panels one above the other, a group each."""
+    """A panel a group, up to `STACKED` one above the other, all with the axis that the widest asks for."""
     shown = frame.groupby("group", sort=False)
-    with panels(len(shown), 1, sharex=True, size=(3.4, 1.7 * len(shown) + 0.4)) as (figure, axes):
-        for ax, (name, rows) in zip(axes[:, 0], shown, strict=True):
+    with _panels(len(shown), int(frame["groups"].iloc[0])) as (figure, axes):
+        for ax, (name, rows) in zip(axes, shown, strict=True):
             draw_densities(ax, rows)
             ax.set_ylim(bottom=0)
             label_panel(ax, str(name))
-            span = _span(rows)
-            if span > 0:
-                ax.set_xlim(-span, span)
-        axes[-1, 0].set_xlabel(label(frame["quantity"].iloc[0]))
-        axes[0, 0].legend()
+            if len(shown) > STACKED:  # a density integrates to 1: its height needs no numbers
+                ax.set_yticks([])
+                ax.set_ylabel("")
+        span = max(_span(rows) for _, rows in shown)
+        if span > 0:
+            axes[0].set_xlim(-span, span)
+        if len(shown) > STACKED:
+            axes[0].set_ylabel("density")
+            figure.supxlabel(label(frame["quantity"].iloc[0]), size=8)
+        else:
+            axes[-1].set_xlabel(label(frame["quantity"].iloc[0]))
+        deepest = frame["depth"].max()
+        if len(shown) <= STACKED and deepest <= LAYERS:
+            axes[0].legend()
+        else:
+            legend(
+                figure,
+                next(ax for ax, (_, rows) in zip(axes, shown, strict=True) if rows["depth"].iloc[0] == deepest),
+                5,
+            )
     return figure
 
 
+@contextmanager
+def _panels(count: int, there: int) -> Iterator[tuple[Figure, list[Axes]]]:
+    """A few panels one above the other, or tiles."""
+    if count > STACKED:
+        with tiles(count, there, sharex=True, sharey=False) as found:
+            yield found
+    else:
+        with panels(count, 1, sharex=True, size=(3.4, 1.7 * count + 0.4)) as (figure, axes):
+            yield figure, list(axes[:, 0])
+
+
 def draw_densities(ax: Axes, rows: pd.DataFrame) -> None:
-    """The densities of one run, a line a layer."""
+    """The densities of one run, a line a layer; of a deep network the legend names five of them."""
     for _, line in rows.groupby("layer"):
-        layer = int(line["layer"].iloc[0])
-        color = layer_color(layer, int(line["depth"].iloc[0]))
-        ax.plot((line["left"] + line["right"]) / 2, line["density"], color=color, label=f"layer {layer}")
+        layer, depth = int(line["layer"].iloc[0]), int(line["depth"].iloc[0])
+        named = depth <= LAYERS or layer in np.linspace(1, depth, 5).round()
+        text = f"layer {layer}" if named else "_"
+        ax.plot((line["left"] + line["right"]) / 2, line["density"], color=layer_color(layer, depth), label=text)
     ax.set_ylabel("density")
 
 

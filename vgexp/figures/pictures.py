@@ -13,7 +13,7 @@ from vgexp.claims import Missing
 from vgexp.figures.style import STYLE
 from vgexp.results import Results
 
-GROUPS_SHOWN = 6
+GROUPS_SHOWN = 24
 """Groups that get a panel, the first of however many there are."""
 
 

@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Mapping
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -9,10 +10,11 @@ from matplotlib.figure import Figure
 
 from vgexp.config import from_row
 from vgexp.data import DATASETS, Unavailable
+from vgexp.figures.looks import arrange
 from vgexp.figures.pictures import Picture, seeds_in
 from vgexp.figures.recorded import Recorded, hidden, positive, recorded
-from vgexp.figures.series import draw_group
-from vgexp.figures.style import layer_axis, legend, log_if_decades, panels
+from vgexp.figures.series import draw_group, draw_key
+from vgexp.figures.style import layer_axis, log_if_decades, rows_of_panels
 from vgexp.networks import FAMILIES
 from vgexp.networks.identity import identity
 from vgexp.results import Results, by_depth, geometric_mean, label
@@ -26,11 +28,14 @@ SMALL_MARKS = 15
 """Layers beyond which marks get smaller."""
 
 
-def profile_picture(results: Results, step: int = 0) -> Picture:
-    """h, the gradient and dW over depth at one step, all runs in one picture, theory as lines."""
+def profile_picture(results: Results, step: int = 0, color: str | None = None, facet: str | None = None) -> Picture:
+    """h, the gradient and dW over depth at one step, all runs in one picture, theory as lines.
+
+    `color`, `facet`: fields to tell groups apart by; a value of `facet` has a row of panels of its own.
+    """
     frame, found = profile_frame(results, step), _recorded(results, step)
     return Picture(
-        draw_profiles(frame),
+        draw_profiles(frame, color, facet),
         f"Profiles over depth at step {step}. Points: geometric means over seeds with 95 % intervals "
         f"({seeds_in(frame)}). "
         + ("Lines: mean-field theory, for activations and gradients. " if frame["theory"].notna().any() else "")
@@ -57,7 +62,8 @@ def profile_frame(results: Results, step: int = 0) -> pd.DataFrame:
                     predicted = theory[quantity].get(layer, np.nan) if quantity in theory else np.nan
                     rows.append((name, depth, step, layer, "", quantity, *mean, predicted))
     columns = ["group", "depth", "step", "layer", "part", "quantity", "value", "low", "high", "seeds", "theory"]
-    return pd.DataFrame(rows, columns=columns).dropna(subset=["value", "theory"], how="all", ignore_index=True)
+    frame = pd.DataFrame(rows, columns=columns).dropna(subset=["value", "theory"], how="all", ignore_index=True)
+    return found.described(frame)
 
 
 def _recorded(results: Results, step: int) -> Recorded:
@@ -66,21 +72,20 @@ def _recorded(results: Results, step: int) -> Recorded:
     return recorded(results, rows, f"numbers above 0 at step {step}", besides="model.depth")
 
 
-def draw_profiles(frame: pd.DataFrame) -> Figure:
-    """Three panels: activations, gradients, weight gradients."""
-    numbers = {name: number for number, name in enumerate(frame["group"].unique())}
-    with panels(1, 3) as (figure, axes):
-        for ax, quantities in zip(axes[0], (["h_std"], ["dz_rms", "dx_rms"], ["dw_rms"]), strict=True):
+def draw_profiles(frame: pd.DataFrame, color: str | None = None, facet: str | None = None) -> Figure:
+    """Three panels: activations, gradients, weight gradients; a row of them for each value that facets go by."""
+    arranged = arrange(frame, ("group", "depth"), color, facet)
+    with rows_of_panels(len(arranged.facets), 3, sharex=True) as (figure, axes):
+        for column, quantities in zip(axes.T, (["h_std"], ["dz_rms", "dx_rms"], ["dw_rms"]), strict=True):
             shown = frame[frame["quantity"].isin(quantities)]
-            for name, of_group in shown.groupby("group", sort=False):
-                for position, (_, rows) in enumerate(of_group.groupby("depth")):
-                    size = 4 if len(rows) <= SMALL_MARKS else 2.5
-                    text = str(name) if position == 0 else "_"  # one legend entry a group
-                    draw_group(ax, rows, "layer", numbers[name], text, markersize=size)
-            layer_axis(ax)
-            log_if_decades(ax)
-            ax.set_ylabel("\n".join(label(quantity) for quantity in shown["quantity"].unique()))
-        legend(figure, axes[0, 0])
+            for series, rows in arranged.of(shown):
+                size = 4 if len(rows) <= SMALL_MARKS else 2.5
+                draw_group(column[series.facet], rows, "layer", series.look, "_", markersize=size)
+            layer_axis(column[-1])
+            log_if_decades(*column)
+            for ax in column:
+                ax.set_ylabel("\n".join(label(quantity) for quantity in shown["quantity"].unique()))
+        draw_key(figure, list(axes[:, 0]), arranged)
     return figure
 
 
@@ -101,6 +106,7 @@ def theory_of(runs: pd.DataFrame) -> pd.DataFrame:
     run = from_row({str(key): value for key, value in first.items()})
     if not covers(run) or run.data.name not in DATASETS:
         return pd.DataFrame()
+    run = replace(run, steps=0, optim=type(run.optim)())  # what comes after initialisation does not matter
     asked = identity(run)
     if asked not in _THEORIES:
         try:

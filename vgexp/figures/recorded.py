@@ -8,7 +8,7 @@ from typing import NamedTuple
 import pandas as pd
 
 from vgexp.claims import Missing
-from vgexp.results import Results, groups
+from vgexp.results import Results, conditions, groups
 
 LARGEST = 1e250
 """A log axis with a margin around a larger number would overflow."""
@@ -23,6 +23,15 @@ class Recorded(NamedTuple):
     while the sweep goes on."""
     note: str
     """What a caption adds about the runs that have none; empty where all have."""
+    fields: list[str]
+    """The fields of the config that set the groups apart."""
+
+    def described(self, frame: pd.DataFrame) -> pd.DataFrame:
+        """A frame with the fields that set its `group`s apart, a column each."""
+        for field in self.fields:
+            values = {name: members[field].iloc[0] for name, members in self.groups.items()}
+            frame = frame.assign(**{field: frame["group"].map(values)})
+        return frame
 
 
 def recorded(results: Results, rows: pd.DataFrame, what: str, besides: str = "") -> Recorded:
@@ -33,14 +42,16 @@ def recorded(results: Results, rows: pd.DataFrame, what: str, besides: str = "")
     if rows.empty:
         raise Missing(f"no {what}")
     there = set(rows["run"])
-    found = {
-        name: members[members["run"].isin(there)] for name, members in groups(results.runs, besides=besides).items()
-    }
+    found = {}
+    for name, members in groups(results.runs, besides=besides).items():
+        some = members if there.issuperset(members["run"]) else members[members["run"].isin(there)]
+        if len(some):
+            found[name] = some
     asked = len({*results.planned, *results.runs["run"]})
     lacking = asked - len(there)
     verb = "has" if lacking == 1 else "have"
     note = f" {lacking} of {asked} runs {verb} no {what}." if lacking else ""
-    return Recorded(rows, {name: members for name, members in found.items() if len(members)}, note)
+    return Recorded(rows, found, note, conditions(results.runs, besides))
 
 
 def finite(rows: pd.DataFrame, *columns: str) -> pd.DataFrame:

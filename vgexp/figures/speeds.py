@@ -23,7 +23,10 @@ def speed_picture(results: Results) -> Picture:
 
 
 def speed_frame(results: Results) -> pd.DataFrame:
-    """`group depth step layer part quantity value seeds`: a row a layer and step, the readout too."""
+    """`group depth step layer part quantity value seeds groups`: a row a layer and step, the readout too.
+
+    `groups`: how many there are, of which the first have a panel.
+    """
     parts = []
     recorded = _recorded(results)
     for name, runs in list(recorded.groups.items())[:GROUPS_SHOWN]:
@@ -33,7 +36,7 @@ def speed_frame(results: Results) -> pd.DataFrame:
         found["value"] = np.exp(found["value"])
         parts.append(found.assign(group=name, depth=int(runs["model.depth"].iloc[0]), part="", quantity="update_ratio"))
     columns = ["group", "depth", "step", "layer", "part", "quantity", "value", "seeds"]
-    return pd.concat(parts, ignore_index=True)[columns]
+    return pd.concat(parts, ignore_index=True)[columns].assign(groups=len(recorded.groups))
 
 
 def _recorded(results: Results) -> Recorded:
@@ -43,10 +46,10 @@ def _recorded(results: Results) -> Recorded:
 
 def draw_speeds(frame: pd.DataFrame) -> Figure:
     """A panel a group: hidden layers dark to light, the readout dashed."""
-    with tiles(frame["group"].nunique()) as (figure, axes):
+    with tiles(frame["group"].nunique(), frame["groups"].iloc[0]) as (figure, axes):
         for ax, (name, rows) in zip(axes, frame.groupby("group", sort=False), strict=True):
             depth = int(rows["depth"].iloc[0])
-            shift = step_axis(ax, np.unique(rows["step"]))
+            shift = step_axis(ax, np.unique(frame["step"]))
             for _, line in rows.groupby("layer"):
                 layer = int(line["layer"].iloc[0])
                 readout = layer > depth

@@ -4,13 +4,15 @@ Okabe & Ito's colors (safe for the color-blind), marks that differ too, no title
 axes for whatever spans decades.
 """
 
-from collections.abc import Iterator
+import textwrap
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 import matplotlib as mpl
 import numpy as np
 from cycler import cycler
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
@@ -33,6 +35,12 @@ STYLE: Any = {
 }
 PANEL = (2.6, 2.4)
 """Inches: three panels side by side fill a page's width."""
+LEGEND = 0.45
+"""Inches of a legend for which panels leave room."""
+WIDTH = 0.95
+"""How much of a figure's width a legend may fill."""
+LETTERS = 17
+"""Letters of a legend or a panel's label that an inch holds."""
 
 
 @contextmanager
@@ -46,13 +54,35 @@ def panels(
 
 
 @contextmanager
-def tiles(count: int, columns: int = 3) -> Iterator[tuple[Figure, list[Axes]]]:
-    """`count` panels that share their y axis, three a row."""
-    columns = min(count, columns)
-    with panels(-(-count // columns), columns, sharey=True) as (figure, axes):
+def rows_of_panels(rows: int, columns: int, **options: Any) -> Iterator[tuple[Figure, np.ndarray]]:
+    """Rows of panels, lower where there are several, that share their y axis in each column."""
+    height = PANEL[1] * (1.0 if rows == 1 else 0.75)
+    with panels(rows, columns, (PANEL[0] * columns, height * rows), **({"sharey": "col"} | options)) as found:
+        yield found
+
+
+@contextmanager
+def tiles(count: int, there: int = 0, **options: Any) -> Iterator[tuple[Figure, list[Axes]]]:
+    """`count` panels that share their axes, three to six a row, the more the smaller.
+
+    `there`: how many there are to be shown; the figure says so where they are more.
+    """
+    columns = min(count, 3 if count <= 6 else 4 if count <= 12 else 6)
+    rows, share = -(-count // columns), min(1.0, 3.2 / columns)
+    size = (PANEL[0] * columns * share, (PANEL[1] * share + 0.4 * (share < 1)) * rows)
+    with panels(rows, columns, size, **({"sharex": True, "sharey": True} | options)) as (figure, axes):
         for ax in axes.flat[count:]:
             ax.set_axis_off()
-        yield figure, list(axes.flat[:count])
+        if there > count:
+            figure.supxlabel(f"the first {count} of {there} groups", x=0.99, ha="right", size=7.5)
+        shown = list(axes.flat[:count])
+        yield figure, shown
+        for ax in shown:
+            ax.tick_params(labelsize=8 if share > 0.7 else 6)
+        for ax in shown[-columns:]:
+            ax.tick_params(labelbottom=True)
+        for ax in shown[:-columns]:
+            ax.set_xlabel("")
 
 
 def layer_axis(ax: Axes) -> None:
@@ -61,12 +91,14 @@ def layer_axis(ax: Axes) -> None:
     ax.xaxis.set_major_locator(MaxNLocator(integer=True))
 
 
-def log_if_decades(ax: Axes) -> None:
-    """A log axis where the positive values span more than a factor 3."""
-    values = np.concatenate([np.asarray(line.get_ydata(), dtype=float) for line in ax.get_lines()] or [np.ones(1)])
+def log_if_decades(*axes: Axes) -> None:
+    """A log axis where the positive values in these panels span more than a factor 3."""
+    lines = [np.asarray(line.get_ydata(), dtype=float) for ax in axes for line in ax.get_lines()]
+    values = np.concatenate(lines or [np.ones(1)])
     values = values[np.isfinite(values) & (values > 0)]
     if len(values) and values.max() > 3 * values.min():
-        ax.set_yscale("log")
+        for ax in axes:
+            ax.set_yscale("log")
 
 
 def log_spaced(steps: np.ndarray) -> bool:
@@ -93,15 +125,35 @@ def layer_color(layer: int, depth: int) -> Any:
 
 
 def label_panel(ax: Axes, text: str, above: float = 0.02) -> None:
-    """Says above a panel what it shows."""
-    ax.annotate(text, (0, 1 + above), xycoords="axes fraction", fontsize=7.5)
+    """Says above a panel what it shows, in as many lines as its width asks for."""
+    inches = ax.get_window_extent().width / ax.figure.dpi
+    ax.annotate(wrapped(text, inches), (0, 1 + above), xycoords="axes fraction", fontsize=7.5)
 
 
-def legend(figure: Figure, ax: Axes, columns: int = 3) -> None:
-    """One legend above all panels, where it covers no data, in as many columns as fit."""
-    handles, labels = ax.get_legend_handles_labels()
-    for ncols in range(min(columns, len(handles)), 0, -1):
-        drawn = figure.legend(handles, labels, loc="outside upper left", ncols=ncols)
-        if ncols == 1 or drawn.get_window_extent().width <= figure.bbox.width:
+def wrapped(text: str, inches: float) -> str:
+    """A text in lines of at most this width, about."""
+    kept = ", ".join(part.replace(" ", "\N{NO-BREAK SPACE}") for part in text.split(", "))  # breaks at commas first
+    width = max(8, int(LETTERS * inches))
+    return textwrap.fill(kept, width, break_on_hyphens=False).replace("\N{NO-BREAK SPACE}", " ")
+
+
+def legend(figure: Figure, ax: Axes | None, columns: int = 3, entries: Sequence[tuple[str, Artist]] = ()) -> None:
+    """One legend above all panels, where it covers no data, in as many columns as fit.
+
+    Of what is drawn in `ax`, or of `entries`: texts and what stands beside them. The figure grows by a legend of more
+    than a line or two, so that panels keep their size.
+    """
+    if ax is not None:
+        handles, labels = ax.get_legend_handles_labels()
+        entries = list(zip(labels, handles, strict=True))
+    if not entries:
+        return
+    texts = [wrapped(text, 0.85 * figure.get_figwidth()) for text, _ in entries]
+    for ncols in range(min(columns, len(entries)), 0, -1):
+        drawn = figure.legend([handle for _, handle in entries], texts, loc="outside upper left", ncols=ncols)
+        extent = drawn.get_window_extent()
+        if ncols == 1 or extent.width <= WIDTH * figure.bbox.width:
+            more = extent.height / figure.dpi - LEGEND
+            figure.set_figheight(figure.get_figheight() + max(0.0, more))
             return
         drawn.remove()

@@ -2,7 +2,7 @@ from .columns import COLUMNS, TABLES, WATCHED, Table, label
 from .errors import ResultsError
 from .estimates import Estimate, Estimator, estimate, exact, geometric_mean, median
 from .files import write_atomically
-from .grouping import groups, short
+from .grouping import conditions, groups, short
 from .profiles import Fit, by_depth, fall, fit, fits, layer_array, verdict
 from .reading import CONFIG, read, stored
 from .status import STATUSES, folder_status, statuses
@@ -21,6 +21,7 @@ __all__ = [
     "ResultsError",
     "Table",
     "by_depth",
+    "conditions",
     "estimate",
     "exact",
     "fall",

@@ -8,7 +8,7 @@ import xarray as xr
 from matplotlib.axes import Axes
 
 from vgexp.claims import Grid, Missing
-from vgexp.figures import COLORS, MARKERS, Picture, draw_band, label_panel, legend, panels
+from vgexp.figures import COLORS, MARKERS, Picture, draw_band, label_panel, legend, numbered, panels
 from vgexp.papers.glorot2010 import claims as claims
 from vgexp.papers.glorot2010.claims import ROWS, SIGMOID_4
 from vgexp.results import Results, short
@@ -52,7 +52,7 @@ def draw_errors(ax: Axes, frame: pd.DataFrame, groups: Sequence[str]) -> None:
     for group, rows in frame.groupby("group", sort=False):
         percent = {column: 100 * rows[column] for column in ("value", "low", "high")}
         shown = rows.assign(million=rows["examples"] / 1e6, **percent)
-        draw_band(ax, shown, "million", groups.index(str(group)), str(group))
+        draw_band(ax, shown, "million", numbered(groups.index(str(group))), str(group))
     ax.set_xlabel("examples seen (million)")
     ax.set_ylabel("test error (%)")
 
