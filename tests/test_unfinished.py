@@ -20,7 +20,7 @@ from vgexp.figures.phases import phase_picture
 from vgexp.figures.pictures import Picture, Table, draw_each
 from vgexp.figures.profiles import profile_picture
 from vgexp.figures.sweeps import draw_all
-from vgexp.pages.report import render
+from vgexp.pages.report import Content, render
 from vgexp.results.columns import TABLES
 from vgexp.results.reading import complete, read, stored
 from vgexp.results.status import STATUSES, statuses
@@ -121,7 +121,7 @@ def test_sweeps(sweep, data, tmp_path):
     for step in (6, 8):
         with contextlib.suppress(Missing):
             shown({"profile": profile_picture(results, step)})
-    assert "Where this comes from" in render(Path("x"), results, "t", "", [], None, {})
+    assert "Where this comes from" in render([Path("x")], results, Content("t", pictures={}))
     found = statuses(results.planned, results.runs[["run", "status"]].to_dict("records"))
     assert len(found) == len({*results.planned, *results.runs["run"]})
     assert {one.status for one in found} <= set(STATUSES)
