@@ -49,22 +49,34 @@ class Normalization:
         """n, 1 / sqrt(var + eps), and the statistics of the batch where they were taken over it and not given."""
         if statistics is not None:
             inverse = (statistics.variance_M1N + EPS).rsqrt()
-            return (x_MBN - statistics.mean_M1N) * inverse, inverse, None
+            return (x_MBN - statistics.mean_M1N).mul_(inverse), inverse, None
         mean = x_MBN.mean(self.over, keepdim=True) if self.centered else None
-        if mean is not None:
-            x_MBN = x_MBN - mean
-        variance = x_MBN.square().mean(self.over, keepdim=True)
+        n_MBN = x_MBN.clone() if mean is None else x_MBN - mean
+        variance = n_MBN.square().mean(self.over, keepdim=True)
         inverse = (variance + EPS).rsqrt()
         taken = Statistics(mean, variance) if self.over_examples and mean is not None else None
-        return x_MBN * inverse, inverse, taken
+        return n_MBN.mul_(inverse), inverse, taken
 
-    def backward(self, dn_MBN: Tensor, n_MBN: Tensor, inverse: Tensor) -> Tensor:
-        """dx = (dn - mean dn - n mean(dn n)) / sqrt(var + eps): the gradient through mean and variance."""
-        along_n = (dn_MBN * n_MBN).mean(self.over, keepdim=True)
-        dx_MBN = torch.addcmul(dn_MBN, n_MBN, along_n, value=-1)
-        if self.centered:
-            dx_MBN -= dn_MBN.mean(self.over, keepdim=True)
-        return dx_MBN.mul_(inverse)
+    def backward(
+        self, dy_MBN: Tensor, n_MBN: Tensor, inverse: Tensor, weight_M1N: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """dx = (dn - mean dn - n mean(dn n)) / sqrt(var + eps) with dn = gain dy, the gradient through mean and variance;
+        and the sums over the examples of dy n and of dy, (M, 1, N).
+
+        At these sizes time goes into memory: what is formed anew is one tensor, and used twice.
+        """
+        dx_MBN = dy_MBN * n_MBN
+        along_M1N, sum_M1N = dx_MBN.sum(1, keepdim=True), dy_MBN.sum(1, keepdim=True)
+        if self.over_examples:
+            mean_along = along_M1N * weight_M1N / dy_MBN.shape[1]
+        else:
+            mean_along = dx_MBN.mul_(weight_M1N).mean(2, keepdim=True)
+        torch.mul(dy_MBN, weight_M1N, out=dx_MBN)
+        mean = dx_MBN.mean(self.over, keepdim=True) if self.centered else None
+        dx_MBN.addcmul_(n_MBN, mean_along, value=-1)
+        if mean is not None:
+            dx_MBN -= mean
+        return dx_MBN.mul_(inverse), along_M1N, sum_M1N
 
 
 NORMS: dict[str, Normalization | None] = {

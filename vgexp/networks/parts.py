@@ -270,9 +270,12 @@ class _Normalized(torch.autograd.Function):
     def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[Tensor, None, None, None, None, None, None]:
         (dy_MBN,) = grad_outputs
         n_MBN, inverse, weight_M1N = ctx.saved_tensors
-        dn_MBN = dy_MBN * weight_M1N
-        dx_MBN = dn_MBN * inverse if ctx.given else ctx.part.normalization.backward(dn_MBN, n_MBN, inverse)
-        sums = {"weight": (dy_MBN * n_MBN).sum(1, keepdim=True), "bias": dy_MBN.sum(1, keepdim=True)}
+        if ctx.given:
+            dx_MBN = dy_MBN * weight_M1N * inverse
+            along_M1N, sum_M1N = (dy_MBN * n_MBN).sum(1, keepdim=True), dy_MBN.sum(1, keepdim=True)
+        else:
+            dx_MBN, along_M1N, sum_M1N = ctx.part.normalization.backward(dy_MBN, n_MBN, inverse, weight_M1N)
+        sums = {"weight": along_M1N, "bias": sum_M1N}
         gradient = FormedGradient({name: sums[name] for name in ctx.part.tensors}, dy_MBN.shape[1])
         _hand_over(ctx.part, gradient, ctx.observer, ctx.update)
         return dx_MBN, None, None, None, None, None, None
