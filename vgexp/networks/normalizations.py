@@ -60,8 +60,9 @@ class Normalization:
     def backward(
         self, dy_MBN: Tensor, n_MBN: Tensor, inverse: Tensor, weight_M1N: Tensor
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """dx = (dn - mean dn - n mean(dn n)) / sqrt(var + eps) with dn = gain dy, the gradient through mean and variance;
-        and the sums over the examples of dy n and of dy, (M, 1, N).
+        """The gradient through mean and variance, and the sums over the examples of dy n and of dy, (M, 1, N).
+
+            dx = (dn - mean dn - n mean(dn n)) / sqrt(var + eps),   dn = gain dy
 
         At these sizes time goes into memory: what is formed anew is one tensor, and used twice.
         """
