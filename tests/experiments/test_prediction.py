@@ -63,3 +63,14 @@ def test_sizes(text, value):
 def test_what_is_no_size(text):
     with pytest.raises(ConfigError, match="--budget"):
         size(text)
+
+
+def test_a_readout_that_starts_at_0_is_no_dead_network():
+    fixup = ["model.family=residual", "model.branch_layers=2", "model.scalars=fixup", "init.name=fixup", *QUICK]
+    closed = vgexp.predict(*fixup)
+    assert closed.fit is not None and closed.fit.verdict == "undecided"
+    assert closed.thousandfold is None and closed.remedies.empty
+    assert str(closed).count("the readout starts at 0") == 1
+    opened = vgexp.predict(*fixup, "init.scope=hidden")
+    assert opened.fit is not None and opened.fit.verdict == "healthy"
+    assert opened.fit.factor.point == pytest.approx(1)

@@ -16,7 +16,7 @@ from vgexp.experiments.remedies import Remedy, remedies
 from vgexp.networks import activation
 from vgexp.results import Fit
 from vgexp.theory import Depth, NoTheory, Phase, depth_of, phase, scales
-from vgexp.theory.expected import examples, profile_and_fit
+from vgexp.theory.expected import CLOSED, examples, profile_and_fit
 
 ADDRESSABLE = 2**62
 """Bytes that tensors can be told apart by, on any computer."""
@@ -82,6 +82,8 @@ class Prediction:
     def reach(self) -> str:
         """At which depth the gradient has changed a thousandfold, in one sentence."""
         found = self.thousandfold
+        if found is None and self.no_depth == CLOSED:
+            return ""
         if found is None:
             return f"no depth for a thousandth: {self.no_depth}"
         if found.layers is None:
@@ -129,6 +131,9 @@ def predict(*overrides: str, budget: str | float | None = None) -> Prediction:
         found.profile, found.fit = profile_and_fit(run, seen)
     except NoTheory as reason:
         found.missing = str(reason)
+        return found
+    if found.fit.note == CLOSED:
+        found.no_depth = CLOSED
         return found
     try:
         found.thousandfold = depth_of(run, *seen)

@@ -16,6 +16,12 @@ from vgexp.results import Fit, fit
 from vgexp.theory.meanfield import profile
 
 
+CLOSED = (
+    "the readout starts at 0, and no gradient passes it before the first step; init.scope=hidden has one that passes"
+)
+"""What is said of networks as Fixup's."""
+
+
 class Examples(NamedTuple):
     """Inputs, their classes, and how many classes there are."""
 
@@ -45,4 +51,8 @@ def profile_and_fit(run: Run, seen: Examples, rough: bool = False) -> tuple[pd.D
     found = profile(run, *seen, rough=rough)
     signal = found.loc[found["part"] == "", FAMILIES[run.model.family].signal + "_rms"]
     found["factor"] = signal / signal.shift(-1)
-    return found, fit(signal.to_numpy()[None, : run.model.depth])
+    hidden, readout = signal.to_numpy()[: run.model.depth], found["dz_rms"].iloc[-1]
+    fitted = fit(hidden[None])
+    if readout > 0 and not hidden.any():  # no layer is dead: the first step opens them all
+        fitted = fitted._replace(verdict="undecided", note=CLOSED)
+    return found, fitted
