@@ -17,7 +17,7 @@ import vgexp
 from vgexp.cli import app
 from vgexp.networks.activations import ACTIVATIONS
 
-QUICK = ["data=digits", "model.depth=5", "model.width=8", "steps=20"]
+QUICK = ["data=digits", "model.depth=5", "model.width=8", "steps=20", "name=train"]
 
 
 def vgexp_command(monkeypatch, *arguments):
@@ -418,7 +418,15 @@ def noise():
 
 DATASETS["noise"] = Loader(noise)
 """
-SMALL = ["model.depth=3", "model.width=8", "steps=5", "probe.tier=full", "probe.every=1", "optim.lr=0.125"]
+SMALL = [
+    "name=train",
+    "model.depth=3",
+    "model.width=8",
+    "steps=5",
+    "probe.tier=full",
+    "probe.every=1",
+    "optim.lr=0.125",
+]
 
 
 @pytest.mark.slow

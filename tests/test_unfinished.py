@@ -85,7 +85,7 @@ def unfinished(draw, whole):
 def sweep(tmp_path_factory) -> Results:
     """Two families, three depths, parts within layers, runs that are observed at other steps and one that diverges."""
     with contextlib.chdir(tmp_path_factory.mktemp("sweep")):
-        shared = ("data=digits", "model.width=6", "probe=full", "probe.spectra=ends", "seed=0,1")
+        shared = ("name=train", "data=digits", "model.width=6", "probe=full", "probe.spectra=ends", "seed=0,1")
         vgexp.run(*shared, "model.depth=1,4", "model.family=plain,residual", "model.branch_layers=2", "steps=0,6")
         vgexp.run(*shared, "model.depth=3", "steps=8", "optim.lr=0.1,1e30", "probe.every=2", "eval.every=4")
         return read(Path("results/train"))
@@ -136,7 +136,7 @@ def test_sweeps(sweep, data, tmp_path):
 def plane(tmp_path_factory) -> Results:
     """Plain networks at four places among the phases of two activations, and one that has no place."""
     with contextlib.chdir(tmp_path_factory.mktemp("plane")):
-        shared = ("data=digits", "model.width=6", "model.depth=3", "seed=0,1", "steps=0")
+        shared = ("name=train", "data=digits", "model.width=6", "model.depth=3", "seed=0,1", "steps=0")
         vgexp.run(*shared, "model.activation=tanh,relu", "init.name=glorot,he", "init.sigma_b=0,0.3")
         vgexp.run(*shared, "model.norm=layer")
         return read(Path("results/train"))

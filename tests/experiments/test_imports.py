@@ -61,6 +61,7 @@ def test_a_module_that_cannot_be_imported(text, tmp_path, monkeypatch):
 
 def test_an_edited_entry_is_computed_again_and_an_untouched_one_is_done(tmp_path, monkeypatch):
     overrides = [
+        "name=train",
         "data.name=digits",
         "model.depth=1",
         "model.width=4",

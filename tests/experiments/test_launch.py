@@ -21,7 +21,7 @@ from vgexp.results.status import folder_status
 from vgexp.training import loop
 from vgexp.training.interruption import Interrupted
 
-QUICK = ["data.name=digits", "model.depth=2", "model.width=8", "steps=2", "eval.every=never"]
+QUICK = ["data.name=digits", "model.depth=2", "model.width=8", "eval.every=never", "name=train", "steps=2"]
 
 
 def test_run_returns_what_was_asked_for_and_nothing_else():
@@ -103,7 +103,7 @@ WRONG = [
 def test_an_experiment_file_of_ones_own(tmp_path):
     (tmp_path / "conf/experiment").mkdir(parents=True)
     (tmp_path / "conf/experiment/mine.yaml").write_text(MINE)
-    start(["experiment=mine", "data=digits", "seed=0,1"], config_dir=Path("conf"))
+    start(["experiment=mine", "name=train", "data=digits", "seed=0,1"], config_dir=Path("conf"))
     assert read("results/train").runs["model.depth"].tolist() == [3, 3]
     with pytest.raises(ConfigError, match="--config-dir: got 'nowhere', accepts a folder"):
         start(["experiment=mine"], config_dir=Path("nowhere"))
@@ -159,7 +159,7 @@ def trained_stacks(capsys):
 
 
 STATES = Path("results/train/state")
-LONGER = [*QUICK[:-2], "steps=10", "eval.every=never", "probe.every=1"]
+LONGER = [*QUICK[:-1], "steps=10", "probe.every=1"]
 
 
 def test_what_is_done_is_said(capsys):

@@ -12,7 +12,7 @@ from vgexp.experiments.plan import limit, plan, single_run
 from vgexp.experiments.sweep import grids
 from vgexp.networks.identity import identity
 
-QUICK = ["data.name=digits", "model.depth=2", "model.width=8", "steps=0", "eval.every=never"]
+QUICK = ["data.name=digits", "model.depth=2", "model.width=8", "steps=0", "eval.every=never", "name=train"]
 
 
 def planned(*overrides):

@@ -17,7 +17,7 @@ from vgexp.figures.sweeps import draw_all
 from vgexp.networks.activations import ACTIVATIONS, Activation
 from vgexp.numerics.criticality import mean_square, mean_square_slope
 
-SHARED = ("data=digits", "model.width=16", "steps=0", "seed=0,1,2", "threads=1")
+SHARED = ("name=phases", "data=digits", "model.width=16", "steps=0", "seed=0,1,2", "threads=1")
 
 
 @pytest.fixture(scope="module")
@@ -28,7 +28,7 @@ def swept(tmp_path_factory):
         vgexp.run(*SHARED, "model.activation=relu,tanh", "model.depth=3,5", "init.name=he,lecun,glorot")
         vgexp.run(*SHARED, "model.activation=tanh", "model.depth=3", "init.name=normal", "init.sigma_b=0.4")
         vgexp.run(*SHARED, "model.depth=3", "model.norm=layer", "model.family=residual,plain")
-        return vgexp.read("results/train")
+        return vgexp.read("results/phases")
 
 
 @pytest.fixture(scope="module")

@@ -13,7 +13,7 @@ from vgexp.pages.report import Content
 
 
 def results():
-    return vgexp.run("data=digits", "model.depth=5", "model.width=10", "steps=0", "seed=0,1,2")
+    return vgexp.run("name=train", "data=digits", "model.depth=5", "model.width=10", "steps=0", "seed=0,1,2")
 
 
 def test_works_offline_and_says_how_it_was_made():

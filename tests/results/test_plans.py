@@ -6,9 +6,9 @@ from vgexp.results.plans import add_runs, empty_plan, merged, read_plan, to_go_o
 
 
 def test_the_plan_is_json_and_grows():
-    vgexp.run("data=digits", "model.width=8", "model.depth=2", "steps=1", "seed=0")
-    vgexp.run("data=digits", "model.width=8", "model.depth=2", "steps=1", "seed=1")
-    plan = json.loads(Path("results/train/plan.json").read_text())
+    vgexp.run("data=digits", "model.width=8", "model.depth=2", "steps=1", "seed=0", "name=here")
+    vgexp.run("data=digits", "model.width=8", "model.depth=2", "steps=1", "seed=1", "name=here")
+    plan = json.loads(Path("results/here/plan.json").read_text())
     assert len(plan["runs"]) == 2
     assert len(plan["commands"]) == 2
 

@@ -61,7 +61,9 @@ def test_grids_of_one_name_have_the_runs_of_both_folders():
 
 
 def test_damaged_files_are_named_and_skipped():
-    results = vgexp.run("data=digits", "model.width=8", "model.depth=2", "steps=2", "seed=0,1", "max_members=1")
+    results = vgexp.run(
+        "data=digits", "model.width=8", "model.depth=2", "steps=2", "seed=0,1", "max_members=1", "name=train"
+    )
     stacks = list(results.runs["stack"])
     path = Path("results/train/layers") / f"part-{stacks[0]}.parquet"
     path.write_bytes(path.read_bytes()[:100])

@@ -218,7 +218,12 @@ class EvalConfig:
 class Run:
     """One training of one network."""
 
-    name: str = setting("train", "Results go to results/<name>/.", rules.FOLDER, in_identity=False)
+    name: str | None = setting(
+        None,
+        "Results go to results/<name>/; null: a name made of what the sweep varies and of what its runs are.",
+        rules.optional(rules.FOLDER, "a relative folder name, or null"),
+        in_identity=False,
+    )
     seed: int = setting(
         0, "Seed of the first weights and, without a data.seed, of the batches.", rules.SEED, member=True
     )

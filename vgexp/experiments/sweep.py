@@ -6,11 +6,12 @@ make the members of a job's stack.
 
 import itertools
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from vgexp.config import FIELDS, ConfigError, Run, validate
 from vgexp.experiments.compose import Compose, speaking, typed
+from vgexp.experiments.naming import automatic_name
 from vgexp.experiments.overrides import choices, flattened, latest, parse, without
 
 
@@ -36,13 +37,15 @@ class Grid:
 def grids(overrides: Sequence[str], compose: Compose) -> dict[str, Grid]:
     """What overrides ask for, by the name of the grid: "" for a sweep, else the grids of the experiment's scale.
 
-    Raises ConfigError for the first type or value that is wrong whatever is registered.
+    Where the name is null, they get one of their own. Raises ConfigError for the first type or value that is wrong
+    whatever is registered.
     """
     first = first_run(overrides, compose)
     if first.scale is None and first.only is not None:
         raise ConfigError("only", first.only, "null where there is no scale")
     named = {"": []} if first.scale is None else _grids(first)
-    return {name: composed([*without(latest(grid), overrides), *overrides], compose) for name, grid in named.items()}
+    found = {name: composed([*without(latest(grid), overrides), *overrides], compose) for name, grid in named.items()}
+    return found if first.name is not None else _named(found, overrides)
 
 
 def first_run(overrides: Sequence[str], compose: Compose) -> Run:
@@ -52,8 +55,18 @@ def first_run(overrides: Sequence[str], compose: Compose) -> Run:
 
 
 def folder_of(run: Run) -> Path:
-    """results/<name>/, and below it <scale>/ for the grids of an experiment."""
+    """results/<name>/, and below it <scale>/ for the grids of an experiment; of a run that has a name by now."""
+    assert run.name is not None
     return Path("results", run.name, run.scale or "")
+
+
+def _named(found: dict[str, Grid], overrides: Sequence[str]) -> dict[str, Grid]:
+    """The grids with an automatic name in every run, and among the overrides of its job."""
+    name = automatic_name(overrides, [run for grid in found.values() for _, run in grid.runs])
+    return {
+        title: Grid(grid.overrides, [([*job, f"name={name}"], replace(run, name=name)) for job, run in grid.runs])
+        for title, grid in found.items()
+    }
 
 
 def composed(overrides: Sequence[str], compose: Compose) -> Grid:
