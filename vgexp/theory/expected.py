@@ -15,7 +15,6 @@ from vgexp.networks import FAMILIES
 from vgexp.results import Fit, fit
 from vgexp.theory.meanfield import profile
 
-
 CLOSED = (
     "the readout starts at 0, and no gradient passes it before the first step; init.scope=hidden has one that passes"
 )
