@@ -367,6 +367,40 @@ def test_plot_compares_two_folders(monkeypatch, capsys):
         vgexp_command(monkeypatch, "train", *QUICK, f"name={name}", f"model.activation={activation}")
     assert vgexp_command(monkeypatch, "plot", "results/a", "results/b", "--out", "both") == 0
     assert "relu" in Path("both/profile.svg").read_text()
+    capsys.readouterr()
+    assert vgexp_command(monkeypatch, "plot", "results/a", "results/b", "--only", "profile") == 0
+    assert capsys.readouterr().out == "1 figures in figures/a-vs-b    next: vgexp view results/a results/b\n"
+    assert {path.name for path in Path("figures/a-vs-b").iterdir()} == {"profile.svg", "profile.png"}
+    assert not Path("results/a/figures").exists()
+
+
+@pytest.mark.parametrize(
+    ("choices", "message"),
+    [
+        (["--only", "profle"], "--only: got 'profle', accepts profile, agreement, phases, heatmap, curves"),
+        (["--only", "agreement"], "--only: got 'agreement', accepts what these results can fill; not drawn: fewer"),
+        (["--only", ""], "--only: got '', accepts profile"),
+        (["--step", "3000"], "--step: got 3000, accepts a step that was recorded: 0, "),
+        (["--color", "lr"], "--color: got 'lr', accepts what these runs differ in: nothing"),
+        (["--facet", "model.depth"], "--facet: got 'model.depth', accepts what these runs differ in: nothing"),
+        (["--only", "heatmap", "--facet", "lr"], "--only: got 'heatmap', accepts with --facet profile, curves"),
+        (["--y", "dz_rm"], "--y: got 'dz_rm', accepts a column that was recorded: "),
+        (
+            ["--y", "dz_rms", "--x", "model.depht"],
+            "--x: got 'model.depht', accepts what these runs differ in: layer, step",
+        ),
+        (["--y", "train_loss", "--x", "layer"], "--x: got 'layer', accepts what these runs differ in: step"),
+        (["--y", "dz_rms", "--only", "profile"], "--only: got 'profile', accepts no --x and no --y beside it"),
+    ],
+)
+def test_plot_of_what_is_not_there(choices, message, monkeypatch, capsys):
+    vgexp.run(*QUICK, "name=here")
+    before = sorted(Path().rglob("*"))
+    capsys.readouterr()
+    assert vgexp_command(monkeypatch, "plot", "results/here", *choices) == 2
+    said = capsys.readouterr().err
+    assert message in said and len(said.splitlines()) == 1
+    assert sorted(Path().rglob("*")) == before
 
 
 def test_status_of_a_sweep_that_is_not_over(monkeypatch, capsys):

@@ -107,7 +107,7 @@ def test_readme_shows_the_packages_as_they_are():
 
 
 def test_public_names():
-    assert vgexp.__all__ == sorted(vgexp.__all__) == ["diagnose", "predict", "read", "run", "watch"]
+    assert vgexp.__all__ == sorted(vgexp.__all__) == ["diagnose", "plot", "predict", "read", "run", "watch"]
     assert all(callable(getattr(vgexp, name)) for name in vgexp.__all__)
 
 

@@ -1,7 +1,8 @@
 from .experiments import predict, run
+from .figures import plot
 from .results import read
 from .watching import diagnose, watch
 
-__all__ = ["diagnose", "predict", "read", "run", "watch"]
+__all__ = ["diagnose", "plot", "predict", "read", "run", "watch"]
 
 __version__: str

@@ -1,11 +1,12 @@
 import numpy as np
+import pandas as pd
 import pytest
 from drawn import assert_drawn
 from scipy import stats
 
 import vgexp
 from vgexp.claims.statements import Missing
-from vgexp.figures.curves import SMOOTHED, curve_frame, curve_picture
+from vgexp.figures.curves import SMOOTHED, curve_frame, curve_picture, running_mean
 
 
 @pytest.fixture(scope="module")
@@ -31,7 +32,27 @@ def test_lines_are_running_means_with_the_range_over_seeds(even):
         assert found.loc[20, "low"] == pytest.approx(window.min())
         assert found.loc[20, "high"] == pytest.approx(window.max())
         assert found.loc[20, "seeds"] == 3
-        assert found.loc[0, "value"] == pytest.approx(column(even, name)[:3].mean())
+        assert found.loc[0, "value"] == pytest.approx(column(even, name)[0].mean())
+        assert found.loc[1, "value"] == pytest.approx(column(even, name)[:3].mean())
+        assert found.loc[40, "value"] == pytest.approx(column(even, name)[40].mean())
+
+
+@pytest.mark.parametrize("rows", range(1, 9))
+def test_a_spike_moves_neither_to_the_start_nor_to_the_end(rows):
+    for at in range(rows):
+        spike = pd.DataFrame({"run": [float(row == at) for row in range(rows)]}, index=range(0, 10 * rows, 10))
+        mean = running_mean(spike)["run"].to_numpy()
+        reach = np.minimum(np.minimum(np.arange(rows), np.arange(rows)[::-1]), SMOOTHED // 2)
+        expected = np.where(abs(np.arange(rows) - at) <= reach, 1 / (2 * reach + 1), 0)
+        np.testing.assert_allclose(mean, expected, atol=1e-15)
+
+
+def test_only_evenly_spaced_rows_are_averaged():
+    values = pd.DataFrame({"run": [5.0, np.nan, 1.0, 2.0, 9.0]})
+    uneven = values.set_axis([0, 1, 2, 4, 8])
+    pd.testing.assert_frame_equal(running_mean(uneven), uneven)
+    even = running_mean(values.set_axis([0, 10, 20, 30, 35]))["run"]  # the last one may come early
+    np.testing.assert_allclose(even, [5, np.nan, (5 + 1 + 2 + 9) / 4, 4, 9])
 
 
 def test_marks_are_evaluations_with_their_interval(even):

@@ -13,7 +13,7 @@ from vgexp.figures.histograms import draw_histograms
 from vgexp.figures.pictures import GROUPS_SHOWN, save
 from vgexp.figures.profiles import draw_profiles
 from vgexp.figures.speeds import draw_speeds
-from vgexp.figures.sweeps import draw_all
+from vgexp.figures.sweeps import draw_all, plot
 
 DRAW = {
     "profile": draw_profiles,
@@ -84,6 +84,18 @@ def test_any_number_of_groups_has_a_place(sweep, fields, tmp_path):
         for legend in picture.figure.legends:
             extent = legend.get_window_extent()
             assert 0 <= extent.x0 < extent.x1 <= picture.figure.bbox.width, name
+
+
+def test_choices_draw_the_figures_that_heed_them(sweep):
+    assert list(plot(sweep)) == list(DRAW)
+    assert list(plot(sweep, only=["curves", "profile"])) == ["profile", "curves"]
+    assert list(plot(sweep, color="family")) == ["profile", "curves"]
+    at_end = plot(sweep, step=40)
+    assert set(at_end) == {"profile", "histogram_h", "histogram_dz", "histogram_dw"}
+    assert all("step 40" in picture.caption for picture in at_end.values())
+    assert list(plot(sweep, x="family", y="dz_rms")) == ["dz_rms_over_model.family"]
+    facets = plot(sweep, facet="model.family", only=["profile"])["profile"].figure
+    assert len(facets.axes) == 6
 
 
 def test_runs_without_training_have_no_curves(sweep):

@@ -31,6 +31,12 @@ def test_what_a_run_was_watched_by_makes_no_further_seeds():
     assert list(groups(depths, besides="model.depth")) == ["he", "lecun, sigma_w 0.5"]
 
 
+def test_two_folders_make_further_seeds_and_further_groups_where_a_seed_lies_in_both():
+    a, b = table().assign(folder="a"), table().assign(folder="b")
+    assert conditions(pd.concat([a, b.assign(seed=b["seed"] + 2)])) == ["init.name", "init.sigma_w"]
+    assert conditions(pd.concat([a, b])) == ["init.name", "init.sigma_w", "folder"]
+
+
 def test_groups_are_seeds_of_one_condition():
     assert conditions(table()) == ["init.name", "init.sigma_w"]
     found = groups(table())

@@ -14,21 +14,44 @@ if TYPE_CHECKING:
     from vgexp.results import Results
 
 
-def plot(folders: Folders, out: Annotated[Path | None, typer.Option(help="Where figures go.")] = None) -> None:
+def plot(
+    folders: Folders,
+    x: Annotated[str | None, typer.Option(help="With --y: the layer, the step, or a field of the config.")] = None,
+    y: Annotated[str | None, typer.Option(help="One figure of this column in place of the others.")] = None,
+    color: Annotated[str | None, typer.Option(help="The field that colors stand for.")] = None,
+    facet: Annotated[str | None, typer.Option(help="The field with a row of panels for each value.")] = None,
+    step: Annotated[int | None, typer.Option(help="The step to show: by default the first.")] = None,
+    only: Annotated[str | None, typer.Option(help="Figures by name, with commas between.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Where figures go.")] = None,
+) -> None:
     """Draws the figures of one folder, or of several compared.
 
-    vgexp plot results/depths
+    Those of one folder go into it, those of several into `figures/A-vs-B` of the current folder.
+
+        vgexp plot results/depths
+
+        vgexp plot results/depths results/widths --out both
+
+        vgexp plot results/depths --only profile,curves --color model.depth --facet init.name
+
+        vgexp plot results/depths --y final_valid_error --x model.depth
     """
     from vgexp.experiments import load_imports
-    from vgexp.figures import draw_all, save
+    from vgexp.figures import plot as drawn
+    from vgexp.figures import save
+    from vgexp.results import compare, short_names
 
     load_imports()
-    results = read(folders)
-    target = out or folders[0] / "figures"
-    drawn = draw_all(results)
-    for name, picture in drawn.items():
+    results = compare(*folders)
+    say_damaged(results.damaged)
+    names = [name.strip() for name in only.split(",")] if only is not None else []
+    pictures = drawn(results, x=x, y=y, color=color, facet=facet, step=step, only=names)
+    several = [name.replace("/", "-") for name in short_names(results.folders)] if len(results.folders) > 1 else []
+    target = out or (Path("figures", "-vs-".join(several)) if several else folders[0] / "figures")
+    for name, picture in pictures.items():
         save(picture.figure, target, name)
-    print(f"{len(drawn)} figures in {target}    next: vgexp report {shlex.quote(str(folders[0]))}")
+    following = f"vgexp {'view' if several else 'report'} {shlex.join(map(str, results.folders))}"
+    print(f"{len(pictures)} figures in {target}    next: {following}")
 
 
 def report(folder: Folder) -> None:

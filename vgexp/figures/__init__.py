@@ -11,7 +11,7 @@ from vgexp.figures.recorded import positive
 from vgexp.figures.series import draw_band, draw_series
 from vgexp.figures.speeds import speed_picture
 from vgexp.figures.style import COLORS, MARKERS, label_panel, layer_color, legend, panels
-from vgexp.figures.sweeps import draw_all
+from vgexp.figures.sweeps import draw_all, plot
 from vgexp.figures.watched import watched_picture
 
 __all__ = [
@@ -36,6 +36,7 @@ __all__ = [
     "numbered",
     "panels",
     "phase_picture",
+    "plot",
     "positive",
     "profile_picture",
     "save",

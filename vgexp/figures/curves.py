@@ -8,7 +8,7 @@ from vgexp.figures.looks import arrange
 from vgexp.figures.pictures import Picture
 from vgexp.figures.recorded import Recorded, finite, recorded
 from vgexp.figures.series import draw_band, draw_group, draw_key
-from vgexp.figures.style import log_spaced, rows_of_panels, step_axis
+from vgexp.figures.style import rows_of_panels, step_axis
 from vgexp.results import Results, estimate
 
 SMOOTHED = 5
@@ -76,13 +76,29 @@ def _recorded(results: Results) -> Recorded:
 
 def _smoothed(steps: pd.DataFrame, column: str) -> pd.DataFrame:
     table = steps.dropna(subset=[column]).pivot(index="step", columns="run", values=column)
-    # Log-spaced observations lie too far apart to be averaged.
-    window = 1 if log_spaced(table.index.to_numpy()) else SMOOTHED
-    smooth = table.rolling(window, min_periods=1, center=True).mean()
+    smooth = running_mean(table)
     seeds = smooth.count(axis=1)
     found = {"value": smooth.mean(axis=1), "seeds": seeds}
     found |= {"low": smooth.min(axis=1).where(seeds > 1), "high": smooth.max(axis=1).where(seeds > 1)}
     return pd.DataFrame(found).reset_index()
+
+
+def running_mean(table: pd.DataFrame) -> pd.DataFrame:
+    """Means over `SMOOTHED` rows around each, over fewer near the ends, as many on either side: what happens after a
+    step does not show before it, and the first and the last row stay what they are.
+
+    Rows that are not evenly spaced are returned as they are: they lie too far apart to be averaged. Empty cells count
+    for nothing.
+    """
+    gaps = np.diff(table.index.to_numpy())
+    if len(gaps) < 2 or (gaps[:-1] != gaps[0]).any():  # the last observation may come early
+        return table
+    means = {reach: table.rolling(2 * reach + 1, 1, center=True).mean() for reach in range(SMOOTHED // 2 + 1)}
+    smooth = means[SMOOTHED // 2]
+    for reach in reversed(range(min(SMOOTHED // 2, len(table)))):
+        for row in (reach, len(table) - 1 - reach):
+            smooth.iloc[row] = means[reach].iloc[row]
+    return smooth.where(table.notna())
 
 
 def _evaluated(steps: pd.DataFrame, column: str) -> pd.DataFrame:

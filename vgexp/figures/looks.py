@@ -108,10 +108,10 @@ def fields_of(frame: pd.DataFrame) -> list[str]:
 def field_named(option: str, fields: Sequence[str], asked: str) -> str:
     """The field that is meant, by its name or the end of it. Raises ConfigError where there is none."""
     for name in fields:
-        if asked in (name, name.split(".")[-1]) or (name == "depth" and asked == "model.depth"):
+        if asked in (name, name.split(".")[-1], {"depth": "model.depth"}.get(name)):
             return name
     there = ["model.depth" if name == "depth" else name for name in fields]
-    raise ConfigError(f"--{option}", asked, f"what these runs differ in: {', '.join(there)}" if there else "nothing")
+    raise ConfigError(f"--{option}", asked, f"what these runs differ in: {', '.join(there) or 'nothing'}")
 
 
 def in_words(field: str, column: pd.Series) -> pd.Series:

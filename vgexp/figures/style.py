@@ -54,10 +54,12 @@ def panels(
 
 
 @contextmanager
-def rows_of_panels(rows: int, columns: int, **options: Any) -> Iterator[tuple[Figure, np.ndarray]]:
-    """Rows of panels, lower where there are several, that share their y axis in each column."""
+def rows_of_panels(
+    rows: int, columns: int, width: float = PANEL[0], **options: Any
+) -> Iterator[tuple[Figure, np.ndarray]]:
+    """Rows of panels, lower where there are several, that share their y axis in each column; inches wide: `width`."""
     height = PANEL[1] * (1.0 if rows == 1 else 0.75)
-    with panels(rows, columns, (PANEL[0] * columns, height * rows), **({"sharey": "col"} | options)) as found:
+    with panels(rows, columns, (width * columns, height * rows), **({"sharey": "col"} | options)) as found:
         yield found
 
 

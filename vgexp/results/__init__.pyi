@@ -1,4 +1,5 @@
 from .columns import COLUMNS, TABLES, WATCHED, Table, label
+from .comparing import compare, short_names
 from .errors import ResultsError
 from .estimates import Estimate, Estimator, estimate, exact, geometric_mean, median
 from .files import write_atomically
@@ -21,6 +22,7 @@ __all__ = [
     "ResultsError",
     "Table",
     "by_depth",
+    "compare",
     "conditions",
     "estimate",
     "exact",
@@ -35,6 +37,7 @@ __all__ = [
     "median",
     "read",
     "short",
+    "short_names",
     "statuses",
     "stored",
     "verdict",

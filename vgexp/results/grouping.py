@@ -9,15 +9,15 @@ import pandas as pd
 
 from vgexp.config import FIELDS, from_row
 
-HOW = ("probe.", "eval.", "memory", "checkpoint.")
-"""Columns that say how a run was computed and watched, not what it is a run of."""
+HOW = ("folder", "probe.", "eval.", "memory", "checkpoint.")
+"""Columns that say where a run lies, how it was computed and watched, not what it is a run of."""
 
 
 def conditions(runs: pd.DataFrame, besides: str = "") -> list[str]:
     """The config columns that differ between runs, `besides` one and the seed.
 
-    How runs were computed and watched counts only where it sets apart runs of one seed that are else equal: those are
-    no further seeds.
+    Where runs lie, how they were computed and watched counts only where it sets apart runs of one seed that are else
+    equal: those are no further seeds.
     """
     fields = [c for c in map(str, runs) if c == "folder" or (c in FIELDS and FIELDS[c].in_identity)]
     words = {c: runs[c].map(str).to_numpy() for c in fields}
