@@ -42,7 +42,10 @@ def test_claims_have_their_parts_their_figure_and_the_command_that_repeats_them(
 
 def test_what_was_asked_is_said_in_a_sentence(results):
     said = asked(results)
-    assert said == "6 networks (plain, residual, tanh) on digits, 0 steps, 3 seeds; over model.family plain, residual."
+    assert (
+        said
+        == "6 networks: tanh, 6 layers, 10 wide, on digits, 0 steps, 3 seeds; varied: model.family plain, residual."
+    )
     results.runs["optim.lr"] = [0.1, 0.2, 0.3, 0.4, 0.5, 0.6]
     results.runs.loc[0, "optim.lr"] = 0.7
     assert "optim.lr 0.2, 0.3, 0.4, 0.5, 0.6, 0.7" in asked(results)

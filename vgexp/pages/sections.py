@@ -17,6 +17,15 @@ from vgexp.results.grouping import conditions
 ORIGIN = ("git_sha", "git_dirty", "vgexp", "torch", "python", "device")
 
 
+SAID = {
+    "model.family": "{}",
+    "model.activation": "{}",
+    "model.depth": "{} layers",
+    "model.width": "{} wide",
+    "data.name": "on {}",
+    "steps": "{} steps",
+}
+"""How a field is said that is the same in all runs."""
 LISTED = 6
 """Choices of a field that a sentence lists; of more it says the ends."""
 
@@ -26,14 +35,10 @@ def asked(results: Results) -> str:
     runs = results.runs
     if runs.empty:
         return "No networks yet."
-    kinds = [str(value) for field in ("model.family", "model.activation") for value in sorted(runs[field].unique())[:2]]
     varied = [f"{field} {_choices(runs[field])}" for field in conditions(runs)]
-    seeds, steps = runs["seed"].nunique(), _choices(runs["steps"])
-    over = f"; over {'; '.join(varied)}" if varied else ""
-    return (
-        f"{len(runs)} networks ({', '.join(dict.fromkeys(kinds))}) on {_choices(runs['data.name'])}, {steps} steps, "
-        f"{count(seeds)}{over}."
-    )
+    same = [words.format(_choices(runs[field])) for field, words in SAID.items() if runs[field].nunique() == 1]
+    over = f"; varied: {'; '.join(varied)}" if varied else ""
+    return f"{len(runs)} networks: {', '.join([*same, count(runs['seed'].nunique())])}{over}."
 
 
 def _choices(column: pd.Series) -> str:

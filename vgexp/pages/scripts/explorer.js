@@ -82,15 +82,25 @@ function line(runs, styles, xs, estimates) {
 const columnsOf = (drawn) =>
   Object.fromEntries(["xs", "ys", "color", "dash", "alpha", "width"].map((name) => [name, drawn.map((one) => one[name])]));
 
-/** The bands between the ends of intervals, as closed paths. */
-function bands(drawn) {
+/** The bands between the ends of intervals, as closed paths; on a log axis from `floor` where an interval reaches 0. */
+function bands(drawn, floor = -Infinity) {
   const paths = { xs: [], ys: [], color: [] };
-  for (const one of drawn) {
-    const there = one.estimates.map((e, i) => [one.xs[i], e.low, e.high]).filter(([, low, high]) => Number.isFinite(low) && Number.isFinite(high));
-    if (there.length < 2 || one.alpha < 1) continue;
-    paths.xs.push([...there.map(([x]) => x), ...there.map(([x]) => x).reverse()]);
-    paths.ys.push([...there.map(([, low]) => low), ...there.map(([, , high]) => high).reverse()]);
-    paths.color.push(one.color);
+  for (const one of drawn.filter(({ alpha }) => alpha === 1)) {
+    let stretch = [];
+    const close = () => {
+      if (stretch.length > 1) {
+        const [xs, lows, highs] = [0, 1, 2].map((i) => stretch.map((point) => point[i]));
+        paths.xs.push([...xs, ...[...xs].reverse()]);
+        paths.ys.push([...lows, ...highs.reverse()]);
+        paths.color.push(one.color);
+      }
+      stretch = [];
+    };
+    one.estimates.forEach(({ low, high }, i) => {
+      if (Number.isFinite(low) && Number.isFinite(high) && high > floor) stretch.push([one.xs[i], Math.max(low, floor), high]);
+      else close(); // a single seed has no interval
+    });
+    close();
   }
   return paths;
 }
@@ -226,18 +236,19 @@ function buildCurves() {
     const kept = steps.map((step, i) => i).filter((i) => estimates[i].seeds);
     drawn.push({ ...line(there, styles, kept.map((i) => steps[i] + 1), kept.map((i) => estimates[i])), steps: kept.map((i) => steps[i]) });
   }
+  const yEnds = ends(drawn.flatMap((one) => one.ys), logY);
   const figure = chart(element("curves"), {
     x: "step + 1",
     y: facts.curves[view.curve],
     logX: true,
     logY,
     xEnds: [0.9, (Math.max(1, ...drawn.flatMap((one) => one.xs)) * 1.1)],
-    yEnds: ends(drawn.flatMap((one) => one.ys), logY),
+    yEnds,
     height: 300,
     tools: "pan,box_zoom,wheel_zoom,reset,save,box_select,tap",
   });
   const told = (index, point) => `${drawn[index].name}: step ${drawn[index].steps[point]}: ${intervalText(drawn[index].estimates[point])}`;
-  if (!view.seeds) marks(figure, "patches", bands(drawn), BANDS);
+  if (!view.seeds) marks(figure, "patches", bands(drawn, logY ? yEnds[0] : -Infinity), BANDS);
   const source = marks(figure, "multi_line", columnsOf(drawn), LINES, told);
   source.selected.properties.indices.change.connect(() => {
     const [index] = source.selected.indices;
@@ -288,6 +299,7 @@ function buildDetail() {
     view.layer = Math.min(view.layer, run.profiles.layers);
     element("layer").value = view.layer;
     buildHeatmap(run);
+    element("layers-box").hidden = run.profiles.steps.length < 2;
     if (run.profiles.steps.length > 1) buildLayers(run, "update_ratio" in run.profiles.at && element("ratio").checked ? "update_ratio" : view.quantity);
   }
   buildDistribution(run);
