@@ -6,9 +6,9 @@ from vgexp.figures.histograms import bins, densities, draw_densities, histogram_
 from vgexp.figures.looks import numbered
 from vgexp.figures.phases import phase_picture
 from vgexp.figures.pictures import Picture, Table, count, draw_each, save, seeds_in, svg
-from vgexp.figures.profiles import profile_picture, signals
+from vgexp.figures.profiles import profile_frame, profile_picture, signals
 from vgexp.figures.recorded import positive
-from vgexp.figures.series import draw_band, draw_series
+from vgexp.figures.series import draw_band, draw_group, draw_series
 from vgexp.figures.speeds import speed_picture
 from vgexp.figures.style import COLORS, MARKERS, label_panel, layer_color, legend, panels
 from vgexp.figures.sweeps import draw_all, plot
@@ -27,6 +27,7 @@ __all__ = [
     "draw_band",
     "draw_densities",
     "draw_each",
+    "draw_group",
     "draw_series",
     "heatmap_picture",
     "histogram_picture",
@@ -38,6 +39,7 @@ __all__ = [
     "phase_picture",
     "plot",
     "positive",
+    "profile_frame",
     "profile_picture",
     "save",
     "seeds_in",
