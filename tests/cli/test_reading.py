@@ -62,3 +62,25 @@ def test_view_refuses_in_one_line(arguments, message, vgexp_command):
     vgexp.run(*SMALL, "name=one")
     code, out, said = vgexp_command("view", *arguments)
     assert (code, out) == (2, "") and message in said and said.count("\n") == 1
+
+
+def test_status_counts_first_and_has_rows_for_what_failed_or_for_all(vgexp_command):
+    from vgexp.config import Run
+    from vgexp.networks.identity import identity
+    from vgexp.results.writing import Store
+
+    vgexp.run(*SMALL, "seed=0,1", "name=one")
+    code, out, _ = vgexp_command("status", "results/one")
+    assert (code, out) == (0, "100 %: 2 done, 0 running, 0 failed, 0 missing\n")
+    Store(Path("results/one")).plan([Run(seed=5), Run(seed=6)], {}, "vgexp train -m seed=5,6")
+    Store(Path("results/one")).fail([Run(seed=6)], "ValueError: [broken]")
+    before = files("results")
+    _, out, _ = vgexp_command("status", "results/one")
+    first, *rows, last = out.splitlines()
+    assert first == "50 %: 2 done, 0 running, 1 failed, 1 missing"
+    assert last == "to go on: vgexp train -m seed=5,6"
+    assert any("seed=6" in row for row in rows) and "ValueError: [broken]" in out
+    assert identity(Run(seed=5)) not in out and identity(Run(seed=6)) in out
+    _, out, _ = vgexp_command("status", "results/one", "--all")
+    assert identity(Run(seed=5)) in out and out.count(" done ") == 2
+    assert files("results") == before

@@ -187,7 +187,7 @@ def test_rerun_starts_at_step_0_and_goes_on_without_it(capsys):
     capsys.readouterr()
     interrupted(*LONGER, "seed=0,1", "rerun=true", at=5)
     assert not any("resumed" in line for line in trained_stacks(capsys))
-    assert [found.status for found in folder_status(Path("results/train")).runs] == ["running", "running"]
+    assert [found.status for found in folder_status(Path("results/train")).runs] == ["missing", "missing"]
     [command] = folder_status(Path("results/train")).commands
     assert "rerun" not in command
     results = run(*LONGER, "seed=0,1")
@@ -198,7 +198,7 @@ def test_rerun_starts_at_step_0_and_goes_on_without_it(capsys):
 def test_a_rerun_that_was_interrupted_before_a_stack_computes_that_too(capsys):
     run(*LONGER, "model.activation=tanh,relu")
     interrupted(*LONGER, "model.activation=tanh,relu", "rerun=true")
-    assert [found.status for found in folder_status(Path("results/train")).runs] == ["running", "missing"]
+    assert [found.status for found in folder_status(Path("results/train")).runs] == ["missing", "missing"]
     capsys.readouterr()
     run(*LONGER, "model.activation=tanh,relu")
     assert len([line for line in trained_stacks(capsys) if "steps in" in line]) == 2

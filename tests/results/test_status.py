@@ -22,7 +22,8 @@ def test_every_planned_run_has_a_status_its_config_and_its_error(tmp_path):
     write(store, runs[0], "done", step=11)
     write(store, runs[1], "running", step=3)
     store.fail([runs[2]], "ValueError: broken")
-    found = folder_status(tmp_path)
+    with store.hold([runs[1]]):
+        found = folder_status(tmp_path)
     expected = [(runs[0], "done", 11), (runs[1], "running", 3), (runs[2], "failed", None), (runs[3], "missing", None)]
     assert [(row.run, row.status, row.step) for row in found.runs] == [
         (identity(run), status, step) for run, status, step in expected
@@ -74,3 +75,33 @@ def test_what_is_asked_for_again_is_missing_until_it_began_anew(tmp_path):
 def test_status_loads_neither_pandas_nor_torch():
     code = "import sys; from vgexp.results import folder_status; print({'pandas', 'torch'} & set(sys.modules))"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout.strip() == "set()"
+
+
+def test_running_is_only_what_a_process_computes(tmp_path):
+    """Also before it has written a row; what was left is missing, with the step that it got to."""
+    store, runs = Store(tmp_path), [small(seed=seed) for seed in range(3)]
+    store.plan(runs, {}, "vgexp train")
+    write(store, runs[0], "running", step=3)
+    assert [(row.status, row.step) for row in folder_status(tmp_path).runs] == [
+        ("missing", 3),
+        *[("missing", None)] * 2,
+    ]
+    before = sorted(tmp_path.rglob("*"))
+    with store.hold([runs[0], runs[1]]):
+        held = sorted(tmp_path.rglob("*"))
+        assert [row.status for row in folder_status(tmp_path).runs] == ["running", "running", "missing"]
+        assert sorted(tmp_path.rglob("*")) == held
+    assert [row.status for row in folder_status(tmp_path).runs] == ["missing"] * 3
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_time_left_is_that_of_the_runs_done_and_shared_by_the_stacks_that_run(tmp_path):
+    store, runs = Store(tmp_path), [small(seed=seed) for seed in range(6)]
+    store.plan(runs, {}, "vgexp train")
+    pair = runs_frame(runs[:2], "pair", status="done", message="", started=100.0)
+    store.write("pair", {}, pair.assign(updated=120.0))  # 10 s a run
+    assert folder_status(tmp_path).seconds_left is None  # nothing runs
+    with store.hold([runs[2]]):
+        assert folder_status(tmp_path).seconds_left == pytest.approx(4 * 10)
+        with store.hold([runs[3]]):
+            assert folder_status(tmp_path).seconds_left == pytest.approx(4 * 10 / 2)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from vgexp.cli.arguments import Folder, Folders
+from vgexp.results.durations import spoken
 
 if TYPE_CHECKING:
     from vgexp.results import Results
@@ -107,27 +108,37 @@ def page(folders: list[Path]) -> str:
     return render(folders, results, papers.content(paper, folders[0], results) if paper else Content())
 
 
-def status(folder: Folder) -> None:
-    """Says which runs of a sweep are done, running, failed or missing.
+def status(
+    folder: Folder,
+    everything: Annotated[bool, typer.Option("--all", help="A row for every run, not only for the failed.")] = False,
+) -> None:
+    """Says how far a sweep is, how long it will take, what failed, and the command that goes on with it.
 
     vgexp status results/depths
+
+    vgexp status results/depths --all
     """
     from vgexp.results import STATUSES, folder_status
 
     found = folder_status(folder)
     say_damaged(f"{path}: {why}" for path, why in found.damaged.items())
-    left = [run for run in found.runs if run.status != "done"]
-    if left:
+    counts = {name: sum(run.status == name for run in found.runs) for name in STATUSES}
+    share = f"{100 * counts['done'] // len(found.runs)} %: " if found.runs else ""
+    begun = sum(run.status == "missing" and run.step is not None for run in found.runs)
+    left = "" if found.seconds_left is None else f"; about {spoken(found.seconds_left)} left"
+    line = ", ".join(f"{count} {name}" for name, count in counts.items())
+    print(f"{share}{line}{f' ({begun} begun)' if begun else ''}{left}")
+    rows = [run for run in found.runs if everything or run.status == "failed"]
+    if rows:
         from rich.console import Console
         from rich.markup import escape
         from rich.table import Table
 
         table = Table("run", "status", "step", "what differs from the defaults, and the error")
-        for run in left:
+        for run in rows:
             notes = "\n".join(filter(None, [run.changes, run.message]))
             table.add_row(run.run, run.status, "" if run.step is None else str(run.step), escape(notes))
         Console().print(table)
-    print(", ".join(f"{sum(run.status == name for run in found.runs)} {name}" for name in STATUSES))
     for command in found.commands:
         print(f"to go on: {command}")
 

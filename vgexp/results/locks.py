@@ -21,6 +21,9 @@ from filelock import FileLock, Timeout
 
 from vgexp.results.files import write_atomically
 
+LOOK_SECONDS = 0.5
+"""How long a lock that is to be free may be kept by who only looks whether it is."""
+
 
 @dataclass(frozen=True)
 class Holder:
@@ -56,13 +59,19 @@ def noted(folder: Path) -> list[list[str]]:
     return [_holder(note).runs for note in sorted((folder / "state").glob("*.json"))]
 
 
+def computing(folder: Path) -> list[list[str]]:
+    """The runs of every stack that some process computes now. Nothing is written, and no `alone` is needed."""
+    notes = sorted((folder / "state").glob("*.json"))
+    return [_holder(note).runs for note in notes if _taken(note.with_suffix(".lock"))]
+
+
 @contextmanager
 def held(folder: Path, stack: str, runs: Sequence[str]) -> Iterator[None]:
     """This process computes the stack while the block lasts; to be entered in a block of `alone`, and left outside."""
     lock, note = FileLock(_locks(folder) / f"{stack}.lock"), folder / "state" / f"{stack}.json"
     process = f"process {os.getpid()} on {platform.node()}"
     write_atomically(note, json.dumps({"process": process, "runs": list(runs)}).encode())
-    lock.acquire(timeout=0)
+    lock.acquire(timeout=LOOK_SECONDS)
     try:
         yield
     finally:
@@ -76,6 +85,20 @@ def _holder(note: Path) -> Holder:
         return Holder(**json.loads(note.read_bytes()))
     except (OSError, ValueError, TypeError):
         return Holder("another process", [])
+
+
+def _taken(lock: Path) -> bool:
+    """Whether a process holds a lock; asked by sharing it for a moment."""
+    import fcntl
+
+    try:
+        with lock.open("rb") as stream:
+            fcntl.flock(stream, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:  # gone, or a file system without locks
+        return False
+    return False
 
 
 def _locks(folder: Path) -> Path:

@@ -2,11 +2,13 @@
 
 import math
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from statistics import median
 from typing import Any
 
+from vgexp.results.locks import computing
 from vgexp.results.parts import check_tables, damaged_message, require_results, run_rows
 from vgexp.results.plans import read_plan, to_go_on
 
@@ -36,6 +38,8 @@ class FolderStatus:
     commands: list[str]
     """What to type to compute those that are not done."""
     damaged: dict[Path, str]
+    seconds_left: float | None
+    """About how long what is left will take, where something is running and something like it is done."""
 
 
 def statuses(planned: Mapping[str, Mapping[str, Any]], rows: Iterable[Mapping[str, Any]]) -> list[Status]:
@@ -55,15 +59,36 @@ def statuses(planned: Mapping[str, Mapping[str, Any]], rows: Iterable[Mapping[st
 def folder_status(folder: Path) -> FolderStatus:
     """The status of every run of a folder, from its plan and its `runs` table. Raises ResultsError without results.
 
+    Running is only what a process computes now: a run that was begun and left is missing, with the step that it got to.
+
     Tables are decoded nowhere: damage in the middle of one that is older than checksums is found by who reads it.
     """
     require_results(folder)
     damaged: dict[Path, str] = {}
     plan = read_plan(folder, damaged)
     rows = judged_rows(folder, damaged, partial(check_tables, decode=False))
-    runs = statuses(plan["runs"], [row for run, row in rows.items() if run not in plan["superseded"]])
+    stacks = computing(folder)
+    now = {run for stack in stacks for run in stack}
+    for run, row in rows.items():
+        if row["status"] in ("running", "missing"):
+            row["status"] = "running" if run in now else "missing"
+    found = statuses(plan["runs"], [row for run, row in rows.items() if run not in plan["superseded"]])
+    runs = [replace(run, status="running") if run.status == "missing" and run.run in now else run for run in found]
     lacking = [found.run for found in runs if found.status != "done"]
-    return FolderStatus(runs, to_go_on(plan["commands"], lacking), damaged)
+    left = sum(found.status in ("running", "missing") for found in runs)
+    seconds = _seconds_a_run(rows.values())
+    return FolderStatus(
+        runs, to_go_on(plan["commands"], lacking), damaged, seconds and left * seconds / len(stacks) if stacks else None
+    )
+
+
+def _seconds_a_run(rows: Iterable[Mapping[str, Any]]) -> float | None:
+    """What a run took, of those that are done: the median over stacks of the stack's share."""
+    stacks: dict[str, list[float]] = {}
+    for row in rows:
+        if row["status"] == "done" and row["started"] and row["updated"]:
+            stacks.setdefault(row["stack"], []).append(row["updated"] - row["started"])
+    return median(max(spans) / len(spans) for spans in stacks.values()) if stacks else None
 
 
 def judged_rows(
