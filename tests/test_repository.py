@@ -149,6 +149,7 @@ ELSEWHERE = {
 """Modules without a test module of their own place, and where they are tested."""
 WHOLE = {
     "test_explorer",
+    "test_golden",
     "test_stack",
     "test_extensions",
     "test_readme",

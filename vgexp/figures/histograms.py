@@ -99,11 +99,8 @@ def draw_histograms(frame: pd.DataFrame) -> Figure:
         if len(shown) <= STACKED and deepest <= LAYERS:
             axes[0].legend()
         else:
-            legend(
-                figure,
-                next(ax for ax, (_, rows) in zip(axes, shown, strict=True) if rows["depth"].iloc[0] == deepest),
-                5,
-            )
+            depths = [rows["depth"].iloc[0] for _, rows in shown]
+            legend(figure, axes[depths.index(deepest)], LAYERS)
     return figure
 
 

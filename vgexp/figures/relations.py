@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from vgexp.config import ConfigError
 from vgexp.figures.looks import arrange, field_named
@@ -166,3 +167,5 @@ def _field_axis(ax: Any, field: str, places: dict[Any, float]) -> None:
         ax.set_xticks(at, labels=[str(value) for value in places], rotation=0 if len(at) < 5 else 90)
     elif min(at) > 0 and max(at) > DECADES * min(at):
         ax.set_xscale("log")
+    elif all(place == int(place) for place in at):
+        ax.xaxis.set_major_locator(MaxNLocator(integer=True))
