@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test bench floors clean
+.PHONY: demo test docs bench floors clean
 
 .venv/installed: pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; assert sys.version_info >= (3, 11), "vgexp needs Python 3.11 or newer: make PYTHON=python3.12 ..."'
@@ -17,7 +17,12 @@ test: .venv/installed
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/pyright --pythonpath $(BIN)/python
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 	$(BIN)/pytest -n 2
+
+docs: .venv/installed
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+	@echo "open site/index.html"
 
 bench: .venv/installed
 	$(BIN)/python benchmarks/speed.py
@@ -31,4 +36,4 @@ floors:
 	.floors/bin/pytest -W default -m "not slow" tests
 
 clean:
-	rm -rf .venv .floors dist build
+	rm -rf .venv .floors dist build site

@@ -158,6 +158,7 @@ WHOLE = {
     "test_repository",
     "test_papers",
     "test_cli",
+    "test_docs",
 }
 """Test modules of more than one module."""
 SHARED = {"browser", "conftest", "drawn", "many", "samples", "walk", "watched", "zoo"}

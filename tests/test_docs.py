@@ -1,0 +1,117 @@
+"""The documentation: its programs run, and the pages that are made from the code are whole."""
+
+import importlib.util
+import re
+import runpy
+import shlex
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from vgexp.cli import app
+from vgexp.config import FIELDS
+from vgexp.networks.identity import REGISTRIES
+from vgexp.numerics import QUANTITIES
+from vgexp.results import TABLES, WATCHED
+
+DOCS = Path(__file__).parents[1] / "docs"
+
+
+def blocks(page, language):
+    """The code of a page in one language, each under the heading that it stands below."""
+    sections = re.split(r"^##? (?=[A-Z])", (DOCS / page).read_text(), flags=re.MULTILINE)[1:]
+    return [
+        (section.partition("\n")[0], code)
+        for section in sections
+        for code in re.findall(rf"^```{language}\n(.*?)^```$", section, re.MULTILINE | re.DOTALL)
+    ]
+
+
+@pytest.fixture(autouse=True)
+def _registries_as_they_were():
+    registries = [*REGISTRIES.values(), QUANTITIES]
+    before = [dict(entries) for entries in registries]
+    yield
+    for entries, old in zip(registries, before, strict=True):
+        entries.clear()
+        entries.update(old)
+
+
+@pytest.fixture(scope="module")
+def hooks():
+    spec = importlib.util.spec_from_file_location("documentation_hooks", DOCS / "hooks.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+PROGRAMS = [(heading, code) for heading, code in blocks("extending.md", "python") if heading != "A paper"]
+
+
+@pytest.mark.parametrize(("heading", "code"), PROGRAMS, ids=[heading for heading, _ in PROGRAMS])
+def test_every_program_of_extending_runs(heading, code, capsys):
+    """In a fresh namespace, to its end, with something to show; what it trains is trained."""
+    Path("mine.py").write_text(code)
+    made = runpy.run_path("mine.py")
+    said = capsys.readouterr().out
+    assert said.strip() and "nan" not in said.lower(), heading
+    if "results" in made:
+        assert (made["results"].runs["status"] == "done").all()
+
+
+def test_extending_has_what_can_be_added():
+    headings = {heading for heading, _ in PROGRAMS}
+    assert headings >= {"An activation", "An initialiser", "A family", "A data set", "An optimiser", "A quantity"}
+
+
+def test_the_paper_of_extending_is_reproduced(monkeypatch):
+    (_, grids), (_, module), (_, command) = (blocks("extending.md", kind)[-1] for kind in ("yaml", "python", "sh"))
+    Path("conf/experiment").mkdir(parents=True)
+    Path("conf/experiment/bengio1994.yaml").write_text(grids)
+    Path("bengio1994.py").write_text(module)
+    monkeypatch.setenv("VGEXP_IMPORT", "")
+    monkeypatch.setattr(sys, "argv", shlex.split(command))
+    with pytest.raises(SystemExit) as end:
+        app.main()
+    assert not end.value.code
+    assert pd.read_csv("results/bengio1994/smoke/claims.csv")["verdict"].tolist() == ["holds"]
+    assert Path("results/bengio1994/smoke/figures/profile.svg").exists()
+
+
+def test_the_configuration_names_every_field_with_its_default_and_what_it_accepts(hooks):
+    page = hooks.configuration()
+    rows = dict(re.findall(r"^\| `([\w.]+)` \| (.*) \|$", page, re.MULTILINE))
+    assert len(rows) == len(FIELDS) and set(rows) == set(FIELDS)
+    for key, row in rows.items():
+        default, meaning, accepted, _ = row.split(" | ")
+        assert default.strip("`") and meaning == FIELDS[key].meaning.replace("<", "&lt;"), key
+        assert accepted == hooks.accepts(key), key
+    for key, entries in REGISTRIES.items():
+        assert set(re.findall(r"`(\w+)`", hooks.accepts(key))) == set(entries)
+    assert rows["model.depth"].startswith("`5` | Number of hidden layers. | an integer of at least 1")
+    assert rows["init.sigma_w"].startswith("`null`") and rows["rerun"].startswith("`false`")
+
+
+def test_the_tables_name_every_column(hooks):
+    page = hooks.tables()
+    for name, table in TABLES.items():
+        section = page[page.index(f"## `{name}`") :].split("\n## ")[0]
+        assert re.findall(r"^\| `(\w+)`", section, re.MULTILINE) == list(table.names)
+    assert re.findall(r"^\| `(\w+)`", page[page.index("## A watched") :], re.MULTILINE) == list(WATCHED.names)
+
+
+def test_what_python_calls_is_there(hooks):
+    for path, text in hooks.pages().items():
+        if path.startswith("api/"):
+            named = re.findall(r"^::: (.*)$", text, re.MULTILINE)
+            assert named and len(named) == len(set(named)), path
+            for name in named:
+                module, _, attribute = name.rpartition(".")
+                assert getattr(importlib.import_module(module), attribute).__doc__, name
+
+
+def test_the_navigation_names_every_page(hooks):
+    named = set(re.findall(r": ([\w/]+\.md)$", (DOCS.parent / "mkdocs.yml").read_text(), re.MULTILINE))
+    assert named == {*hooks.pages(), *(path.name for path in DOCS.glob("*.md"))}
