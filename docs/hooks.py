@@ -23,6 +23,7 @@ CALLED = (
     "vgexp.experiments.launch.run",
     "vgexp.results.reading.read",
     "vgexp.results.tables.Results",
+    "vgexp.figures.sweeps.plot",
     "vgexp.experiments.prediction.predict",
     "vgexp.experiments.prediction.Prediction",
     "vgexp.watching.monitor.watch",
@@ -126,7 +127,11 @@ T steps give T + 1 observations: step 0 is the network at initialisation. Layers
 def called() -> str:
     """What `import vgexp` offers, and what it returns."""
     return "\n\n".join(
-        ["# What you call", "`import vgexp` offers five functions.", *(f"::: {path}" for path in CALLED)]
+        [
+            "# What you call",
+            "`import vgexp` offers these functions; the classes are what they return.",
+            *(f"::: {path}" for path in CALLED),
+        ]
     )
 
 

@@ -1,5 +1,6 @@
 """The documentation: its programs run, and the pages that are made from the code are whole."""
 
+import importlib
 import importlib.util
 import re
 import runpy
@@ -10,6 +11,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+import vgexp
 from vgexp.cli import app
 from vgexp.config import FIELDS
 from vgexp.networks.identity import REGISTRIES
@@ -110,6 +112,10 @@ def test_what_python_calls_is_there(hooks):
             for name in named:
                 module, _, attribute = name.rpartition(".")
                 assert getattr(importlib.import_module(module), attribute).__doc__, name
+
+
+def test_what_python_calls_first_is_all_that_vgexp_offers(hooks):
+    assert {f"{getattr(vgexp, name).__module__}.{name}" for name in vgexp.__all__} <= set(hooks.CALLED)
 
 
 def test_the_navigation_names_every_page(hooks):
