@@ -126,13 +126,13 @@ T steps give T + 1 observations: step 0 is the network at initialisation. Layers
 
 def called() -> str:
     """What `import vgexp` offers, and what it returns."""
-    return "\n\n".join(
-        [
-            "# What you call",
-            "`import vgexp` offers these functions; the classes are what they return.",
-            *(f"::: {path}" for path in CALLED),
-        ]
-    )
+    return "\n\n".join([CALLED_INTRO, *(f"::: {path}" for path in CALLED)])
+
+
+CALLED_INTRO = """# What you call
+
+`import vgexp` offers these functions; the classes are what they return.
+"""
 
 
 def package(name: str) -> str:
