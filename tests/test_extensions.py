@@ -1,4 +1,4 @@
-"""Every extension point that the README names, tried by a module from outside: train, plot, report, read."""
+"""Every extension point that docs/extending.md names, tried by a module from outside: train, plot, report, read."""
 
 import json
 import os
@@ -98,8 +98,8 @@ def test_every_extension_point_through_every_command():
     assert np.isfinite(hidden["h_l1"]).all()
 
 
-def test_the_readme_names_what_is_tried_here():
-    named = set(re.findall(r"`([A-Z]+)`", (Path(__file__).parents[1] / "README.md").read_text()))
+def test_the_documentation_names_what_is_tried_here():
+    named = set(re.findall(r"`([A-Z]+)`", (Path(__file__).parents[1] / "docs/extending.md").read_text()))
     homes = (vgexp.networks, vgexp.data, vgexp.numerics)
     registries = {name for name in named if any(isinstance(getattr(home, name, None), dict) for home in homes)}
     assert len(registries) >= 7

@@ -1,16 +1,23 @@
-"""What the README says in numbers is what the tool says."""
+"""What the README and the page on families say in numbers is what the tool says."""
 
 import re
+import runpy
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
+import vgexp
 from vgexp.experiments.comparison import compare
 from vgexp.experiments.prediction import predict
 
-README = (Path(__file__).parents[1] / "README.md").read_text()
-ROWS = re.findall(r"^\| `((?:plain|residual|highway|dense|reversible)[^`]*)` \|.*\| ([0-9.]+) \|$", README, re.M)
+CHECKOUT = Path(__file__).parents[1]
+README = (CHECKOUT / "README.md").read_text()
+START = (CHECKOUT / "docs/index.md").read_text()
+PAGE = (CHECKOUT / "docs/families.md").read_text()
+ROWS = re.findall(r"^\| `((?:plain|residual|highway|dense|reversible)[^`]*)` \|.*\| ([0-9.]+) \|$", PAGE, re.M)
 SHARED = ["data=digits", "data.batch_size=64", "loss=cotangent", "model.depth=30", "init.name=standard"]
+NUMBER = re.compile(r"(?<![\w.])-?\d+(?:\.\d+)?(?:e-?\d+)?")
 
 
 def test_the_table_has_every_family():
@@ -26,5 +33,42 @@ def test_the_factors_of_the_families(config, factor):
 
 def test_what_predict_says():
     """To the last digit: each of these networks has a theory in closed form."""
-    overrides, said = re.search(r"^vgexp predict (data=.*)\n```\n\n```\n((?:.+\n)+)```", README, re.M).groups()
+    overrides, said = re.search(r"^vgexp predict (data=.*)\n```\n\n```\n((?:.+\n)+)```", PAGE, re.M).groups()
     assert said in str(predict(*overrides.split()))
+
+
+def test_the_gradients_of_the_first_sweep():
+    """The command, the program that reads its results and what that prints stand in the README and on the first page."""
+    command = re.search(r"^vgexp train -m (.*)$", README, re.M)[1]
+    assert command in START
+    overrides = [text.strip("'") for text in command.split() if not text.startswith(("steps=", "name="))]
+    results = vgexp.run(*overrides, "steps=0", "name=depths")
+    first = results.layers.query("step == 0 and layer == 1").merge(results.runs, on="run")
+    found = first.groupby(["init.name", "model.depth"])["dz_rms"].mean()
+    for text in (README, START):
+        depths = re.search(r"^model\.depth +(.*)$", text, re.M)[1].split()
+        for law in ("glorot", "standard"):
+            shown = re.search(rf"^{law} +(.*)$", text, re.M)[1].split()
+            measured = found[law].loc[[int(depth) for depth in depths]]
+            assert [float(number) for number in shown] == pytest.approx(measured.tolist(), rel=0.05)
+
+
+def test_the_diagnosis():
+    """Word by word, and numbers but for their last digit."""
+    code = next(block for block in re.findall(r"^```python\n(.*?)^```$", README, re.M | re.S) if "example" in block)
+    shown = re.search(r"^```\n(vanishing .*?)\n```$", README, re.M | re.S)[1]
+    Path("mine.py").write_text(code)
+    said = str(vgexp.diagnose(*runpy.run_path("mine.py")["example"]()))
+    assert NUMBER.sub("#", said) == NUMBER.sub("#", shown)
+    numbers = [float(number) for number in NUMBER.findall(said)]
+    assert [float(number) for number in NUMBER.findall(shown)] == pytest.approx(numbers, rel=0.1)
+
+
+def test_the_claims_shown():
+    claims = pd.read_csv(CHECKOUT / "results/glorot2010/small/claims.csv").set_index(["claim", "quantity"])
+    shown = re.findall(r"^\| (GB-\d+): (.*) \| (.*) \| (.*) \[(.*), (.*)\] \| (\w+) \|$", README, re.M)
+    assert len(shown) >= 3
+    for claim, quantity, paper, ours, low, high, verdict in shown:
+        row = claims.loc[(claim, quantity)]
+        found = [f"{row[name]:.3g}" for name in ("expected", "measured", "measured_low", "measured_high")]
+        assert ([paper, ours, low, high], verdict) == (found, row["verdict"])
