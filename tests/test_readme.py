@@ -38,7 +38,7 @@ def test_what_predict_says():
 
 
 def test_the_gradients_of_the_first_sweep():
-    """The command, the program that reads its results and what that prints stand in the README and on the first page."""
+    """The command stands in the README and on the first page, and so does what its results say."""
     command = re.search(r"^vgexp train -m (.*)$", README, re.M)[1]
     assert command in START
     overrides = [text.strip("'") for text in command.split() if not text.startswith(("steps=", "name="))]
