@@ -138,7 +138,6 @@ def test_old_paths_name_the_new_ones(old):
 ELSEWHERE = {
     "cli/data": "tests/test_cli.py",
     "cli/judging": "tests/test_cli.py",
-    "cli/running": "tests/test_cli.py",
     "data/downloads": "tests/data/test_originals.py",
     "moved": "test_old_paths_name_the_new_ones",
     "papers/*/claims": "tests/test_papers.py",

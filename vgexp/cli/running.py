@@ -1,6 +1,7 @@
 """The commands that train: one config, a sweep, a paper."""
 
 import shlex
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -16,6 +17,9 @@ def train(
     cfg: Annotated[
         str | None, typer.Option("--cfg", "-c", help="Shows the config and runs nothing: job, hydra or all of it.")
     ] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Lists the stacks that would be computed, and writes nothing.")
+    ] = False,
 ) -> None:
     """Trains networks and records every layer.
 
@@ -30,12 +34,15 @@ def train(
 
         vgexp train -m model.depth=5,10 hydra/launcher=joblib hydra.launcher.n_jobs=2 threads=1
 
+        vgexp train --dry-run -m model.depth=5,10 'seed=range(0,5)'
+
         vgexp train --config-dir conf experiment=mine    (the file conf/experiment/mine.yaml)
     """
     from vgexp.experiments import start
 
-    folder = start(overrides or (), sweep=multirun, config_dir=config_dir, look=cfg)
+    folder = start(overrides or (), sweep=multirun, config_dir=config_dir, look=cfg, dry=dry_run)
     if folder is not None:
+        say_summary(folder)
         print(f"results in {folder}    next: vgexp report {shlex.quote(str(folder))}")
 
 
@@ -69,5 +76,12 @@ def reproduce(
         asked = [f"experiment={name}", f"scale={scale}", *grids, *(overrides or ())]
         folder = start(asked, config_dir=config_dir)
         if folder is not None:
+            say_summary(folder)
             page = papers.report(name, folder)
             print(f"report: {page}    next: open it, or vgexp reproduce {name} --help")
+
+
+def say_summary(folder: Path) -> None:
+    from vgexp.results.summary import summary
+
+    print("\n".join(summary(folder)))

@@ -9,6 +9,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from contextvars import ContextVar
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -59,12 +60,18 @@ def run(*overrides: str) -> "Results":
 
 
 def start(
-    overrides: Sequence[str], *, sweep: bool = True, config_dir: Path | None = None, look: str | None = None
+    overrides: Sequence[str],
+    *,
+    sweep: bool = True,
+    config_dir: Path | None = None,
+    look: str | None = None,
+    dry: bool = False,
 ) -> Path | None:
     """Plans a sweep, and runs the Hydra app, whose launcher is handed the stacks that are left to do.
 
     Without `sweep`, choices are refused. `config_dir` is searched for config files too. `look` prints
-    that part of the config and runs nothing. Returns the folder of the results, or None after a look. Raises
+    that part of the config and runs nothing; `dry` prints the stacks that would be computed, and writes nothing.
+    Returns the folder of the results, or None where nothing was to be run. Raises
     ConfigError for a bad override, and what a job raised.
     """
     if look not in (None, *LOOKS):
@@ -84,6 +91,11 @@ def start(
     from vgexp.experiments.plan import plan  # loads torch: what is wrong with the overrides is known by now
 
     todo = plan(asked, overrides)
+    if dry:
+        from vgexp.experiments.outline import outline
+
+        print(outline(todo))
+        return None
     todo.write(shlex.join(["vgexp", *once(sys.argv[1:])]))
     if todo.jobs:
         token = PLAN.set(todo)
@@ -139,6 +151,13 @@ def complete(todo: "Plan", launch: "Callable[[list[Job]], list[list[str]]]") -> 
 
     `launch` returns for each job the runs that were left to others.
     """
+    from vgexp.experiments.progress import told
+
+    with told(todo.folder, todo.runs) if len(todo.jobs) > 1 else nullcontext():
+        _complete(todo, launch)
+
+
+def _complete(todo: "Plan", launch: "Callable[[list[Job]], list[list[str]]]") -> None:
     from vgexp.results.writing import Store
 
     store, ready, waiting = Store(todo.folder), todo.jobs, []

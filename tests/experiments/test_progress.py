@@ -1,0 +1,64 @@
+import re
+
+import pytest
+from samples import small
+
+import vgexp
+from vgexp.experiments import progress as module
+from vgexp.experiments.progress import SweepProgress, told
+from vgexp.results.writing import Store, runs_frame
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    seconds = [0.0]
+    monkeypatch.setattr(module.time, "monotonic", lambda: seconds[0])
+
+    def wait(more):
+        seconds[0] += more
+
+    return wait
+
+
+def write(folder, run, status, **columns):
+    Store(folder).write(f"stack{run.seed}", {}, runs_frame([run], "stack", status=status, message="", **columns))
+
+
+def test_runs_done_of_all_and_time_left_by_what_this_sitting_computed(clock, tmp_path):
+    runs = [small(seed=seed, steps=9) for seed in range(4)]
+    write(tmp_path, runs[0], "done", step=9)
+    write(tmp_path, small(seed=9), "done", step=9)  # of another sweep
+    progress = SweepProgress(tmp_path, runs)
+    assert progress.line() == "sweep: 1 of 4 runs done (25 %); 0 s so far"
+    clock(30)
+    assert progress.line() == "sweep: 1 of 4 runs done (25 %); 30 s so far"
+    write(tmp_path, runs[1], "done", step=9)
+    write(tmp_path, runs[2], "running", step=5)
+    assert progress.line() == "sweep: 2 of 4 runs done (50 %); 30 s so far, about 30 s left"  # 1.5 of 3
+    write(tmp_path, runs[2], "failed")
+    assert progress.line() == "sweep: 2 of 4 runs done (50 %), 1 failed; 30 s so far, about 30 s left"
+    write(tmp_path, runs[3], "done", step=9)
+    assert progress.line() == "sweep: 3 of 4 runs done (75 %), 1 failed; 30 s so far"
+
+
+def test_lines_come_at_once_now_and_then_and_at_the_end(monkeypatch, capsys, tmp_path):
+    monkeypatch.setattr(module, "LINE_SECONDS", 0.01)
+    seen = []
+    with told(tmp_path, [small()]):
+        while len(seen) < 3:
+            seen += capsys.readouterr().err.splitlines()
+        write(tmp_path, small(), "done", step=1)
+    last = capsys.readouterr().err.splitlines()[-1]
+    assert all(re.fullmatch(r"sweep: 0 of 1 runs done \(0 %\); \d+ s so far", line) for line in seen)
+    assert last.startswith("sweep: 1 of 1 runs done (100 %)")
+
+
+def test_a_sweep_tells_and_one_stack_alone_does_not(capsys):
+    quick = ("data=digits", "model.width=4", "steps=1")
+    vgexp.run(*quick, "model.depth=2,3")
+    said = [line for line in capsys.readouterr().err.splitlines() if line.startswith("sweep: ")]
+    assert said[0].startswith("sweep: 0 of 2 runs done (0 %)") and said[-1].startswith(
+        "sweep: 2 of 2 runs done (100 %)"
+    )
+    vgexp.run(*quick, "seed=0,1")
+    assert "sweep: " not in capsys.readouterr().err

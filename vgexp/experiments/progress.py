@@ -1,0 +1,73 @@
+"""Progress of a sweep: how many of its runs are done, in plain lines from the first second, also through a pipe.
+
+Workers are processes of their own, which need not know of each other: what is done is read from the folder.
+"""
+
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from threading import Event, Thread
+
+from vgexp.config import Run
+from vgexp.networks.identity import identity
+from vgexp.results.durations import spoken
+from vgexp.results.parts import run_rows
+
+LINE_SECONDS = 10.0
+"""Time between two lines."""
+
+
+@contextmanager
+def told(folder: Path, runs: Sequence[Run]) -> Iterator[None]:
+    """While the block lasts, stderr is told how far the runs are: at once, now and then, and at the end."""
+    progress, over = SweepProgress(folder, runs), Event()
+
+    def tell() -> None:
+        while not over.wait(LINE_SECONDS):
+            print(progress.line(), file=sys.stderr, flush=True)
+
+    print(progress.line(), file=sys.stderr, flush=True)
+    teller = Thread(target=tell, daemon=True)
+    teller.start()
+    try:
+        yield
+    finally:
+        over.set()
+        teller.join()
+    print(progress.line(), file=sys.stderr, flush=True)
+
+
+class SweepProgress:
+    """How far the runs of a sweep are, and how long they have been in the works since this was made."""
+
+    def __init__(self, folder: Path, runs: Sequence[Run]) -> None:
+        self._folder, self._began = folder, time.monotonic()
+        self._updates = {identity(run): run.steps for run in runs}
+        _, _, self._before = self._now()
+
+    def line(self) -> str:
+        """Runs done of all, those that failed, the time so far, and about how long what is left will take.
+
+        The time left supposes that runs take as long as those that were computed so far; it is not said before there
+        are any.
+        """
+        done, failed, computed = self._now()
+        total, elapsed = len(self._updates), time.monotonic() - self._began
+        text = f"sweep: {done} of {total} runs done ({100 * done // total} %)"
+        text += f", {failed} failed" if failed else ""
+        text += f"; {spoken(elapsed)} so far"
+        here = computed - self._before
+        if here > 0 and done + failed < total:
+            text += f", about {spoken(elapsed * (total - failed - computed) / here)} left"
+        return text
+
+    def _now(self) -> tuple[int, int, float]:
+        """Runs that are done, runs that failed, and runs computed, of which those that are under way are parts."""
+        rows = {run: row for run, row in run_rows(self._folder, {}).items() if run in self._updates}
+        states = [row["status"] for row in rows.values()]
+        parts = [
+            (row["step"] or 0) / (self._updates[run] + 1) for run, row in rows.items() if row["status"] == "running"
+        ]
+        return states.count("done"), states.count("failed"), states.count("done") + sum(parts)
