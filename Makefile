@@ -22,7 +22,7 @@ test: .venv/installed
 
 docs: .venv/installed
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
-	@echo "open site/index.html"
+	@echo "open site/index.html, or with search: $(BIN)/python -m http.server -d site, http://localhost:8000"
 
 bench: .venv/installed
 	$(BIN)/python benchmarks/speed.py
