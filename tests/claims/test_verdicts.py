@@ -4,7 +4,7 @@ import pandas as pd
 import pytest
 
 from vgexp.claims.statements import Claim, Criterion, Missing
-from vgexp.claims.verdicts import COLUMNS, compare, evaluate
+from vgexp.claims.verdicts import COLUMNS, compare, evaluate, judged
 from vgexp.results.estimates import Estimate, estimate, exact, geometric_mean, median
 from vgexp.results.tables import Results
 
@@ -66,6 +66,15 @@ def test_verdicts():
     assert verdict(claim((0, 2), values=(math.nan,))) == ("not measured", "a value is not finite")
     assert verdict(claim((0, 2), values=(1.0, math.inf))) == ("not measured", "a value is not finite")
     assert verdict(claim((0, 2), values=(1.0, 0.0), by=geometric_mean)) == ("not measured", "a value is not above 0")
+
+
+def test_claims_in_words():
+    held, refuted = claim((0.9, 1.1)), claim((2.0, 3.0), explanation="x is 1")
+    assert judged([held], results(), "smoke") == 'Claim C, "x is 1", holds here.'
+    said = judged([refuted], results(), "smoke")
+    assert said.startswith('Claim C, "x is 1", is refuted here (') and said.endswith(": x is 1).")
+    assert "is not measured here (needs scale paper)." in judged([claim((0, 1), scale="paper")], results(), "smoke")
+    assert judged([], results(), "smoke") == ""
 
 
 @pytest.mark.parametrize("accepted", [(0, 2), (5, 6), (-math.inf, 5)])

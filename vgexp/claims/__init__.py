@@ -16,7 +16,7 @@ from vgexp.claims.measures import (
     width,
 )
 from vgexp.claims.statements import Claim, Criterion, Measure, Missing
-from vgexp.claims.verdicts import evaluate
+from vgexp.claims.verdicts import evaluate, judged
 
 __all__ = [
     "Claim",
@@ -26,6 +26,7 @@ __all__ = [
     "Missing",
     "evaluate",
     "first_step",
+    "judged",
     "largest",
     "log_slope",
     "mass",

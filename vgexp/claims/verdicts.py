@@ -58,6 +58,20 @@ def evaluate(claims: Sequence[Claim], results: Results, scale: str) -> pd.DataFr
     return pd.DataFrame(rows, columns=COLUMNS)
 
 
+def judged(claims: Sequence[Claim], results: Results, scale: str) -> str:
+    """Claims and what the measurements say of each, in words: what a caption says beside what it shows.
+
+    One sentence a claim: `Claim X-01, "What a paper says.", is refuted here (the reason).`
+    """
+    told = evaluate(claims, results, scale).drop_duplicates("claim")
+    said = []
+    for _, row in told.iterrows():
+        verdict = {"holds": "holds", "refuted": "is refuted"}.get(row["verdict"], f"is {row['verdict']}")
+        reason = f" ({row['reason']})" if row["reason"] else ""
+        said.append(f'Claim {row["claim"]}, "{row["statement"]}", {verdict} here{reason}.')
+    return " ".join(said)
+
+
 def compare(found: Estimate, low: float, high: float) -> str:
     """`in` the range low to high, `out` of it, or `undecided`.
 

@@ -1,4 +1,5 @@
 import numpy as np
+import pandas as pd
 import pytest
 from drawn import assert_among, assert_drawn, framed, heights
 
@@ -52,6 +53,29 @@ def test_figure4_is_the_end_of_training(results):
     assert_drawn(picture, "density")
     last = results.runs[results.runs["run"].isin(results.grids["tanh"])]["steps"].max()
     assert picture.frame["group"].iloc[0] == f"Tanh, after {last:,} updates"
+
+
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        ("figure2", ["GB-11"]),
+        ("figure3", ["GB-16", "GB-17"]),
+        ("figure4", ["GB-18"]),
+        ("figure9", ["GB-19"]),
+        ("figure10", ["GB-21"]),
+    ],
+)
+def test_captions_say_of_claims_what_the_verdicts_say(results, name, told):
+    """Those of the committed table."""
+    table = pd.read_csv(results.folders[0] / "claims.csv").drop_duplicates("claim").set_index("claim")
+    caption = figures.FIGURES[name](results).caption
+    for claim in told:
+        row = table.loc[claim]
+        statement = f'Claim {claim}, "{row["statement"]}", '
+        assert caption.count(statement) == 1
+        verdict = {"holds": "holds", "refuted": "is refuted"}.get(row["verdict"], "is not measured")
+        reason = "" if pd.isna(row["reason"]) else f" ({row['reason']})"
+        assert f"{statement}{verdict} here{reason}." in caption
 
 
 @pytest.mark.parametrize("number", [6, 7, 8])

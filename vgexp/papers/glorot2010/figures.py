@@ -11,7 +11,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from vgexp.claims import Grid, Missing, first_step
+from vgexp.claims import Grid, Missing, first_step, judged
 from vgexp.data import shapeset
 from vgexp.figures import (
     Picture,
@@ -91,8 +91,8 @@ def figure2(results: Results) -> Picture:
     return Picture(
         figure,
         "Figure 2 of the paper: four sigmoid layers on Shapeset, mean activation with bars of one standard deviation "
-        f"over units and 300 test examples ({seeds_in(frame)}); the paper goes on to epoch 140. The top layer is "
-        "pushed to 0 within the first thousands of updates, and those below order themselves above ½.",
+        f"over units and 300 test examples ({seeds_in(frame)}); the paper goes on to epoch 140. "
+        + verdicts(results, "GB-11"),
         frame,
     )
 
@@ -124,6 +124,12 @@ def figure2_digits(results: Results) -> Picture:
     )
 
 
+def verdicts(results: Results, *names: str) -> str:
+    """What the measurements say of these claims: captions describe what is drawn and leave the judgement to them."""
+    asked = [claim for claim in claims.CLAIMS if claim.name in names]
+    return judged(asked, results, results.folders[0].resolve().name if results.folders else "")
+
+
 def draw_stacked(frame: pd.DataFrame, draw: Callable[[Axes, pd.DataFrame], None]) -> Figure:
     """Panels one above the other over training, one a network."""
     networks = frame.groupby("group", sort=False)
@@ -136,12 +142,12 @@ def draw_stacked(frame: pd.DataFrame, draw: Callable[[Axes, pd.DataFrame], None]
     return figure
 
 
-def percentiles(networks: Mapping[str, Grid], results: Results, caption: str) -> Picture:
-    """Percentiles and standard deviations of activations in training, a panel a network."""
+def percentiles(networks: Mapping[str, Grid], results: Results, caption: str, *names: str) -> Picture:
+    """Percentiles and standard deviations of activations in training, a panel a network; `names`: claims about them."""
     parts = [histories.percentile_frame(name, grid, results, PAPER_P98[name]) for name, grid in networks.items()]
     frame = pd.concat(parts, ignore_index=True)
     figure = draw_stacked(frame, histories.draw_percentiles)
-    return Picture(figure, f"{caption} Means over {seeds_in(frame)}.", frame)
+    return Picture(figure, f"{caption} Means over {seeds_in(frame)}. {verdicts(results, *names)}", frame)
 
 
 def figure3(results: Results) -> Picture:
@@ -150,8 +156,9 @@ def figure3(results: Results) -> Picture:
         {"Tanh": TANH, "Softsign": SOFTSIGN},
         results,
         "Figure 3 of the paper: activations in training under standard initialisation, tanh above, softsign below. "
-        "Marks: 98th percentile and its mirror, the 2nd; lines: plus and minus one standard deviation. Tanh layers "
-        "saturate one after the other from the bottom, softsign layers move together and stay below 1.",
+        "Marks: 98th percentile and its mirror, the 2nd; lines: plus and minus one standard deviation.",
+        "GB-16",
+        "GB-17",
     )
 
 
@@ -176,8 +183,7 @@ def figure4(results: Results) -> Picture:
     return Picture(
         figure,
         "Figure 4 of the paper: activations after training under standard initialisation, 300 test examples, 1 seed. "
-        "The paper shows 1.9 million updates: spikes of tanh at ±1, softsign at the knees, 0.5 to 0.8; here only "
-        "layer 1 has begun.",
+        "The paper shows 1.9 million updates. " + verdicts(results, "GB-18"),
         frame,
     )
 
@@ -205,9 +211,8 @@ def figure9(results: Results) -> Picture:
     return Picture(
         draw_stacked(frame, histories.draw_deviations),
         "Figure 9 of the paper: plus and minus the standard deviation of a batch's weight gradients in training "
-        "(running mean of 5 observations), standard above, normalized below. They come to differ by layer, more "
-        "under standard. Absolute scales depend on how the batch is averaged, which the paper does not say. Means over "
-        f"{seeds_in(frame)}.",
+        "(running mean of 5 observations), standard above, normalized below. Absolute scales depend on how the batch "
+        f"is averaged, which the paper does not say. Means over {seeds_in(frame)}. {verdicts(results, 'GB-19')}",
         frame,
     )
 
@@ -217,7 +222,8 @@ def figure10(results: Results) -> Picture:
     return percentiles(
         {"Tanh N": TANH_N},
         results,
-        "Figure 10 of the paper: as figure 3, tanh with normalized initialisation. All layers saturate, and together.",
+        "Figure 10 of the paper: as figure 3, tanh with normalized initialisation.",
+        "GB-21",
     )
 
 
