@@ -9,7 +9,7 @@ from typing import Annotated, NoReturn
 import typer
 
 import vgexp
-from vgexp.cli import data, judging, papers, reading, running
+from vgexp.cli import data, judging, papers, reading, running, tidying
 from vgexp.config import ConfigError
 
 FOLDERS = {
@@ -30,6 +30,8 @@ COMMANDS = (
     reading.view,
     reading.status,
     reading.export,
+    tidying.rm,
+    tidying.mv,
     judging.predict,
     judging.diagnose,
 )

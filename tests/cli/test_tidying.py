@@ -1,0 +1,35 @@
+import io
+from pathlib import Path
+
+import vgexp
+
+QUICK = ("data=digits", "model.depth=2", "model.width=8", "steps=0")
+
+
+def test_rm_asks_once_and_removes_only_what_is_confirmed(vgexp_command, monkeypatch):
+    for name in ("one", "two"):
+        vgexp.run(*QUICK, f"name={name}")
+    monkeypatch.setattr("sys.stdin", io.StringIO("n\n"))
+    code, _, said = vgexp_command("rm", "results/one", "results/two")
+    assert code == 1 and "Remove results/one, results/two?" in said and "interrupted" not in said
+    assert len(list(Path("results").iterdir())) == 2
+    monkeypatch.setattr("sys.stdin", io.StringIO("y\n"))
+    code, out, _ = vgexp_command("rm", "results/one")
+    assert (code, out.strip()) == (0, "removed results/one")
+    assert vgexp_command("rm", "--yes", "results/two")[0] == 0 and not list(Path("results").iterdir())
+
+
+def test_rm_removes_nothing_where_one_folder_is_refused(vgexp_command):
+    vgexp.run(*QUICK, "name=one")
+    code, out, said = vgexp_command("rm", "--yes", "results/one", "nowhere")
+    assert (code, out) == (2, "") and said == "vgexp: nowhere: no results here (no plan.json and no runs/)\n"
+    assert Path("results/one").is_dir()
+
+
+def test_mv_says_where_the_results_are(vgexp_command):
+    vgexp.run(*QUICK, "name=one")
+    code, out, _ = vgexp_command("mv", "results/one", "results/two words")
+    assert (code, out) == (0, "results in results/two words    next: vgexp status 'results/two words'\n")
+    assert vgexp_command("status", "results/two words")[1].startswith("100 %: 1 done")
+    code, _, said = vgexp_command("mv", "results/two words", "results")
+    assert code == 2 and "TARGET: got 'results', accepts a folder that is not there yet" in said

@@ -1,0 +1,41 @@
+"""The commands that remove and rename results folders."""
+
+import shlex
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from vgexp.cli.arguments import Folder, Folders
+
+
+def rm(
+    folders: Folders,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Removes without asking.")] = False,
+) -> None:
+    """Removes results folders, after asking.
+
+    vgexp rm results/depths
+
+    vgexp rm results/depths results/skips --yes
+    """
+    from vgexp.results.folders import remove, require_idle
+
+    for folder in folders:
+        require_idle(folder)
+    if not yes and not typer.confirm(f"Remove {', '.join(map(str, folders))}?", err=True):
+        raise typer.Exit(1)
+    for folder in folders:
+        remove(folder)
+        print(f"removed {folder}")
+
+
+def mv(folder: Folder, target: Annotated[Path, typer.Argument(help="The new folder, below results/.")]) -> None:
+    """Gives a results folder another name; the commands of its plan go on with it there.
+
+    vgexp mv results/depth-init-77b81b results/depths
+    """
+    from vgexp.results.folders import move
+
+    move(folder, target)
+    print(f"results in {target}    next: vgexp status {shlex.quote(str(target))}")

@@ -1,0 +1,62 @@
+"""Results folders as a whole: removed, or given another name."""
+
+import shlex
+import shutil
+from pathlib import Path
+
+from vgexp.config import ConfigError
+from vgexp.results.locks import alone, computing
+from vgexp.results.parts import require_results
+from vgexp.results.plans import changing
+
+
+def require_idle(folder: Path) -> None:
+    """Raises ResultsError for a folder without results, ConfigError for one whose runs some process computes."""
+    require_results(folder)
+    if computing(folder):
+        raise ConfigError("DIR", str(folder), "a folder whose runs nobody computes at the moment")
+
+
+def remove(folder: Path) -> None:
+    """Removes a results folder and all that lies in it. Raises as `require_idle`."""
+    require_idle(folder)
+    with alone(folder):
+        require_idle(folder)
+        shutil.rmtree(folder)
+
+
+def move(folder: Path, target: Path) -> None:
+    """Gives a results folder another name; the commands of its plan then go on with it there.
+
+    Raises as `require_idle`, and ConfigError for a target that is there, or that no name leads to: below `results`.
+    """
+    require_idle(folder)
+    if target.exists():
+        raise ConfigError("TARGET", str(target), "a folder that is not there yet")
+    within = target.absolute().relative_to(Path("results").absolute()) if _below_results(target) else None
+    if within is None or within == Path():
+        raise ConfigError("TARGET", str(target), "a folder below results/, where the commands of its plan find it")
+    with changing(folder) as plan:
+        require_idle(folder)
+        plan["commands"] = {renamed(command, str(within)): ids for command, ids in plan["commands"].items()}
+    target.parent.mkdir(parents=True, exist_ok=True)
+    folder.rename(target)
+
+
+def renamed(command: str, name: str) -> str:
+    """A command of a plan with another name.
+
+    >>> renamed("vgexp train -m seed=0,1 name=old", "new")
+    'vgexp train -m seed=0,1 name=new'
+    >>> renamed("vgexp.run('seed=0,1')", "new")
+    "vgexp.run('seed=0,1', 'name=new')"
+    """
+    override = f"name={name}" if name.replace("/", "").replace("-", "").replace("_", "").isalnum() else f"name='{name}'"
+    if command.startswith("vgexp.run("):
+        return f"{command[:-1]}{', ' if command != 'vgexp.run()' else ''}{override!r})"
+    words = [word for word in shlex.split(command) if not word.startswith("name=")]
+    return shlex.join([*words, override])
+
+
+def _below_results(target: Path) -> bool:
+    return target.absolute().is_relative_to(Path("results").absolute()) and ".." not in target.parts
