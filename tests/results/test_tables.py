@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 from samples import small
 
+import vgexp
 from vgexp.results.columns import PROVENANCE, TABLES, TIMES
 from vgexp.results.reading import read
 from vgexp.results.writing import Store
@@ -47,3 +48,12 @@ def test_a_diverged_run_says_when():
     diverged = read("here").runs.set_index("optim.lr")["diverged_at"]
     assert diverged.loc[1e200] >= 1
     assert pd.isna(diverged.loc[0.01])
+
+
+def test_results_are_shown_in_one_line_and_in_notebooks_with_their_first_runs():
+    results = vgexp.run("data=digits", "model.depth=2", "model.width=4", "steps=1", "seed=range(0,12)", "name='a<b'")
+    assert repr(results) == "Results(results/a<b: 12 runs, 12 done)"
+    shown = results._repr_html_()
+    assert "a&lt;b" in shown and "a<b" not in shown
+    assert shown.count("<tr") == 11 and all(run in shown for run in results.runs["run"][:10])
+    assert "final_valid_error" in shown

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from html import escape
 from pathlib import Path
 from typing import Any
 
@@ -9,8 +10,11 @@ import pandas as pd
 
 from vgexp.results.columns import PROVENANCE, TABLES, TIMES
 
+SHOWN = 10
+"""Runs that a notebook shows of results."""
 
-@dataclass
+
+@dataclass(repr=False)
 class Results:
     """The tables of one or more folders as DataFrames, joined by `run`."""
 
@@ -30,6 +34,19 @@ class Results:
     """What was typed -> the ids of the runs that it asked for."""
     damaged: list[str] = field(default_factory=list)
     """Files that could not be read, each with the reason: they were skipped."""
+
+    def __repr__(self) -> str:
+        """The folders, and how many runs of them are done, in one line."""
+        done = int((self.runs["status"] == "done").sum())
+        return f"Results({', '.join(map(str, self.folders))}: {len(self.runs)} runs, {done} done)"
+
+    def _repr_html_(self) -> str:
+        """The same, and the first runs with what became of them, for notebooks."""
+        shown = [name for name in ("run", "status", "diverged_at", *self._errors()) if name in self.runs]
+        return f"<p>{escape(repr(self))}</p>{self.runs[shown].head(SHOWN).to_html(index=False)}"
+
+    def _errors(self) -> list[str]:
+        return [str(name) for name in self.runs if str(name).startswith("final_") and self.runs[name].notna().any()]
 
     def select(self, runs: Sequence[str]) -> "Results":
         """The same tables with these runs only."""
