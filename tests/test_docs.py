@@ -14,6 +14,10 @@ import pytest
 import vgexp
 from vgexp.cli import app
 from vgexp.config import FIELDS
+from vgexp.experiments.compose import composer, groups
+from vgexp.experiments.overrides import check_keys, latest
+from vgexp.experiments.plan import plan
+from vgexp.experiments.sweep import grids
 from vgexp.networks.identity import REGISTRIES
 from vgexp.numerics import QUANTITIES
 from vgexp.results import TABLES, WATCHED
@@ -80,6 +84,26 @@ def test_the_paper_of_extending_is_reproduced(monkeypatch):
     assert not end.value.code
     assert pd.read_csv("results/bengio1994/smoke/claims.csv")["verdict"].tolist() == ["holds"]
     assert Path("results/bengio1994/smoke/figures/profile.svg").exists()
+
+
+PAGES = (DOCS.parent / "README.md", *sorted(DOCS.glob("*.md")))
+TYPED = sorted(
+    {
+        " ".join(line.split())
+        for page in PAGES
+        for line in re.findall(r"^vgexp train (.*)$", page.read_text().replace("\\\n", " "), re.MULTILINE)
+    }
+)
+"""Every training that a page of the documentation, or the README, tells to type."""
+
+
+@pytest.mark.parametrize("command", TYPED)
+def test_every_training_that_is_shown_can_be_planned(command):
+    overrides = [text for text in shlex.split(command.partition(" #")[0]) if text != "-m"]
+    check_keys(overrides, groups())
+    with composer() as compose:
+        asked = grids(latest(overrides), compose)
+    assert plan(asked, latest(overrides)).runs
 
 
 def test_the_configuration_names_every_field_with_its_default_and_what_it_accepts(hooks):
