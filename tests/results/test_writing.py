@@ -116,7 +116,7 @@ def test_asking_twice_trains_once(monkeypatch):
 
 
 def test_a_grown_sweep_trains_what_is_missing_and_rerun_trains_all():
-    base = ("data=digits", "model.width=8", "model.depth=2", "steps=5")
+    base = ("data=digits", "model.width=8", "model.depth=2", "steps=5", "name=grown")
     first = vgexp.run(*base, "seed=0,1")
     grown = vgexp.run(*base, "seed=range(0,3)")
     stamps = dict(zip(grown.runs["run"], grown.runs["updated"], strict=True))

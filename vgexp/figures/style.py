@@ -134,8 +134,9 @@ def label_panel(ax: Axes, text: str, above: float = 0.02) -> None:
 
 def wrapped(text: str, inches: float) -> str:
     """A text in lines of at most this width, about."""
-    kept = ", ".join(part.replace(" ", "\N{NO-BREAK SPACE}") for part in text.split(", "))  # breaks at commas first
     width = max(8, int(LETTERS * inches))
+    parts = text.split(", ")  # breaks at commas first, at other spaces where a part is longer than a line
+    kept = ", ".join(part if len(part) > width else part.replace(" ", "\N{NO-BREAK SPACE}") for part in parts)
     return textwrap.fill(kept, width, break_on_hyphens=False).replace("\N{NO-BREAK SPACE}", " ")
 
 
