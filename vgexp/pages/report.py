@@ -20,7 +20,7 @@ from vgexp.pages.packing import Numbers, packed, packed_json
 from vgexp.pages.sections import asked, claim_entries, fit_rows, interval, number, origins, status_counts
 from vgexp.results import Results, read, write_atomically
 
-SCRIPTS = ("unpack", "charts", "tables", "watch", "explorer")
+SCRIPTS = ("unpack", "charts", "tables", "watch", "view", "profiles", "curves", "detail", "explorer")
 
 
 @dataclass(frozen=True)
