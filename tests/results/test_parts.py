@@ -113,3 +113,12 @@ def test_the_newest_row_counts(tmp_path):
         runs = pa.table({"run": ["x"], "status": [status], "stack": [stack], "updated": [updated]})
         write_parts(tmp_path, stack, {}, runs)
     assert run_rows(tmp_path, {})["x"]["status"] == "running"
+
+
+def test_rows_have_the_columns_that_are_asked_for(tmp_path):
+    for stack, run, columns in (("a", "x", {"steps": [5]}), ("b", "y", {})):
+        runs = pa.table({"run": [run], "status": ["done"], "stack": [stack], "lr": [0.5], **columns})
+        write_parts(tmp_path, stack, {}, runs)
+    rows = run_rows(tmp_path, {}, more=("steps",))
+    assert {run: row["steps"] for run, row in rows.items()} == {"x": 5, "y": None}
+    assert "lr" not in rows["x"] and "steps" not in run_rows(tmp_path, {})["x"]

@@ -7,7 +7,7 @@ read.
 
 import json
 import zlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -76,17 +76,17 @@ def check_tables(folder: Path, stack: str, checksums: Mapping[str, int], decode:
     return damaged
 
 
-def run_rows(folder: Path, damaged: dict[Path, str]) -> dict[str, dict[str, Any]]:
-    """Run -> its newest row: the columns of PROGRESS, and the `checksums` of its stack's tables.
+def run_rows(folder: Path, damaged: dict[Path, str], more: Sequence[str] = ()) -> dict[str, dict[str, Any]]:
+    """Run -> its newest row: the columns of PROGRESS and `more`, and the `checksums` of its stack's tables.
 
-    Parts that cannot be read are named in `damaged`.
+    A column that a part lacks is None there. Parts that cannot be read are named in `damaged`.
     """
+    columns = (*PROGRESS, *more)
     newest: dict[str, dict[str, Any]] = {}
     for path in sorted((folder / "runs").glob("part-*.parquet")):
         try:
             file = pq.ParquetFile(path)
-            names = file.schema_arrow.names
-            wanted = [name for name in PROGRESS if name in names]
+            wanted = [name for name in columns if name in file.schema_arrow.names]
             rows = file.read(columns=wanted, use_threads=False).to_pylist()  # threads would take longer to start
             checksums = json.loads((file.schema_arrow.metadata or {}).get(CHECKSUMS, b"{}"))
         except UNREADABLE as error:
@@ -95,7 +95,7 @@ def run_rows(folder: Path, damaged: dict[Path, str]) -> dict[str, dict[str, Any]
         for row in rows:
             before = newest.get(row["run"], {}).get("updated")
             if (row.get("updated") or 0) >= (before or 0):
-                newest[row["run"]] = {**dict.fromkeys(PROGRESS), **row, "checksums": checksums}
+                newest[row["run"]] = {**dict.fromkeys(columns), **row, "checksums": checksums}
     return newest
 
 

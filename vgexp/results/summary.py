@@ -4,16 +4,13 @@ import math
 from pathlib import Path
 from typing import Any
 
-import pyarrow.parquet as pq
-
-from vgexp.results.parts import UNREADABLE
+from vgexp.results.parts import run_rows
 from vgexp.results.plans import read_plan
 
 ERRORS = {"final_valid_error": "validation error", "final_train_error": "training error"}
 """What runs are ranked by: the first of these that any has, as a person says it."""
 BEST = 2
 """How many runs are named."""
-WANTED = ("run", "status", "diverged_at", "steps", "updated", *ERRORS)
 
 
 def summary(folder: Path) -> list[str]:
@@ -22,7 +19,8 @@ def summary(folder: Path) -> list[str]:
     A run is named by those of its fields in which the runs of the folder differ.
     """
     plan = read_plan(folder)
-    rows = _rows(folder, plan["runs"])
+    found = run_rows(folder, {}, ("diverged_at", "steps", *ERRORS))
+    rows = {run: row for run, row in found.items() if run in plan["runs"]}
     statuses = [row["status"] for row in rows.values()]
     diverged = sum(not _missing(row["diverged_at"]) for row in rows.values() if row["status"] == "done")
     counts = [f"{statuses.count('done')} of {len(plan['runs'])} runs done", f"{diverged} diverged"]
@@ -44,21 +42,6 @@ def _words(run: str, planned: dict[str, dict[str, Any]]) -> str:
     keys = dict.fromkeys(key for changes in planned.values() for key in changes)
     differing = [key for key in keys if len({str(changes.get(key)) for changes in planned.values()}) > 1]
     return " ".join(f"{key}={planned[run][key]}" for key in differing if key in planned[run]) or run
-
-
-def _rows(folder: Path, planned: dict[str, Any]) -> dict[str, dict[str, Any]]:
-    """Run -> its newest row, of those that were planned. What cannot be read is left out."""
-    newest: dict[str, dict[str, Any]] = {}
-    for path in sorted((folder / "runs").glob("part-*.parquet")):
-        try:
-            file = pq.ParquetFile(path)
-            rows = file.read(columns=[name for name in WANTED if name in file.schema_arrow.names]).to_pylist()
-        except UNREADABLE:
-            continue
-        for row in rows:
-            if row["run"] in planned and (row["updated"] or 0) >= newest.get(row["run"], {}).get("updated", 0):
-                newest[row["run"]] = dict.fromkeys(WANTED) | row
-    return newest
 
 
 def _missing(value: float | None) -> bool:
