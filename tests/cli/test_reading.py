@@ -50,6 +50,17 @@ def test_the_page_of_a_papers_folder_has_its_claims(monkeypatch):
     assert reading.page([paper, other])[1:2] == (2,) and len(seen) == 1
 
 
+def test_a_run_of_two_folders_is_on_their_page_once_in_each(monkeypatch):
+    vgexp.run(*SMALL, "seed=0,1", "name=one")
+    vgexp.run(*SMALL, "seed=1,2", "name=two")
+    monkeypatch.setattr("vgexp.pages.render", lambda folders, results, content: results.runs)
+    one, two = Path("results/one"), Path("results/two")
+    runs = reading.page([one, two])
+    assert runs.groupby("folder")["seed"].apply(sorted).to_dict() == {"one": [0, 1], "two": [1, 2]}
+    assert len(runs["run"].unique()) == 4
+    assert len(reading.page([one, Path("results/../results/one")])) == 2
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

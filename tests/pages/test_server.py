@@ -12,6 +12,7 @@ import vgexp
 from vgexp.config import ConfigError
 from vgexp.pages.report import Content, render
 from vgexp.pages.server import server
+from vgexp.results import compare
 
 SMALL = ("data=digits", "model.depth=3", "model.width=8", "steps=2", "seed=0,1")
 
@@ -23,7 +24,7 @@ def served(*folders):
 
     def make():
         made.append(1)
-        return render(folders, vgexp.read(*folders), Content())
+        return render(folders, compare(*folders), Content())
 
     running = server(folders, make, 0)
     thread = threading.Thread(target=running.serve_forever, daemon=True)

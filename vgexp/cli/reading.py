@@ -84,9 +84,11 @@ def view(
     vgexp view results/depths results/skips --port 8080
     """
     from vgexp.pages.server import LOOPBACK, server
+    from vgexp.results import compare
 
-    read(folders)
-    served = server(folders, lambda: page(folders), port)
+    results = compare(*folders)
+    say_damaged(results.damaged)
+    served = server(results.folders, lambda: page(folders), port)
     with served:
         print(f"http://{LOOPBACK}:{served.server_address[1]}/    Ctrl-C ends it", flush=True)
         try:
@@ -100,12 +102,13 @@ def page(folders: list[Path]) -> str:
     from vgexp import papers
     from vgexp.experiments import load_imports
     from vgexp.pages import Content, render
-    from vgexp.results import read as read_results
+    from vgexp.results import compare
 
     load_imports()
-    results = read_results(*folders)
-    paper = papers.of_folder(folders[0]) if len(folders) == 1 else None
-    return render(folders, results, papers.content(paper, folders[0], results) if paper else Content())
+    results = compare(*folders)
+    folder, *others = results.folders
+    paper = None if others else papers.of_folder(folder)
+    return render(results.folders, results, papers.content(paper, folder, results) if paper else Content())
 
 
 def status(
