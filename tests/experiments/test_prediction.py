@@ -74,3 +74,17 @@ def test_a_readout_that_starts_at_0_is_no_dead_network():
     opened = vgexp.predict(*fixup, "init.scope=hidden")
     assert opened.fit is not None and opened.fit.verdict == "healthy"
     assert opened.fit.factor.point == pytest.approx(1)
+
+
+def test_a_prediction_is_one_line_one_screen_and_in_notebooks_a_small_table():
+    found = vgexp.predict(*QUICK, "model.depth=60", "model.activation=sigmoid")
+    assert repr(found) == f"Prediction(plain sigmoid 60 x 16: {found.summary})"
+    lines = str(found).splitlines()
+    assert len(lines) < 50 and f"  {61} " in str(found) and "..." in str(found)
+    assert str(vgexp.predict(*QUICK)).count("...") == 0
+    shown = found._repr_html_()
+    profile, *_ = shown.split("</table>")
+    assert profile.count("<tr") == 12 and "<td>1</td>" in profile and "<td>61</td>" in profile
+    assert all(overrides in shown for overrides in found.remedies["overrides"])
+    hostile = replace(found, profile=found.profile[:0], fit=None, missing="a < b", remedies=found.remedies[:0])
+    assert "a &lt; b" in hostile._repr_html_() and hostile._repr_html_().count("<table") == 1

@@ -67,3 +67,13 @@ def test_the_worst_kind_is_the_verdict():
         Diagnosis([Finding(kind, [], "", "") for kind in FINDING_KINDS]).verdict == "nan"
         and Diagnosis().verdict == "healthy"
     )
+
+
+def test_a_diagnosis_is_shown_in_one_line_and_in_notebooks_as_a_table():
+    names = [f"<{i}>" for i in range(40)]
+    diagnosis = Diagnosis([Finding("vanishing", names, "||dz|| < 1", "<b>")], "dz > 0", 3)
+    assert repr(diagnosis) == "Diagnosis(vanishing at step 3: vanishing)"
+    shown = diagnosis._repr_html_()
+    assert "vanishing (step 3): dz &gt; 0" in shown and "||dz|| &lt; 1" in shown and "(40 layers)" in shown
+    assert shown.count("<tr") == 2 and "&lt;b&gt;" in shown and "<b>" not in shown and "<0>" not in shown
+    assert repr(Diagnosis()) == "Diagnosis(healthy at step 0)" and "<table" not in Diagnosis()._repr_html_()

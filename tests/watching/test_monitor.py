@@ -155,3 +155,20 @@ def test_old_steps_keep_their_numbers_only():
     assert calls == [0] * (6 - RECENT) + [4] * RECENT
     assert all(observation.identities is monitor._observations[0].identities for observation in monitor._observations)
     assert len(monitor.frame()) == 24 and monitor.diagnosis().step == 5
+
+
+def test_a_monitor_is_shown_in_one_line_and_in_notebooks_with_its_first_layers():
+    """Also before anything is recorded, and whatever a module calls itself."""
+    model = nn.ModuleDict({"<b>": mlp(depth=12)})
+    type_named = type("Net<b>", (nn.Module,), {"forward": lambda self, x: self.inner["<b>"](x)})()
+    type_named.inner = model
+    with watch(type_named, every=2) as monitor:
+        assert repr(monitor) == "Monitor(Net<b>: 13 layers, 0 of 0 steps recorded)"
+        assert "0 of 0 steps" in monitor._repr_html_()
+        for step in range(5):
+            backpropagate(type_named, *batch(seed=step))
+            monitor.step()
+    assert repr(monitor) == "Monitor(Net<b>: 13 layers, 3 of 5 steps recorded)"
+    shown = monitor._repr_html_()
+    assert shown.count("<tr") == 11 and "inner.&lt;b&gt;.0" in shown and "<b>" not in shown
+    assert f"{monitor.frame().query('step == 4')['dz_rms'].iloc[0]:.3g}" in shown

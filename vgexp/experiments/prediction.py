@@ -5,6 +5,7 @@ import re
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
+from html import escape
 
 import pandas as pd
 
@@ -20,9 +21,11 @@ from vgexp.theory.expected import CLOSED, examples, profile_and_fit
 
 ADDRESSABLE = 2**62
 """Bytes that tensors can be told apart by, on any computer."""
+PRINTED, SHOWN = 32, 10
+"""Rows of a profile that are printed, and that a notebook shows: the first and the last of however many there are."""
 
 
-@dataclass
+@dataclass(repr=False)
 class Prediction:
     """What is expected of a network without running it: its gradients at initialisation, and its costs."""
 
@@ -46,22 +49,51 @@ class Prediction:
     no_depth: str = ""
     """Why there is no depth."""
 
+    def __repr__(self) -> str:
+        """The network and what becomes of its gradient, in one line."""
+        model = self.run.model
+        return f"Prediction({model.family} {model.activation} {model.depth} x {model.width}: {self.summary})"
+
     def __str__(self) -> str:
-        """The profile, what it says and the costs, as `vgexp predict` prints them."""
-        units = {"forward_flops": "FLOP", "backward_flops": "FLOP", "live_bytes": "B", "weight_bytes": "B"}
-        costs = self.costs.to_string(
-            index=False,
-            header=[str(column).replace("_", " ") for column in self.costs],
-            formatters={column: partial(si, unit=unit) for column, unit in units.items()},
-        )
+        """The profile, what it says and the costs, as `vgexp predict` prints them: one screen at any depth."""
+        costs = self._costs().to_string(index=False)
         if self.profile.empty:
             return f"{self.summary}\n\n{costs}"
+        profile = self._profile(PRINTED).to_string(index=False)
+        said = "\n".join([*self._said(), *filter(None, [self.advice])])
+        return f"{profile}\n\n{said}\n\n{costs}"
+
+    def _repr_html_(self) -> str:
+        """The same with fewer layers, for notebooks."""
+        advice = self.remedies[["overrides", "signal", "factor", "verdict"]] if self.advice else self.remedies
+        tables = [self._profile(SHOWN), advice.round(3), self._costs()]
+        said = "".join(f"<p>{escape(line)}</p>" for line in self._said())
+        return said + "".join(table.to_html(index=False) for table in tables if not table.empty)
+
+    def _said(self) -> list[str]:
+        return list(filter(None, [self.summary, *([] if self.profile.empty else [self.reach, self.order])]))
+
+    def _profile(self, rows: int) -> pd.DataFrame:
+        """The profile in words, the first and the last of its rows."""
+        if self.profile.empty:
+            return self.profile
         columns = ["layer", "part", "z_rms", "h_mean", "h_std", "dz_rms", "dx_rms", "factor"]
         if not self.profile["part"].any():
             columns.remove("part")
-        profile = self.profile.to_string(columns=columns, index=False, float_format="{:.4g}".format, na_rep="")
-        said = "\n".join(filter(None, [self.summary, self.reach, self.order, self.advice]))
-        return f"{profile}\n\n{said}\n\n{costs}"
+        words = self.profile[columns].map(lambda cell: f"{cell:.4g}" if isinstance(cell, float) else str(cell))
+        words = words.replace("nan", "")
+        if len(words) <= rows:
+            return words
+        gap = pd.DataFrame({name: ["..."] for name in words})
+        return pd.concat([words.head(rows - rows // 2), gap, words.tail(rows // 2)])
+
+    def _costs(self) -> pd.DataFrame:
+        """The costs in words."""
+        units = {"forward_flops": "FLOP", "backward_flops": "FLOP", "live_bytes": "B", "weight_bytes": "B"}
+        words = self.costs.assign(
+            **{name: self.costs[name].map(partial(si, unit=unit)) for name, unit in units.items()}
+        )
+        return words.rename(columns=lambda name: name.replace("_", " "))
 
     @property
     def summary(self) -> str:

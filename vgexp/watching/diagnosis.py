@@ -7,9 +7,11 @@ import json
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from html import escape
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from vgexp.results import Estimate, fall
 from vgexp.watching.evidence import Evidence
@@ -23,6 +25,7 @@ from vgexp.watching.findings import (
     overflowed,
     saturated,
     silent,
+    span,
     trend,
 )
 
@@ -50,6 +53,17 @@ class Diagnosis:
     def to_json(self) -> str:
         """The verdict, the step, the profile and the findings as JSON."""
         return json.dumps(self.to_dict(), indent=1)
+
+    def __repr__(self) -> str:
+        """The verdict, and the kinds of the findings, in one line."""
+        kinds = ", ".join(finding.kind for finding in self.findings)
+        return f"Diagnosis({self.verdict} at step {self.step}{f': {kinds}' if kinds else ''})"
+
+    def _repr_html_(self) -> str:
+        """The verdict, and the findings as a table, for notebooks."""
+        rows = [(found.kind, span(found.layers), found.evidence, found.remedy) for found in self.findings]
+        table = pd.DataFrame(rows, columns=["finding", "in", "evidence", "try"]).to_html(index=False) if rows else ""
+        return f"<p>{escape(f'{self.verdict} (step {self.step}): {self.profile}')}</p>{table}"
 
     def __str__(self) -> str:
         return "\n".join([f"{self.verdict} (step {self.step}): {self.profile}", *map(str, self.findings)])

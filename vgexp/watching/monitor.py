@@ -7,6 +7,7 @@ listener); weights and their gradients are measured in `step()`.
 
 from collections import Counter
 from collections.abc import Sequence
+from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
@@ -29,6 +30,8 @@ FOREVER = 10**9
 """More steps than any training has: how many there will be is not known."""
 RECENT = 3
 """Recorded steps that the diagnosis looks at: a unit is silent if it was in all of them."""
+SHOWN = 10
+"""Layers that a notebook shows of a monitor."""
 
 
 class Monitor:
@@ -52,6 +55,17 @@ class Monitor:
         self._step = 0
         self._observations: list[Observation] = []
         self._listen()
+
+    def __repr__(self) -> str:
+        """The model, its layers, and how many steps were recorded of how many, in one line."""
+        steps = f"{len(self._observations)} of {self._step} steps recorded"
+        return f"Monitor({type(self.model).__name__}: {len(self.layers)} layers, {steps})"
+
+    def _repr_html_(self) -> str:
+        """The same, and the first layers in the last recorded step, for notebooks."""
+        last = table(self._observations[-1:])
+        shown = last[["layer", "name", "module", "activation", "z_rms", "dz_rms", "dw_rms"]].head(SHOWN)
+        return f"<p>{escape(repr(self))}</p>{shown.to_html(index=False, float_format='{:.3g}'.format)}"
 
     def __enter__(self) -> Self:
         return self
