@@ -1,5 +1,6 @@
 """Shared by all tests: float64 where equality is meant, small networks, an empty folder to work in."""
 
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -26,6 +27,18 @@ def train_all(tmp_path: Path) -> Callable[..., Training]:
         return training
 
     return trained
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
+    """`time.monotonic` stands still; what is returned puts it forward by some seconds."""
+    seconds = [0.0]
+    monkeypatch.setattr(time, "monotonic", lambda: seconds[0])
+
+    def wait(more: float) -> None:
+        seconds[0] += more
+
+    return wait
 
 
 @pytest.fixture(autouse=True)

@@ -1,23 +1,11 @@
 import re
 
-import pytest
 from samples import small
 
 import vgexp
 from vgexp.experiments import progress as module
 from vgexp.experiments.progress import SweepProgress, told
 from vgexp.results.writing import Store, runs_frame
-
-
-@pytest.fixture
-def clock(monkeypatch):
-    seconds = [0.0]
-    monkeypatch.setattr(module.time, "monotonic", lambda: seconds[0])
-
-    def wait(more):
-        seconds[0] += more
-
-    return wait
 
 
 def write(folder, run, status, **columns):

@@ -26,17 +26,6 @@ class Terminal(io.StringIO):
         return True
 
 
-@pytest.fixture
-def clock(monkeypatch):
-    seconds = [0.0]
-    monkeypatch.setattr(module.time, "monotonic", lambda: seconds[0])
-
-    def wait(more):
-        seconds[0] += more
-
-    return wait
-
-
 def test_plain_lines_where_there_is_no_terminal(clock, capsys):
     loss = Loss(1.0, 2.0, float("nan"))
     with Progress("tanh 5 x 8", 100) as progress:
