@@ -73,9 +73,47 @@ def test_gaps_are_filled_and_runs_without_rows_have_nothing(results):
     assert np.isnan(numbers.all[at + depth]) and np.isfinite(numbers.all[at])
 
 
-def test_a_page_carries_no_more_distributions_than_it_can(monkeypatch):
-    results = vgexp.run("data=digits", "model.depth=3", "model.width=8", "steps=0", "probe=full", "seed=0,1")
-    there = facts(results, Numbers())["distributions"]
+def test_what_a_page_leaves_out_it_says(monkeypatch):
+    """Theory network by network, distributions run by run: never half a run's."""
+    results = vgexp.run("data=digits", "model.depth=2,3", "model.width=8", "steps=0", "probe=full", "seed=0,1")
+
+    def place(one):
+        return [one[key] for key in ("run", "step", "layer", "quantity")]
+
+    whole = facts(results, Numbers())
+    there = whole["distributions"]
     assert {one["quantity"] for one in there} == {"h", "dz", "dw", "spectrum"}
-    monkeypatch.setattr(module, "DISTRIBUTED", 100)
-    assert 0 < len(facts(results, Numbers())["distributions"]) < len(there)
+    assert whole["left_out"] == [] and not any(run["left_out"] for run in whole["runs"])
+
+    first, *others = whole["runs"]
+    mine = [one for one in there if one["run"] == first["id"]]
+    size = sum(one[name][1] for one in mine for name in module.SERIES if name in one)
+    monkeypatch.setattr(module, "DISTRIBUTED", size + 1)
+    monkeypatch.setattr(module, "THEORIES", 1)
+    cut = facts(results, Numbers())
+    assert [place(one) for one in cut["distributions"]] == [place(one) for one in mine]
+    assert [run["left_out"] for run in cut["runs"]] == [False] + [True] * len(others)
+    assert ["theory" in group for group in cut["groups"]] == [True, False]
+    assert cut["left_out"] == [
+        "Theory is computed for the first 1 of 2 networks.",
+        f"{len(there) - len(mine)} histograms and spectra are left out, those of 3 of 4 runs.",
+    ]
+    monkeypatch.setattr(module, "DISTRIBUTED", size - 1)
+    assert facts(results, Numbers())["distributions"] == []
+
+
+def test_every_distribution_is_where_it_is_said_to_be():
+    results = vgexp.run("data=digits", "model.depth=3", "model.width=8", "steps=0", "probe=full", "seed=0,1")
+    numbers = Kept()
+
+    def read(place):
+        return numbers.all[place[0] : sum(place)]
+
+    for one in facts(results, numbers)["distributions"]:
+        table = results.spectra if one["quantity"] == "spectrum" else results.histograms
+        rows = table[(table["run"] == one["run"]) & (table["step"] == one["step"]) & (table["layer"] == one["layer"])]
+        if one["quantity"] == "spectrum":
+            assert read(one["singular_values"]) == list(rows["singular_values"].item())
+        else:
+            row = rows[(rows["quantity"] == one["quantity"]) & (rows["part"] == "")].squeeze()
+            assert read(one["edges"]) == list(row["edges"]) and read(one["density"]) == list(row["density"])

@@ -8,7 +8,7 @@ import vgexp
 from vgexp.claims.verdicts import COLUMNS
 from vgexp.figures.pictures import Picture, Table
 from vgexp.figures.style import panels
-from vgexp.pages import report
+from vgexp.pages import facts, report
 from vgexp.pages.report import Content
 
 
@@ -24,6 +24,11 @@ def test_works_offline_and_says_how_it_was_made():
     assert "<svg" in page
     assert "vgexp.run(" in page
     assert "3 done" in page
+
+
+def test_what_is_left_out_is_said(monkeypatch):
+    monkeypatch.setattr(facts, "THEORIES", 0)
+    assert "Theory is computed for the first 0 of 1 networks." in report.render([Path("x")], results(), Content())
 
 
 def test_everything_shown_is_escaped():

@@ -7,7 +7,7 @@ distributions. Runs that differ in their seed only are a group.
 import json
 import math
 import shlex
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -25,6 +25,8 @@ CURVES = TABLES["steps"].columns[1:]
 """What the panel of curves can show."""
 FIRST = ("dz_rms", "dx_rms", "dw_rms", "h_std", "z_rms", "update_ratio", "saturation", "dead", "w_rms")
 """Columns of `layers` in the order of the menu; all others follow."""
+SERIES = ("edges", "density", "singular_values")
+"""Columns of `histograms` and `spectra` whose cells are series."""
 DISTRIBUTED = 400_000
 """Numbers of histograms and spectra that a page carries at most."""
 THEORIES = 60
@@ -39,6 +41,7 @@ def facts(results: Results, numbers: Numbers) -> dict[str, Any]:
     group_of = {run: index for index, members in enumerate(named.values()) for run in members["run"]}
     profiles, curves = _profiles(results, numbers), _curves(results, numbers)
     columns = [column for column in _columns(results) if any(column in one["at"] for one in profiles.values())]
+    distributions, left_out = _distributions(results, list(runs["run"]), numbers)
     return {
         "fields": fields,
         "columns": {column: label(column) for column in columns},
@@ -58,10 +61,12 @@ def facts(results: Results, numbers: Numbers) -> dict[str, Any]:
                 "command": _command(results.planned.get(row["run"])),
                 "profiles": profiles.get(row["run"]),
                 "curves": curves.get(row["run"]),
+                "left_out": row["run"] in left_out,
             }
             for _, row in runs.iterrows()
         ],
-        "distributions": list(_distributions(results, numbers)),
+        "distributions": distributions,
+        "left_out": _left_out(len(named), len(runs), left_out),
     }
 
 
@@ -115,20 +120,39 @@ def _curves(results: Results, numbers: Numbers) -> dict[str, dict[str, Any]]:
     return found
 
 
-def _distributions(results: Results, numbers: Numbers) -> Iterator[dict[str, Any]]:
-    """Histograms and spectra of hidden layers, until the page carries its share of them."""
-    limit = numbers.count + DISTRIBUTED
+def _distributions(
+    results: Results, runs: Sequence[str], numbers: Numbers
+) -> tuple[list[dict[str, Any]], dict[str, int]]:
+    """Histograms and spectra, of one run after the other until the page carries its share; and how many are left out,
+    by run.
+    """
     histograms = hidden(results, results.histograms).dropna(subset=["edges", "density"])
-    for row in histograms.sort_values(["run", "step", "layer"]).to_dict("records"):
-        if numbers.count > limit:
-            return
-        place = {"edges": numbers.add(row["edges"]), "density": numbers.add(row["density"])}
-        yield {key: row[key] for key in ("run", "step", "layer", "quantity")} | place
-    for row in results.spectra.dropna(subset=["singular_values"]).to_dict("records"):
-        if numbers.count > limit:
-            return
-        values = numbers.add(row["singular_values"])
-        yield {"run": row["run"], "step": row["step"], "layer": row["layer"], "quantity": "spectrum", "values": values}
+    spectra = results.spectra.dropna(subset=["singular_values"]).assign(quantity="spectrum")
+    of_run: dict[str, list[dict[Any, Any]]] = {run: [] for run in runs}
+    for table in (histograms.sort_values(["step", "layer"]), spectra):
+        for row in table.to_dict("records"):
+            of_run[row["run"]].append(row)
+    found, left_out, room = [], {}, DISTRIBUTED
+    for run, rows in of_run.items():
+        room -= sum(len(row[name]) for row in rows for name in SERIES if name in row)
+        if rows and room < 0:
+            left_out[run] = len(rows)
+            continue
+        for row in rows:
+            places = {name: numbers.add(row[name]) for name in SERIES if name in row}
+            found.append({key: row[key] for key in ("run", "step", "layer", "quantity")} | places)
+    return found, left_out
+
+
+def _left_out(networks: int, runs: int, distributions: Mapping[str, int]) -> list[str]:
+    """What the page leaves out, a sentence each; `distributions` by run."""
+    found = []
+    if networks > THEORIES:
+        found.append(f"Theory is computed for the first {THEORIES} of {networks} networks.")
+    if distributions:
+        rows = sum(distributions.values())
+        found.append(f"{rows} histograms and spectra are left out, those of {len(distributions)} of {runs} runs.")
+    return found
 
 
 def _command(changes: Mapping[str, Any] | None) -> str:

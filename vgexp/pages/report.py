@@ -55,7 +55,7 @@ def render(folders: Sequence[Path], results: Results, content: Content) -> str:
     pictures = [_shown(name, picture) for name, picture in drawn.items()]
     claims = content.claims
     fits, carried = fit_rows(results), Numbers()
-    described = packed_json(facts(results, carried))
+    found = facts(results, carried)
     environment = Environment(loader=PackageLoader("vgexp.pages", "."), autoescape=True, trim_blocks=True)
     environment.filters |= {"number": number, "interval": interval}
     return environment.get_template("report.html.j2").render(
@@ -63,9 +63,10 @@ def render(folders: Sequence[Path], results: Results, content: Content) -> str:
         intro=content.intro,
         asked=asked(results),
         folders=folders,
+        left_out=found["left_out"],
         css=Markup(_text("page.css")),
         script=Markup("\n".join(_text(f"scripts/{name}.js") for name in SCRIPTS)),
-        packed={"facts": described, "numbers": carried.packed()} | _bokeh(),
+        packed={"facts": packed_json(found), "numbers": carried.packed()} | _bokeh(),
         pictures=pictures,
         tables=content.tables,
         claims=[] if claims is None else claim_entries(claims, [*drawn], folders[0], content.grids),

@@ -81,12 +81,12 @@ function buildDistribution(run) {
   clear(target);
   target.replaceChildren();
   if (!one) {
-    target.textContent = facts.distributions.length ? `No ${wanted} of this layer was recorded.` : "No histograms or spectra were recorded (probe.tier=full records them).";
+    target.textContent = unseen(run, wanted);
     return;
   }
   const title = `${wanted}, layer ${one.layer}, step ${one.step}`;
   if (wanted === "spectrum") {
-    const ys = Array.from(series(one.values));
+    const ys = Array.from(series(one.singular_values));
     const figure = chart(target, { x: "rank", y: "singular value", logY: true, xEnds: [0, ys.length + 1], yEnds: ends(ys, true), height: 260 });
     const drawn = [{ xs: ys.map((_, i) => i + 1), ys: broken(ys, true), color: COLORS[0], dash: "solid", alpha: 1, width: 1.6 }];
     marks(figure, "multi_line", columnsOf(drawn), LINES, (_, i) => `${title}: ${shown(ys[i])}`);
@@ -96,4 +96,11 @@ function buildDistribution(run) {
   const columns = { left: Array.from(edges.slice(0, -1)), right: Array.from(edges.slice(1)), bottom: density.map(() => 0), top: density };
   const figure = chart(target, { x: wanted, y: "density", xEnds: [edges[0], edges.at(-1)], yEnds: [0, 1.05 * Math.max(...density)], height: 260 });
   marks(figure, "quad", columns, { fill_color: COLORS[0], line_color: null }, (i) => `${title}: ${shown(edges[i])} to ${shown(edges[i + 1])}: ${shown(density[i])}`);
+}
+
+/** Why there is no distribution to draw. */
+function unseen(run, wanted) {
+  if (run.left_out) return "This run's histograms and spectra are left out: the page carries no more of them.";
+  const recorded = facts.distributions.length || facts.runs.some((one) => one.left_out);
+  return recorded ? `No ${wanted} of this layer was recorded.` : "No histograms or spectra were recorded (probe.tier=full records them).";
 }
