@@ -13,13 +13,7 @@ import vgexp
 from vgexp.claims.verdicts import COLUMNS
 from vgexp.pages.report import Content, render, write_report
 
-SAID = """() => {
-  const all = (root) => [...root.querySelectorAll("*")];
-  const hosts = (root) => all(root).filter((e) => e.shadowRoot);
-  const shadows = (root) => hosts(root).flatMap((e) => [e.shadowRoot, ...shadows(e.shadowRoot)]);
-  return shadows(document).flatMap(all).filter((e) => e.className === "bk-tooltip-row-value")[0]?.textContent ?? "";
-}"""
-"""What tooltips say, which stand within shadows."""
+TOOLTIP = ".bk-tooltip-row-value"
 
 
 TO_STEP = """(at) => {
@@ -111,10 +105,8 @@ def test_hover_shows_the_number(results):
             }"""
         )
         page.mouse.move(place["x"], place["y"])
-        page.wait_for_timeout(300)
-        said = page.evaluate(SAID)
+        said = page.locator(TOOLTIP, has_text="layer 2").first.inner_text()
         rows = tables.layers.query("run == @place['run'] and step == 0 and layer == 2 and part == ''")
-        assert "layer 2" in said
         assert float(re.search(r"step 0: (\S+), 1 seed", said)[1]) == pytest.approx(rows["dz_rms"].iloc[0], rel=1e-3)
 
 
@@ -141,8 +133,7 @@ def test_a_box_around_curves_brings_their_networks_forward(results):
         page.mouse.down()
         page.mouse.move(box["x"] + box["width"] - 20, box["y"] + box["height"] - 60, steps=5)
         page.mouse.up()
-        page.wait_for_timeout(200)
-        assert page.locator("#clear").is_visible()
+        page.locator("#clear").wait_for()
         assert len(page.evaluate("[...explorer.view.selected]")) > 0
         page.locator("#clear").click()
         assert page.evaluate("explorer.view.selected") is None
