@@ -66,6 +66,41 @@ def test_lines_are_the_means_of_the_tables_and_follow_the_slider(results):
             np.testing.assert_allclose(ys, expected, rtol=1e-4)
 
 
+def spans(results, **chosen):
+    """The smallest and the largest gradient of the hidden layers, at chosen steps."""
+    rows = results.layers[(results.layers["part"] == "") & results.layers["dz_rms"].gt(0)]
+    rows = rows[rows["layer"] <= rows["run"].map(results.runs.set_index("run")["model.depth"])]
+    for column, value in chosen.items():
+        rows = rows[rows[column] == value]
+    return rows["dz_rms"].min(), rows["dz_rms"].max()
+
+
+def test_the_y_axis_fits_the_first_picture_and_is_held_while_the_slider_moves(results):
+    tables, path = results
+
+    def covers(span):
+        """Whether the axis has these values and a margin of a tenth of their decades at most."""
+        [(low, high)] = page.evaluate("explorer.yEnds()")
+        margin = (span[1] / span[0]) ** 0.1
+        return span[0] / margin <= low <= span[0] and span[1] <= high <= span[1] * margin
+
+    first, later, whole = spans(tables, step=0), spans(tables, step=10), spans(tables)
+    with opened(path) as page:
+        assert covers(first) and not covers(whole)
+        page.evaluate(TO_STEP, 1)
+        assert page.get_by_label("hold the y axis").is_checked()
+        assert covers(whole)
+        page.evaluate(TO_STEP, 2)
+        assert covers(whole)
+        page.get_by_label("hold the y axis").uncheck()
+        assert covers(later) and not covers(whole)
+        page.evaluate(TO_STEP, 0)
+        assert covers(first) and not page.get_by_label("hold the y axis").is_checked()
+        page.evaluate("Bokeh.index.roots.find((one) => one.model.height === 380).model.y_range.setv({start: 1e-9})")
+        page.get_by_label("hold the y axis").check()
+        assert page.evaluate("explorer.yEnds()[0][0]") == 1e-9  # the reader's own
+
+
 def test_single_seeds_are_the_numbers_of_the_tables(results):
     tables, path = results
     with opened(path) as page:
@@ -118,12 +153,38 @@ def test_facets_colors_and_scales(results):
         page.get_by_label("log scale").uncheck()
         page.get_by_label("depth as l / L").check()
         assert max(max(xs) for xs in page.evaluate("explorer.shown().map(one => one.xs)")) == 1
-        address = page.url
-        page.goto("about:blank")
-        page.goto(address)
-        page.wait_for_function("document.body.dataset.ready === 'true'")
+
+
+def again(page, address):
+    """The page anew at an address."""
+    page.goto("about:blank")
+    page.goto(address)
+    page.wait_for_function("document.body.dataset.ready === 'true'")
+
+
+def test_the_address_keeps_what_is_shown(results):
+    with opened(results[1]) as page:
+        page.locator("#quantity").select_option("saturation")
+        page.locator("#color").select_option("model.activation")
+        page.get_by_label("log scale").uncheck()
+        page.locator("#legend button", has_text="tanh").click()
+        page.locator("#runs-table").get_by_role("button", name="hide").last.click()
+        page.evaluate(TO_STEP, 2)
+        kept = page.evaluate("JSON.stringify(explorer.shown())")
+        again(page, page.url)
         assert page.locator("#quantity").input_value() == "saturation"
-        assert not page.get_by_label("log scale").is_checked()
+        assert not page.get_by_label("log scale").is_checked() and page.get_by_label("hold the y axis").is_checked()
+        assert page.locator("#legend button[aria-pressed=false]").inner_text().startswith("tanh")
+        assert page.locator("#runs-table").get_by_role("button", name=re.compile("^show .")).count() == 1
+        assert page.evaluate("JSON.stringify(explorer.shown())") == kept
+
+
+def test_what_a_page_does_not_have_is_ignored_in_its_address(results):
+    with opened(results[1]) as page:
+        before = page.evaluate("JSON.stringify([explorer.view, explorer.shown()])")
+        for name in page.evaluate("[...new URLSearchParams(location.hash.slice(1)).keys()]"):
+            again(page, page.url.partition("#")[0] + f"#{name}=toString")
+            assert page.evaluate("JSON.stringify([explorer.view, explorer.shown()])") == before, name
 
 
 def test_a_box_around_curves_brings_their_networks_forward(results):

@@ -52,6 +52,19 @@ function moveTo(at) {
   remember();
 }
 
+/** The slider moves: from the first time on, the y axis is held over all steps, unless the reader let go of it. */
+function slideTo(at) {
+  if (view.hold === null) holdAxis(true);
+  moveTo(at);
+}
+
+function holdAxis(hold) {
+  view.hold = hold;
+  element("hold").checked = hold;
+  frameProfiles();
+  remember();
+}
+
 let playing = null;
 
 /** Plays the steps, ten a second, from the beginning where it is at the end. */
@@ -60,8 +73,8 @@ function play() {
     clearInterval(playing);
     playing = null;
   } else {
-    if (view.at === allSteps.length - 1) moveTo(0);
-    playing = setInterval(() => (view.at < allSteps.length - 1 ? moveTo(view.at + 1) : play()), 100);
+    if (view.at === allSteps.length - 1) slideTo(0);
+    playing = setInterval(() => (view.at < allSteps.length - 1 ? slideTo(view.at + 1) : play()), 100);
   }
   element("play").textContent = playing ? "pause" : "play";
 }
@@ -74,20 +87,42 @@ function redraw() {
   remember();
 }
 
-const KEPT = ["quantity", "curve", "color", "facet", "fraction", "log", "seeds", "at", "run", "layer"];
+const among = (names) => (text) => names.includes(text) ? text : undefined;
+const flag = (text) => (among(["true", "false"])(text) ? text === "true" : undefined);
+const whole = (from, to) => (text) => Number.isInteger(Number(text)) && from <= Number(text) && Number(text) < to ? Number(text) : undefined;
 
-/** What is shown, in the page's address: a link to it shows the same. */
+/** What the page's address keeps: how each is read from there, nothing where it is none of this page's. */
+const KEPT = {
+  quantity: (text) => among(Object.keys(facts.columns))(text),
+  curve: (text) => among(Object.keys(facts.curves))(text),
+  color: (text) => among(["", ...facts.fields])(text),
+  facet: (text) => among(["", ...facts.fields])(text),
+  fraction: flag,
+  log: flag,
+  hold: flag,
+  seeds: flag,
+  at: (text) => whole(0, allSteps.length)(text),
+  hidden: (text) => among(valuesOf(view.color))(text),
+  hiddenRuns: (text) => among(facts.runs.map((run) => run.id))(text),
+  run: (text) => whole(0, facts.runs.length)(text),
+  layer: whole(1, Infinity),
+};
+
+/** What is shown, in the page's address: a link to it shows the same, and so does the page when it is loaded again. */
 function remember() {
-  const kept = new URLSearchParams(KEPT.map((name) => [name, String(view[name])]));
+  const kept = new URLSearchParams();
+  for (const name of Object.keys(KEPT)) {
+    for (const value of view[name] instanceof Set ? view[name] : [view[name]]) kept.append(name, String(value));
+  }
   history.replaceState(null, "", `#${kept}`);
 }
 
 function recall() {
   const kept = new URLSearchParams(location.hash.slice(1));
-  for (const name of KEPT) {
-    if (!kept.has(name)) continue;
-    const text = kept.get(name);
-    view[name] = typeof view[name] === "boolean" ? text === "true" : typeof view[name] === "number" ? Number(text) : text;
+  for (const [name, read] of Object.entries(KEPT)) {
+    const found = kept.getAll(name).map(read).filter((value) => value !== undefined);
+    if (view[name] instanceof Set) view[name] = new Set(found);
+    else if (found.length) view[name] = found[0];
   }
 }
 
@@ -114,8 +149,10 @@ function wire() {
   }
   element("step").max = String(allSteps.length - 1);
   element("step").value = String(view.at);
-  element("step").addEventListener("input", () => moveTo(Number(element("step").value)));
+  element("step").addEventListener("input", () => slideTo(Number(element("step").value)));
   element("step").addEventListener("change", () => buildDistribution(facts.runs[view.run]));
+  element("hold").checked = view.hold === true;
+  element("hold").addEventListener("change", () => holdAxis(element("hold").checked));
   element("play").addEventListener("click", play);
   element("clear").addEventListener("click", () => brush([]));
   element("run").addEventListener("change", () => chooseRun(Number(element("run").value)));
@@ -148,10 +185,10 @@ async function start() {
   wireClaims();
   watch();
   [facts, numbers] = await Promise.all([unpackFacts(), unpackNumbers(), loadBokeh()]);
-  buildRunsTable();
   const profiled = facts.runs.filter((run) => run.profiles);
   if (!profiled.length) {
     element("explorer").hidden = true;
+    buildRunsTable();
     document.body.dataset.ready = "true";
     return;
   }
@@ -162,10 +199,13 @@ async function start() {
   view.color = bestColor();
   view.run = facts.runs.indexOf(profiled[0]);
   recall();
-  view.at = Math.min(view.at, allSteps.length - 1);
   wire();
   redraw();
-  window.explorer = { view, facts, shown: () => panels.flatMap((panel) => panel.drawn), curves: () => curvePanel?.drawn ?? [] };
+  buildRunsTable();
+  window.explorer = { // what tests ask
+    view, facts, shown: () => panels.flatMap((panel) => panel.drawn), curves: () => curvePanel?.drawn ?? [],
+    yEnds: () => panels.map(({ figure }) => [figure.y_range.start, figure.y_range.end]),
+  };
   document.body.dataset.ready = "true";
 }
 

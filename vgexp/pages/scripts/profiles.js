@@ -33,17 +33,32 @@ function theoryLines(runs, styles) {
   return drawn;
 }
 
-/** What the panels share: the ends of the axes over all steps, so that nothing jumps while they play. */
+/** What the panels share: the ends of their axes. The y axis is held over all steps, so that movement is seen, or fits
+ * the step that is shown. */
 function profileEnds(runs) {
-  const values = [];
+  const values = allSteps[view.at] === 0 ? theoryLines(runs, palette()).flatMap((one) => one.ys) : [];
   let deepest = 1;
   for (const run of runs) {
     if (!run.profiles || !(view.quantity in run.profiles.at)) continue;
     const { steps, layers, at } = run.profiles;
     deepest = Math.max(deepest, layers);
-    for (const v of numbers.subarray(at[view.quantity], at[view.quantity] + steps.length * layers)) values.push(v);
+    const last = recordedUpTo(run, allSteps[view.at]);
+    const [from, to] = view.hold ? [0, steps.length] : [Math.max(last, 0), last + 1];
+    for (const v of numbers.subarray(at[view.quantity] + from * layers, at[view.quantity] + to * layers)) values.push(v);
   }
   return { xEnds: view.fraction ? [0, 1.02] : [0.5, deepest + 0.5], yEnds: ends(values, view.log) };
+}
+
+/** Moves the y axes of the panels to their ends, but for those that the reader has moved. */
+function frameProfiles() {
+  const { yEnds } = profileEnds(facts.runs.filter(visible));
+  const [start, end] = yEnds;
+  for (const panel of panels) {
+    const range = panel.figure.y_range;
+    if (range.start === panel.yEnds[0] && range.end === panel.yEnds[1]) range.setv({ start, end });
+    range.setv({ reset_start: start, reset_end: end });
+    panel.yEnds = yEnds;
+  }
 }
 
 const FACETS = 12;
@@ -63,7 +78,7 @@ function buildProfiles() {
     const target = box.appendChild(document.createElement("div"));
     grid.append(box);
     const members = view.facet ? runs.filter((run) => valueOf(run, view.facet) === value) : runs;
-    const panel = { runs: members, drawn: [], theory: [] };
+    const panel = { runs: members, drawn: [], yEnds: shared.yEnds };
     panel.figure = chart(target, {
       x: view.fraction ? "depth l / L" : "layer",
       y: facts.columns[view.quantity],
@@ -94,6 +109,7 @@ function profileTold(one, point) {
 
 /** Moves the lines to the slider's step. */
 function drawProfiles() {
+  if (!view.hold) frameProfiles();
   const styles = palette();
   let earlier = 0;
   for (const panel of panels) {

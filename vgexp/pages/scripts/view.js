@@ -8,6 +8,7 @@ const view = {
   facet: "", // a field, or "" for one panel
   fraction: false, // whether the depth is l / L
   log: true,
+  hold: null, // whether the profiles' y axis is the same at all steps: null until the slider moves, or the reader says
   seeds: false, // single runs in place of means with bands
   at: 0, // the index of the step among all that were recorded
   hidden: new Set(), // values of the color's field
