@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 from samples import small
@@ -98,12 +99,19 @@ def test_weights_and_batches_are_seeded_apart(train_all):
     assert torch.equal(weight_MIO[0], weight_MIO[2]) and not torch.equal(weight_MIO[0], weight_MIO[1])
 
 
+@pytest.mark.parametrize("activation", ["tanh", "relu"])
 @pytest.mark.parametrize("clip", [None, 1e200])
-def test_a_diverging_member_leaves_its_neighbours_alone(clip, train_all):
-    good = small(loss="quadratic", optim__clip=clip)
-    bad = small(loss="quadratic", optim__lr=1e200, seed=1, optim__clip=clip)
+def test_a_diverging_member_leaves_its_neighbours_alone(clip, activation, train_all):
+    """Also with everything recorded, whatever a matrix that is not finite does to it."""
+    full = {"probe__tier": "full", "probe__histograms": 1, "probe__spectra": 1, "model__activation": activation}
+    good = small(loss="quadratic", optim__clip=clip, **full)
+    bad = small(loss="quadratic", optim__lr=1e200, seed=1, optim__clip=clip, **full)
     stacked, alone = train_all(good, bad), train_all(good)
     assert stacked.stack.diverged_at_M.tolist()[0] == -1
     assert stacked.stack.diverged_at_M.tolist()[1] > 0
     for ours, single in zip(stacked.stack.network.matrices, alone.stack.network.matrices, strict=True):
         torch.testing.assert_close(ours.weight_MIO[0], single.weight_MIO[0], atol=1e-12, rtol=1e-12)
+    spectra = stacked.records.tables()["spectra"].set_index("run").loc[stacked.records.runs[0]]
+    expected = alone.records.tables()["spectra"]
+    for ours, single in zip(spectra["singular_values"], expected["singular_values"], strict=True):
+        assert np.asarray(ours) == pytest.approx(np.asarray(single), rel=1e-10, abs=1e-12)

@@ -65,6 +65,20 @@ def test_histogram_of_a_member_that_is_not_finite():
     assert density[1].isnan().all()
 
 
+def test_singular_values_are_the_roots_of_the_eigenvalues_of_a_product():
+    x = torch.from_numpy(np.random.default_rng(0).normal(size=(2, 3, 5)))
+    squares = np.linalg.eigvalsh((x @ x.mT).numpy())[:, ::-1]
+    np.testing.assert_allclose(quantities.singular_values(x), np.sqrt(squares), rtol=1e-9)
+
+
+@pytest.mark.parametrize("value", [torch.nan, torch.inf])
+def test_singular_values_of_a_member_that_is_not_finite(value):
+    x = torch.eye(3, dtype=torch.float64).repeat(2, 1, 1)
+    x[1, 0, 1] = value
+    found = quantities.singular_values(x)
+    assert found[0].tolist() == [1, 1, 1] and found[1].isnan().all()
+
+
 def std(x):
     return (torch.as_tensor(quantities.moments(x)[1], dtype=torch.float64) / x[0].numel()) ** 0.5
 

@@ -7,7 +7,16 @@ from vgexp.numerics.gaussian import gaussian_gap, gaussian_mean, gaussian_produc
 from vgexp.numerics.norms import Numbers, norm, numbers, safe_norm, square, total_norm
 from vgexp.numerics.processor import model_name
 from vgexp.numerics.products import affine, times_transposed
-from vgexp.numerics.quantities import QUANTITIES, SATURATED, TENSORS, Quantity, fraction, histogram, moments
+from vgexp.numerics.quantities import (
+    QUANTITIES,
+    SATURATED,
+    TENSORS,
+    Quantity,
+    fraction,
+    histogram,
+    moments,
+    singular_values,
+)
 from vgexp.numerics.roots import root
 from vgexp.numerics.seeds import generator
 
@@ -36,6 +45,7 @@ __all__ = [
     "numbers",
     "root",
     "safe_norm",
+    "singular_values",
     "square",
     "tabulated",
     "times_transposed",

@@ -128,3 +128,10 @@ def histogram(x_MPQ: Tensor, bins: int = 100) -> tuple[Tensor, Tensor]:
     density_MK = torch.where(defined_M1, counts / (x_MX.shape[1] * width_M1), torch.nan)
     edges_MK = low_M1 + width_M1 * torch.arange(bins + 1, device=x_MX.device)
     return edges_MK, density_MK
+
+
+def singular_values(x_MPQ: Tensor) -> Tensor:
+    """Singular values of each member's matrix, the largest first, (M, min(P, Q)); NaN where an entry is not finite."""
+    finite_M11 = x_MPQ.isfinite().all(-1, keepdim=True).all(-2, keepdim=True)
+    values_MR = torch.linalg.svdvals(torch.where(finite_M11, x_MPQ, 0))  # it raises where an entry is not finite
+    return torch.where(finite_M11[..., 0], values_MR, torch.nan)

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from vgexp.networks import Gradient, Key, Matrix, Part, State
-from vgexp.numerics import histogram, moments, norm, numbers, square
+from vgexp.numerics import histogram, moments, norm, numbers, singular_values, square
 from vgexp.training.clock import Clock, Label
 
 if TYPE_CHECKING:
@@ -124,7 +124,7 @@ class Detailed(Observation):
 
     def block(self, layer: int, before: State, after: State) -> None:
         if self._spectra and "h" in self.tensors and layer > 1:
-            self.spectra[layer] = torch.linalg.svdvals(self._probe.network.jacobian(layer, before))
+            self.spectra[layer] = singular_values(self._probe.network.jacobian(layer, before))
 
     def backward(self, part: Part, gradient: Gradient) -> None:
         super().backward(part, gradient)
