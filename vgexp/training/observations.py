@@ -9,7 +9,6 @@ Legend: R rows (parts), M members, B batch, I fan-in, O fan-out, N units, H half
 from collections import defaultdict
 from typing import TYPE_CHECKING, Any
 
-import torch
 from torch import Tensor
 
 from vgexp.networks import Gradient, Key, Matrix, Part, State
