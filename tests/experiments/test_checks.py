@@ -7,6 +7,7 @@ from vgexp.data.originals import Unavailable
 from vgexp.experiments.checks import check_run
 from vgexp.networks.activations import ACTIVATIONS
 from vgexp.numerics import QUANTITIES, Quantity, products
+from vgexp.results.loggers import LOGGERS
 
 CHOICES = [
     "loss",
@@ -60,11 +61,13 @@ def test_a_device_that_is_not_here(monkeypatch):
         check_run(small(device="cuda"))
 
 
-def test_a_logger_that_is_not_installed(monkeypatch):
-    check_run(small(logger="tensorboard"))
-    monkeypatch.setattr("vgexp.results.tensorboard.installed", lambda: False)
-    with pytest.raises(ConfigError, match="logger: got 'tensorboard', accepts none"):
-        check_run(small(logger="tensorboard"))
+@pytest.mark.parametrize("name", LOGGERS)
+def test_a_logger_that_is_not_installed(name, monkeypatch):
+    monkeypatch.setitem(LOGGERS, name, LOGGERS[name]._replace(needs=lambda: ""))
+    check_run(small(logger=name))
+    monkeypatch.setitem(LOGGERS, name, LOGGERS[name]._replace(needs=lambda: "`pip install it`"))
+    with pytest.raises(ConfigError, match=f"logger: got '{name}', accepts none; {name} needs `pip install it`"):
+        check_run(small(logger=name))
 
 
 def test_data_that_are_not_here():

@@ -3,7 +3,7 @@ from samples import small
 from watched import mlp, train
 
 from vgexp.results.reading import read
-from vgexp.results.tensorboard import export
+from vgexp.results.tensorboard import needs
 from vgexp.results.writing import Store
 from vgexp.training.loop import Training
 from vgexp.training.loop import train as train_runs
@@ -27,7 +27,12 @@ def test_a_monitor_exports_its_frame(tmp_path):
     third = frame[frame["name"] == "4"].set_index("step")["dz_rms"]
     assert written["dz_rms/4"] == pytest.approx(third.to_dict(), rel=1e-6)
     assert set(written) >= {"z_rms/0", "dw_rms/6", "saturation/2"} and "dead/0" not in written
-    assert export(tmp_path / "none", frame[:0], "name") == 0
+
+
+def test_without_the_library_it_says_what_to_do(monkeypatch):
+    assert needs() == ""
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    assert needs() == "`pip install 'vgexp[tensorboard]'`"
 
 
 def test_training_exports_every_step_once_also_when_resumed(tmp_path):
@@ -36,7 +41,8 @@ def test_training_exports_every_step_once_also_when_resumed(tmp_path):
     part = Training([run], store)
     for _ in range(3):
         part.observe_and_update()
-    part.save()
+    with part.saves.logged():
+        part.save()
     train_runs([run], store)
     results = read(tmp_path)
     name = results.runs["run"].iloc[0]

@@ -231,8 +231,8 @@ class Run:
     max_members: Any = setting("auto", "The largest stack; auto: by memory.", rules.STACK_SIZE, in_identity=False)
     logger: str = setting(
         "none",
-        "Where else the scalars go: tensorboard writes one log a run below the results.",
-        rules.one_of("none", "tensorboard"),
+        "Where else the scalars go: a log of tensorboard a run, below the results; or a run of wandb a run.",
+        rules.one_of("none", "tensorboard", "wandb"),
         in_identity=False,
         of_sweep=True,
     )

@@ -7,15 +7,15 @@ from vgexp.data import dataset
 from vgexp.networks import INITIALIZERS, require_buildable
 from vgexp.networks.identity import REGISTRIES
 from vgexp.numerics import QUANTITIES, TENSORS, products
-from vgexp.results import tensorboard
+from vgexp.results.loggers import LOGGERS
 
 
 def check_run(run: Run) -> None:
     """Raises ConfigError where a run cannot be trained as it is written."""
     validate(run, REGISTRIES)
     require_buildable(run)
-    if run.logger == "tensorboard" and not tensorboard.installed():
-        raise ConfigError("logger", run.logger, "none; tensorboard needs `pip install vgexp[tensorboard]`")
+    if run.logger != "none" and (needs := LOGGERS[run.logger].needs()):
+        raise ConfigError("logger", run.logger, f"none; {run.logger} needs {needs}")
     accepted = INITIALIZERS[run.init.name].distributions
     if run.init.distribution is not None and run.init.distribution not in accepted:
         raise ConfigError("init.distribution", run.init.distribution, f"{', '.join(accepted)} ({run.init.name})")

@@ -155,6 +155,12 @@ def complete(todo: "Plan", launch: "Callable[[list[Job]], list[list[str]]]") -> 
 
     with told(todo.folder, todo.runs) if len(todo.jobs) > 1 else nullcontext():
         _complete(todo, launch)
+    if todo.jobs and todo.runs[0].logger == "wandb":
+        from vgexp.pages import Content, render
+        from vgexp.results import read
+        from vgexp.results.wandb import publish
+
+        publish(todo.folder, render([todo.folder], read(todo.folder), Content()))
 
 
 def _complete(todo: "Plan", launch: "Callable[[list[Job]], list[list[str]]]") -> None:

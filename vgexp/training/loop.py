@@ -45,17 +45,18 @@ def train(runs: Sequence[Run], store: Store) -> None:
 
 def _train(runs: Sequence[Run], store: Store) -> None:
     training = Training(runs, store)
-    training.save()
-    with stop_requests() as stopped, Progress(describe(runs), runs[0].steps + 1, training.step) as progress:
-        while not training.done:
-            loss_M = training.observe_and_update()
-            progress.advance(training.step, loss_M)
-            if stopped() and not training.done:
-                training.save()
-                raise Interrupted
-            if training.saves.due():
-                training.save()
-    training.save("done")
+    with training.saves.logged():
+        training.save()
+        with stop_requests() as stopped, Progress(describe(runs), runs[0].steps + 1, training.step) as progress:
+            while not training.done:
+                loss_M = training.observe_and_update()
+                progress.advance(training.step, loss_M)
+                if stopped() and not training.done:
+                    training.save()
+                    raise Interrupted
+                if training.saves.due():
+                    training.save()
+        training.save("done")
     if said := diverged(training.stack):
         print(f"{describe(runs)}: {said}", file=sys.stderr, flush=True)
 

@@ -7,6 +7,7 @@ import math
 import os
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import pandas as pd
@@ -14,7 +15,7 @@ import torch
 from torch import Tensor
 
 from vgexp.config import schedule
-from vgexp.results.tensorboard import export_runs
+from vgexp.results.loggers import LOGGERS, Write
 from vgexp.results.writing import Store, runs_frame, stack_id
 from vgexp.training.memory import Peak
 from vgexp.training.provenance import provenance
@@ -34,7 +35,8 @@ class Saves:
         self._peak, self._peak_before = peak, 0.0
         self.name, self._stack, self._store, self._totals = stack_id(stack.runs), stack, store, totals
         self._seconds, self._started, self._began = 0.0, time.time(), time.monotonic()
-        self._saved, self._exported = time.monotonic(), 0
+        self._saved, self._logged = time.monotonic(), 0
+        self._log: Write | None = None
 
     def restore(self) -> tuple[int, dict[str, pd.DataFrame]]:
         """Takes up an interrupted training of the same stack: the step to go on with, and the tables until there."""
@@ -56,12 +58,22 @@ class Saves:
         except (AttributeError, KeyError, TypeError, ValueError) as error:
             self._store.refuse_state(self.name, f"{type(error).__name__}: {error}")
             return 0, {}
-        self._seconds, self._started, self._exported, self._peak_before = seconds, started, step, peak
+        self._seconds, self._started, self._logged, self._peak_before = seconds, started, step, peak
         self._stack.taken.fill_(step)
         with torch.no_grad():
             for tensor, saved in pairs:
                 tensor.copy_(saved)
         return step, tables
+
+    @contextmanager
+    def logged(self) -> Iterator[None]:
+        """While the block lasts, what is saved goes to the logger of the runs too."""
+        if self._stack.run.logger == "none":
+            yield
+            return
+        with LOGGERS[self._stack.run.logger].open(self._store.folder) as self._log:
+            yield
+        self._log = None
 
     def due(self) -> bool:
         """Whether the last save was a while ago."""
@@ -69,11 +81,12 @@ class Saves:
 
     def save(self, step: int, records: Records, status: str = "running", message: str = "") -> None:
         """Tables first, then the state: a state never knows more than the tables. `step` is the one to go on with."""
-        tables, folder = records.tables(), self._store.folder
-        self._store.write(self.name, tables, self.runs_rows(step, tables, status, message))
-        if self._stack.run.logger == "tensorboard":
-            export_runs(folder / "tensorboard", tables, self._exported)
-            self._exported = step
+        tables = records.tables()
+        rows = self.runs_rows(step, tables, status, message)
+        self._store.write(self.name, tables, rows)
+        if self._log is not None:
+            self._log(rows, tables, self._logged)
+            self._logged = step
         if status == "running":
             self._store.save_state(self.name, self._state(step, tables))
         else:

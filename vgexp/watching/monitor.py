@@ -141,9 +141,10 @@ class Monitor:
     def to_tensorboard(self, folder: str | Path) -> Path:
         """Writes every number of the frame as a scalar `column/layer` into an event file in `folder`. Needs the extra
         `tensorboard`."""
-        from vgexp.results.tensorboard import export
+        from vgexp.results.scalars import scalars
+        from vgexp.results.tensorboard import write
 
-        export(Path(folder), self.frame(), key="name")
+        write(Path(folder), scalars(self.frame(), key="name"))
         return Path(folder)
 
     def _record(self) -> None:
