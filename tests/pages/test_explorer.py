@@ -49,6 +49,7 @@ def test_opens_offline_and_escapes_what_it_shows(results):
         assert "<script>alert(1)</script>" in page.locator("p").first.inner_text()
         assert page.locator("canvas").count() >= 5
         assert "12 done" in page.locator("body").inner_text()
+        assert page.locator("figure").count() == page.locator("figure > svg + figcaption").count() > 0
 
 
 def test_lines_are_the_means_of_the_tables_and_follow_the_slider(results):

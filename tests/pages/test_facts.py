@@ -102,6 +102,22 @@ def test_what_a_page_leaves_out_it_says(monkeypatch):
     assert facts(results, Numbers())["distributions"] == []
 
 
+@pytest.mark.parametrize(("columns", "there"), [(0, 1), (1, 1), (2, 2), (99, 9)])
+def test_quantities_beyond_what_a_page_carries_are_left_out_of_all_runs(columns, there, results, monkeypatch):
+    depths = results.runs.set_index("run")["model.depth"]
+    rows = results.layers[results.layers["layer"] <= results.layers["run"].map(depths)]
+    monkeypatch.setattr(module, "PROFILED", columns * len(rows))
+    found, kept = facts(results, Numbers()), [*module.FIRST[:2]]
+    assert len(found["columns"]) == there
+    assert all(list(run["profiles"]["at"]) == list(found["columns"]) for run in found["runs"])
+    if there < 9:
+        assert list(found["columns"]) == kept[:there]
+        [sentence] = found["left_out"]
+        assert sentence.startswith("Profiles are left out of: ") and sentence.count("(") >= 9 - there
+    else:
+        assert found["left_out"] == []
+
+
 def test_every_distribution_is_where_it_is_said_to_be():
     results = vgexp.run("data=digits", "model.depth=3", "model.width=8", "steps=0", "probe=full", "seed=0,1")
     numbers = Kept()

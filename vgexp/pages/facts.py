@@ -29,6 +29,8 @@ SERIES = ("edges", "density", "singular_values")
 """Columns of `histograms` and `spectra` whose cells are series."""
 DISTRIBUTED = 400_000
 """Numbers of histograms and spectra that a page carries at most."""
+PROFILED = 1_500_000
+"""Numbers of profiles that a page carries at most, but for the first quantity: some 2.4 bytes each."""
 THEORIES = 60
 """Groups whose theory a page shows at most: it takes up to a second each."""
 
@@ -39,8 +41,10 @@ def facts(results: Results, numbers: Numbers) -> dict[str, Any]:
     fields = conditions(runs)
     named = {} if runs.empty else groups(runs)
     group_of = {run: index for index, members in enumerate(named.values()) for run in members["run"]}
-    profiles, curves = _profiles(results, numbers), _curves(results, numbers)
-    columns = [column for column in _columns(results) if any(column in one["at"] for one in profiles.values())]
+    rows = hidden(results).sort_values(["run", "step", "layer"], kind="stable")
+    recorded = [column for column in _columns(results) if rows[column].notna().any()]
+    columns = recorded[: max(1, PROFILED // max(1, len(rows)))]
+    profiles, curves = _profiles(rows, columns, numbers), _curves(results, numbers)
     distributions, left_out = _distributions(results, list(runs["run"]), numbers)
     return {
         "fields": fields,
@@ -66,7 +70,7 @@ def facts(results: Results, numbers: Numbers) -> dict[str, Any]:
             for _, row in runs.iterrows()
         ],
         "distributions": distributions,
-        "left_out": _left_out(len(named), len(runs), left_out),
+        "left_out": _left_out(recorded[len(columns) :], len(named), len(runs), left_out),
     }
 
 
@@ -94,10 +98,8 @@ def _group(name: str, members: pd.DataFrame, results: Results, numbers: Numbers,
     return found
 
 
-def _profiles(results: Results, numbers: Numbers) -> dict[str, dict[str, Any]]:
+def _profiles(rows: pd.DataFrame, columns: Sequence[str], numbers: Numbers) -> dict[str, dict[str, Any]]:
     """By run: the recorded steps, the number of layers, and where each column is, step by step, layer by layer."""
-    rows = hidden(results).sort_values(["run", "step", "layer"], kind="stable")
-    columns = _columns(results)
     found = {}
     for run, block in rows.groupby("run", sort=False):
         steps, layers = np.unique(block["step"]), int(block["layer"].max())
@@ -144,9 +146,11 @@ def _distributions(
     return found, left_out
 
 
-def _left_out(networks: int, runs: int, distributions: Mapping[str, int]) -> list[str]:
+def _left_out(columns: Sequence[str], networks: int, runs: int, distributions: Mapping[str, int]) -> list[str]:
     """What the page leaves out, a sentence each; `distributions` by run."""
     found = []
+    if columns:
+        found.append(f"Profiles are left out of: {', '.join(map(label, columns))}.")
     if networks > THEORIES:
         found.append(f"Theory is computed for the first {THEORIES} of {networks} networks.")
     if distributions:

@@ -52,7 +52,8 @@ def write_report(folder: Path, results: Results | None = None, content: Content 
 def render(folders: Sequence[Path], results: Results, content: Content) -> str:
     """The page of some folders as text; nothing is written."""
     drawn = draw_all(results) if content.pictures is None else content.pictures
-    pictures = [_shown(name, picture) for name, picture in drawn.items()]
+    captions = {name: one.caption if isinstance(one, Picture) else one for name, one in drawn.items()}
+    pictures = {name: _svg(one) for name, one in drawn.items() if isinstance(one, Picture)}
     claims = content.claims
     fits, carried = fit_rows(results), Numbers()
     found = facts(results, carried)
@@ -66,8 +67,8 @@ def render(folders: Sequence[Path], results: Results, content: Content) -> str:
         left_out=found["left_out"],
         css=Markup(_text("page.css")),
         script=Markup("\n".join(_text(f"scripts/{name}.js") for name in SCRIPTS)),
-        packed={"facts": packed_json(found), "numbers": carried.packed()} | _bokeh(),
-        pictures=pictures,
+        packed={"facts": packed_json(found), "numbers": carried.packed(), "pictures": packed_json(pictures)} | _bokeh(),
+        captions=captions,
         tables=content.tables,
         claims=[] if claims is None else claim_entries(claims, [*drawn], folders[0], content.grids),
         verdicts={} if claims is None else claims.drop_duplicates("claim")["verdict"].value_counts().to_dict(),
@@ -81,12 +82,10 @@ def render(folders: Sequence[Path], results: Results, content: Content) -> str:
     )
 
 
-def _shown(name: str, picture: Picture | str) -> tuple[str, Markup, str]:
-    """A picture's name, its SVG to stand within the page, and its caption."""
-    if isinstance(picture, str):
-        return name, Markup(), picture
+def _svg(picture: Picture) -> str:
+    """A picture to stand within the page."""
     text = svg(picture.figure)
-    return name, Markup(text[text.index("<svg") :]), picture.caption
+    return text[text.index("<svg") :]
 
 
 def _text(name: str) -> str:

@@ -181,17 +181,11 @@ function bestColor() {
   return told.map((name) => [between(name), name]).sort((a, b) => b[0] - a[0])[0]?.[1] ?? "";
 }
 
-async function start() {
-  wireClaims();
-  watch();
-  [facts, numbers] = await Promise.all([unpackFacts(), unpackNumbers(), loadBokeh()]);
+/** Shows the profiles, curves and details of the runs that have any. */
+function explore() {
   const profiled = facts.runs.filter((run) => run.profiles);
-  if (!profiled.length) {
-    element("explorer").hidden = true;
-    buildRunsTable();
-    document.body.dataset.ready = "true";
-    return;
-  }
+  element("explorer").hidden = !profiled.length;
+  if (!profiled.length) return;
   allSteps = [...new Set(profiled.flatMap((run) => run.profiles.steps))].sort((a, b) => a - b);
   const signals = facts.groups.map((group) => group.signal);
   view.quantity = signals.includes("dx_rms") && "dx_rms" in facts.columns ? "dx_rms" : Object.keys(facts.columns)[0];
@@ -201,11 +195,19 @@ async function start() {
   recall();
   wire();
   redraw();
-  buildRunsTable();
   window.explorer = { // what tests ask
     view, facts, shown: () => panels.flatMap((panel) => panel.drawn), curves: () => curvePanel?.drawn ?? [],
     yEnds: () => panels.map(({ figure }) => [figure.y_range.start, figure.y_range.end]),
   };
+}
+
+async function start() {
+  wireClaims();
+  watch();
+  [facts, numbers] = await Promise.all([unpackFacts(), unpackNumbers(), loadBokeh()]);
+  explore();
+  buildRunsTable();
+  await showPictures();
   document.body.dataset.ready = "true";
 }
 

@@ -1,4 +1,4 @@
-// What the page carries, unpacked: the facts (JSON), the numbers (float32), the charts' library.
+// What the page carries, unpacked: the facts (JSON), the numbers (float32), the pictures (SVG), the charts' library.
 
 /** The decompressed bytes of a script element that holds gzip in base64. */
 async function inflated(id) {
@@ -7,8 +7,14 @@ async function inflated(id) {
   return new Uint8Array(await new Response(stream).arrayBuffer());
 }
 
-async function unpackFacts() {
-  return JSON.parse(new TextDecoder().decode(await inflated("facts")));
+const unpackedText = async (id) => new TextDecoder().decode(await inflated(id));
+const unpackFacts = async () => JSON.parse(await unpackedText("facts"));
+
+/** Puts the pictures where their captions are. */
+async function showPictures() {
+  for (const [name, picture] of Object.entries(JSON.parse(await unpackedText("pictures")))) {
+    element(`figure-${name}`).insertAdjacentHTML("afterbegin", picture);
+  }
 }
 
 /** The numbers: of each the upper three bytes are there, apart by significance; the lowest is 0. */
@@ -25,7 +31,7 @@ async function unpackNumbers() {
 async function loadBokeh() {
   for (const id of ["bokeh", "bokeh-api"]) {
     const script = document.createElement("script");
-    script.textContent = new TextDecoder().decode(await inflated(id));
+    script.textContent = await unpackedText(id);
     document.head.append(script);
   }
 }
