@@ -1,5 +1,7 @@
 """Small models that tests watch, and their numbers without a hook."""
 
+import math
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -76,3 +78,18 @@ def train(model, watched, steps=12, every=1, **options):
 
 def hooks(model):
     return sum(len(m._forward_hooks) + len(m._forward_pre_hooks) + len(m._backward_hooks) for m in model.modules())
+
+
+def row(layer, dz, depth=0, above=(), **others):
+    """What is known of a call, by hand."""
+    numbers = ("z_rms", "h_mean", "h_std", "saturation", "dead", "dw_rms", "w_rms")
+    head = {"step": 0, "layer": layer, "name": f"l{layer}", "call": 0, "module": "Linear", "activation": ""}
+    place = {"index": layer, "depth": depth, "above": list(above), "operations": [], "twin": False}
+    beside = {"broken": (), "underflow_below": 1e-30, "fan_in": 0, "off": [], "frozen": False}
+    return {**head, **dict.fromkeys(numbers, math.nan), **place, **beside, "dz_rms": dz, "dz_norm": dz, **others}
+
+
+def chain(log10_L, **others):
+    """Calls one below the other, from the input up."""
+    top = len(log10_L) - 1
+    return [row(i, 10.0**x, top - i, [i + 1] * (i < top), **others) for i, x in enumerate(log10_L)]

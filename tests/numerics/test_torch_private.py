@@ -30,6 +30,27 @@ def test_in_backward_is_true_there_and_on_that_thread_alone():
     assert not torch_private.in_backward()
 
 
+def test_the_node_that_runs_is_that_of_the_tensor_and_older_than_what_is_downstream():
+    seen = []
+    x = torch.ones(2, requires_grad=True)
+    lower = x * 2
+    upper = lower.exp()
+    lower.register_hook(lambda _: seen.append((torch_private.current_node(), torch_private.graph_task())))
+    upper.sum().backward(retain_graph=True)
+    upper.sum().backward()
+    (node, first), (_, second) = seen
+    assert node is lower.grad_fn and first != second and min(first, second) >= 0
+    assert torch_private.sequence(lower.grad_fn) < torch_private.sequence(upper.grad_fn)
+    assert torch_private.current_node() is None and torch_private.graph_task() == -1
+
+
+def test_the_whole_of_a_view_has_the_same_entries_in_the_same_order():
+    x = torch.ones(6, requires_grad=True) * 2
+    assert torch_private.whole(x.view(2, 3)) is x and torch_private.whole(x) is x
+    for other in (x[:4], x.view(2, 3).T, torch.ones(6).view(2, 3)):
+        assert torch_private.whole(other) is other
+
+
 @pytest.mark.parametrize("transform", [torch.vmap, torch.func.grad, torch.func.functionalize])
 def test_tensors_of_a_transform_are_known(transform):
     seen = []

@@ -9,6 +9,7 @@ from zoo import ZOO, he, logits, mlp, problem
 
 from vgexp.watching.checkup import diagnose
 from vgexp.watching.diagnosis import Diagnosis
+from vgexp.watching.falls import NOTHING
 from vgexp.watching.findings import FINDING_KINDS, Finding
 from vgexp.watching.monitor import watch
 
@@ -37,9 +38,12 @@ def test_the_fall_is_that_of_gradients_without_hooks_from_end_to_end():
             h = module(h)
             zs += [h] if isinstance(module, nn.Linear) else []
         dz = [float(d.norm()) for d in torch.autograd.grad(F.cross_entropy(h, y), zs)]
-        words = f"dz changes by {(dz[0] / dz[-1]) ** (1 / depth):.3g} a layer towards the input over {depth + 1} layers"
+        factor = (dz[0] / dz[-1]) ** (1 / depth)
+        words = f"dz changes by {factor:.3g} a layer towards the input over {depth + 1} layers in a row"
+        lost = np.log10(dz[-1] / dz[0])
+        verb = "falls" if lost > 0 else "grows"
         profile = diagnose(model, (x, y), F.cross_entropy).profile
-        assert profile == f"{words}, falls {np.log10(dz[-1] / dz[0]):.2g} decades"
+        assert profile == f"{words}, {verb} by {abs(lost):.2g} decades"
 
 
 def test_findings_are_sorted_print_and_convert():
@@ -49,11 +53,11 @@ def test_findings_are_sorted_print_and_convert():
     model[-1].spare = nn.Linear(3, 3)
     x, y = torch.randn(64, 64), torch.randint(10, (64,))
     diagnosis = diagnose(model, (x, y), F.cross_entropy)
-    assert [finding.kind for finding in diagnosis.findings] == ["vanishing", "disconnected"]
-    assert diagnosis.verdict == "vanishing" == json.loads(diagnosis.to_json())["verdict"]
+    assert [finding.kind for finding in diagnosis.findings] == ["disconnected", "vanishing"]
+    assert diagnosis.verdict == "disconnected" == json.loads(diagnosis.to_json())["verdict"]
     assert diagnosis.to_dict()["findings"][1] == diagnosis.findings[1].to_dict()
     text = str(diagnosis)
-    assert text.splitlines()[0].startswith("vanishing (step 0): dz changes by 0.1") and "41.spare" in text
+    assert text.splitlines()[0].startswith("disconnected (step 0): dz changes by 0.1") and "41.spare" in text
     assert set(diagnosis.findings[0].to_dict()) == {"kind", "layers", "evidence", "remedy"}
 
 
@@ -71,9 +75,9 @@ def test_the_worst_kind_is_the_verdict():
 
 def test_a_diagnosis_is_shown_in_one_line_and_in_notebooks_as_a_table():
     names = [f"<{i}>" for i in range(40)]
-    diagnosis = Diagnosis([Finding("vanishing", names, "||dz|| < 1", "<b>")], "dz > 0", 3)
+    diagnosis = Diagnosis([Finding("vanishing", names, "||dz|| < 1", "<b>")], NOTHING, 3)
     assert repr(diagnosis) == "Diagnosis(vanishing at step 3: vanishing)"
     shown = diagnosis._repr_html_()
-    assert "vanishing (step 3): dz &gt; 0" in shown and "||dz|| &lt; 1" in shown and "(40 layers)" in shown
+    assert "vanishing (step 3): fewer than two" in shown and "||dz|| &lt; 1" in shown and "(40 layers)" in shown
     assert shown.count("<tr") == 2 and "&lt;b&gt;" in shown and "<b>" not in shown and "<0>" not in shown
     assert repr(Diagnosis()) == "Diagnosis(healthy at step 0)" and "<table" not in Diagnosis()._repr_html_()

@@ -5,6 +5,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from torch import nn
+from watched import chain, row
 from zoo import biased, he, logits, mlp, problem
 
 from vgexp.watching.checkup import diagnose
@@ -106,20 +107,14 @@ def test_units_have_to_be_silent_over_the_steps():
             assert verdict == "silent" if shift == 0 else verdict != "silent"
 
 
-def row(layer, dz, **others):
-    empty = dict.fromkeys(("z_rms", "h_mean", "h_std", "saturation", "dead", "dw_rms", "w_rms"), math.nan)
-    head = {"step": 0, "layer": layer, "name": f"l{layer}", "call": 0, "module": "Linear", "activation": ""}
-    beside = {"broken": (), "underflow_below": 1e-30, "fan_in": 0, "off": []}
-    return {**head, **empty, "frozen": False, **beside, "dz_rms": dz, "dz_norm": dz, **others}
-
-
 @pytest.mark.parametrize(
     ("decades", "verdict"), [(0.0, "healthy"), (1.4, "healthy"), (1.7, "undecided"), (2.5, "vanishing")]
 )
 def test_the_rule_on_exact_profiles(decades, verdict):
     for sign, other in ((1, verdict), (-1, {"vanishing": "exploding"}.get(verdict, verdict))):
-        rows = [row(i + 1, 10 ** (sign * decades * i / 9), dw_rms=1.0) for i in range(10)]
-        assert conclude([Evidence(0, rows, {}, {}, [])]).verdict == other
+        rows = chain([sign * decades * i / 9 for i in range(10)], dw_rms=1.0)
+        diagnosis = conclude([Evidence(0, rows, {}, {}, [])])
+        assert diagnosis.verdict == other and bool(diagnosis.findings) is (abs(decades) > 2)
 
 
 def test_half_of_the_units_off_are_not_too_many_for_chance():

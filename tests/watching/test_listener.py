@@ -284,3 +284,121 @@ def test_a_forward_pass_that_raises_is_forgotten():
         backpropagate(model, x, y)
         monitor.step()
     agree(monitor.frame(), by_hand(linears(model), x, y))
+
+
+class Sensitive(nn.Module):
+    """Puts out y and dy/dx: a loss of both has an inner backward pass."""
+
+    def __init__(self):
+        super().__init__()
+        self.net = mlp(depth=3, classes=1)
+
+    def forward(self, x):
+        x = x.detach().requires_grad_()
+        y = self.net(x)
+        (slope,) = torch.autograd.grad(y.sum(), x, create_graph=True)
+        return y, slope
+
+
+@pytest.mark.parametrize("scale", [1e-6, 1.0, 1e6])
+def test_gradients_of_another_function_are_left_out(scale):
+    """An inner torch.autograd.grad, as of physical residuals and gradient penalties, fires the same hooks."""
+    model, (x, _) = Sensitive(), batch()
+    zs = []
+    handles = [layer.register_forward_hook(lambda *args: zs.append(args[-1])) for layer in linears(model)]
+    y, slope = model(x)
+    expected = torch.autograd.grad(scale * (y.square().mean() + slope.square().mean()), zs)
+    for handle in handles:
+        handle.remove()
+    with watch(model) as monitor:
+        y, slope = model(x)
+        (scale * (y.square().mean() + slope.square().mean())).backward()
+        monitor.step()
+    assert monitor.frame()["dz_rms"].tolist() == pytest.approx([rms(dz) for dz in expected], rel=1e-5)
+    assert monitor.frame()["depth"].tolist() == [3.0, 2.0, 1.0, 0.0]
+
+
+def test_an_inner_step_of_meta_learning_is_another_function_s():
+    model, (x, y) = mlp(), batch()
+    names = dict(model.named_parameters())
+    with watch(model, every=1) as monitor:
+        inner = F.cross_entropy(model(x), y)
+        steps = torch.autograd.grad(inner, list(names.values()), create_graph=True)
+        (1e3 * sum(step.square().sum() for step in steps) + F.cross_entropy(model(x), y)).backward()
+        monitor.step()
+    assert len(monitor.frame()) == 8
+    zs = []
+    handles = [layer.register_forward_hook(lambda *args: zs.append(args[-1])) for layer in linears(model)]
+    inner = F.cross_entropy(model(x), y)
+    steps = torch.autograd.grad(inner, list(names.values()), create_graph=True)
+    loss = 1e3 * sum(step.square().sum() for step in steps) + F.cross_entropy(model(x), y)
+    expected = torch.autograd.grad(loss, zs)
+    for handle in handles:
+        handle.remove()
+    assert monitor.frame()["dz_rms"].tolist() == pytest.approx([rms(dz) for dz in expected], rel=1e-5)
+
+
+def test_calls_after_an_inner_pass_are_counted_on():
+    """A critic is called on real, made and mixed examples before the loss goes back through all three."""
+    critic, (x, _) = mlp(classes=1), batch()
+    with watch(critic, every=1) as monitor:
+        mixed = (0.5 * x).requires_grad_()
+        (slope,) = torch.autograd.grad(critic(mixed).sum(), mixed, create_graph=True)
+        (critic(x).mean() - critic(-x).mean() + slope.square().mean()).backward()
+        monitor.step()
+        assert sorted(monitor.frame()["call"].unique()) == [0, 1, 2]
+
+
+@pytest.mark.parametrize("inplace", [False, True])
+def test_a_view_that_is_changed_in_place_keeps_its_gradient(inplace):
+    """A linear layer puts out a view where its input has three axes; an operation in place takes its node's place."""
+    model = nn.Sequential(nn.Linear(16, 16), nn.ReLU(inplace), nn.Linear(16, 16), nn.ReLU(inplace), nn.Linear(16, 5))
+    x, y = torch.randn(6, 3, 16), torch.randint(5, (6, 3))
+    zs, h = [], x
+    for module in model:
+        h = F.relu(h) if isinstance(module, nn.ReLU) else module(h)
+        zs += [h] if isinstance(module, nn.Linear) else []
+    expected = torch.autograd.grad(F.cross_entropy(h.flatten(0, 1), y.flatten()), zs)
+    with watch(model) as monitor:
+        F.cross_entropy(model(x).flatten(0, 1), y.flatten()).backward()
+        monitor.step()
+    frame = monitor.frame()
+    assert frame["dz_rms"].tolist() == pytest.approx([rms(dz) for dz in expected], rel=1e-5)
+    assert frame["depth"].tolist() == [2.0, 1.0, 0.0]
+    assert frame["activation"].tolist() == [*2 * ("" if inplace else "relu",), ""]  # the graph hides it there
+    signals = [max(float(dz.norm()), float(dz.sum(1).norm())) for dz in expected]
+    assert frame["dz_norm"].tolist() == pytest.approx(signals, rel=1e-5)
+
+
+def test_the_signal_sums_over_positions():
+    """Where weights are shared over positions their gradient is a sum over them."""
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Conv2d(1, 4, 3), nn.ReLU(), nn.Conv2d(4, 3, 3))
+    x, zs = torch.randn(6, 1, 9, 9), []
+    h = x
+    for module in model:
+        h = module(h)
+        zs += [h] if isinstance(module, nn.Conv2d) else []
+    expected = torch.autograd.grad(h.mean((2, 3)).square().sum(), zs)
+    with watch(model) as monitor:
+        model(x).mean((2, 3)).square().sum().backward()
+        monitor.step()
+    signals = [max(float(dz.norm()), float(dz.sum((2, 3)).norm())) for dz in expected]
+    assert signals[1] > 4 * float(expected[1].norm())
+    assert monitor.frame()["dz_norm"].tolist() == pytest.approx(signals, rel=1e-5)
+
+
+def test_a_module_that_puts_out_what_one_inside_it_did_counts_once():
+    class Outer(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.weight, self.inner = nn.Parameter(torch.randn(16, 16)), nn.Linear(16, 16)
+
+        def forward(self, x):
+            return self.inner(x @ self.weight)
+
+    model = nn.Sequential(Outer(), nn.Tanh(), nn.Linear(16, 1))
+    with watch(model) as monitor:
+        model(torch.randn(4, 16)).sum().backward()
+        calls = monitor._listener.calls()
+    assert [(call.layer.name, call.place.depth) for call in calls if call.twin is None] == [("0.inner", 1), ("2", 0)]

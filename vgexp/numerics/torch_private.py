@@ -37,7 +37,31 @@ def _missing(what: str) -> Missing:
 
 def in_backward() -> bool:
     """Whether autograd is running a backward pass on this thread."""
-    return private("torch._C", "_current_graph_task_id")() != -1
+    return graph_task() != -1
+
+
+def graph_task() -> int:
+    """The number of the backward pass that runs on this thread, -1 outside of one."""
+    return private("torch._C", "_current_graph_task_id")()
+
+
+def current_node() -> Any:
+    """The node of autograd's graph that runs on this thread; None outside of a backward pass."""
+    return private("torch._C", "_current_autograd_node")()
+
+
+def sequence(node: Any) -> int:
+    """When a node of autograd's graph was made: it is larger than those of all nodes upstream of it."""
+    return _attribute(node, "_sequence_nr")()
+
+
+def whole(x: Tensor) -> Tensor:
+    """The tensor of which x is another view with the same entries in the same order, else x itself. An operation in
+    place on a view takes the place of the view's node in the graph, not of the node below it."""
+    base: Tensor | None = _attribute(x, "_base")
+    if base is None or base.grad_fn is None or base.numel() != x.numel():
+        return x
+    return base if base.is_contiguous() and x.is_contiguous() else x
 
 
 def is_transformed(x: Tensor) -> bool:

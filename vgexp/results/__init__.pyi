@@ -4,7 +4,7 @@ from .errors import ResultsError
 from .estimates import Estimate, Estimator, estimate, exact, geometric_mean, median
 from .files import write_atomically
 from .grouping import conditions, groups, short
-from .profiles import Fit, by_depth, fall, fit, fits, layer_array, verdict
+from .profiles import HEALTHY, VANISHED, Fit, by_depth, fall, fit, fits, layer_array, verdict
 from .reading import CONFIG, read, stored
 from .status import STATUSES, folder_status, statuses
 from .tables import Results
@@ -12,8 +12,10 @@ from .tables import Results
 __all__ = [
     "COLUMNS",
     "CONFIG",
+    "HEALTHY",
     "STATUSES",
     "TABLES",
+    "VANISHED",
     "WATCHED",
     "Estimate",
     "Estimator",

@@ -70,6 +70,8 @@ COLUMNS: dict[str, Column] = {
     "dead": Column("fraction of units with phi' = 0 on every example", "fraction of dead units", of="z"),
     # Gradients, at the scale of one example.
     "dz_rms": _of("dz", "rms", "root mean square of the gradient with respect to z, at the scale of one example"),
+    "dz_norm": _of("dz", "norm", "the larger of the norms of dz over a batch and of its sum over positions"),
+    "depth": Column("the largest number of calls between a call of a layer and the loss", "calls below the loss"),
     "dx_rms": _of("dx", "rms", "root mean square of the gradient with respect to what the layer hands on"),
     "dw_rms": _of("dw", "rms", "root mean square of the gradient of the mean loss with respect to W, before clipping"),
     "grad_rms": Column("root mean square of dW over the weights of all layers", "dW of all layers (rms)", of="dw"),
@@ -165,7 +167,7 @@ TABLES: dict[str, Table] = {
 WATCHED = Table(
     ("step", "layer"),
     ("name", "call", "module", "activation", "frozen"),
-    ("z_rms", "h_mean", "h_std", "saturation", "dead", "dz_rms", "dw_rms", "w_rms"),
+    ("z_rms", "h_mean", "h_std", "saturation", "dead", "depth", "dz_rms", "dz_norm", "dw_rms", "w_rms"),
 )
 """The frame of a watched model: a layer is a call there, in the order of execution."""
 

@@ -7,12 +7,14 @@ Legend: N units.
 """
 
 import math
-from typing import Any
+from collections.abc import Collection
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
 from vgexp.numerics import fraction, moments, total_norm
+from vgexp.watching.descent import Place
 from vgexp.watching.graph import ActivationNode
 from vgexp.watching.layers import Layer
 
@@ -27,37 +29,55 @@ UNDERFLOW_BELOW = {
 """By the type of dz: where rms(dz) of one layer is below this, that of the next may have underflowed to 0."""
 
 
+class Gradient(NamedTuple):
+    """dz of one call in one backward pass."""
+
+    norm: float | Tensor
+    """Euclidean, over all entries."""
+    summed: float | Tensor
+    """The same of its sum over positions, where there are any."""
+    entries: int
+
+
 class Call:
     """The n-th call of a layer within a forward pass, over all passes since the last step."""
 
     __slots__ = (
-        "_returned",
+        "_gradients",
         "activations",
         "counts",
         "hooked",
+        "index",
         "layer",
         "number",
         "off",
-        "reached",
+        "place",
         "totals",
+        "twin",
         "underflow_below",
     )
 
-    def __init__(self, layer: Layer, number: int, returned: "list[Call] | None" = None) -> None:
-        """When its gradient comes back, the call adds itself to `returned`."""
-        self.layer, self.number, self._returned = layer, number, returned
+    def __init__(self, layer: Layer, number: int, index: int = 0) -> None:
+        """`index` is the call's number among those of all layers."""
+        self.layer, self.number, self.index = layer, number, index
         self.totals: dict[str, float | Tensor] = {}
         """By column: a Euclidean norm for a root mean square, a sum for a mean."""
         self.counts: dict[str, int] = {}
         """By column: how many entries the norm is over, or how many numbers the sum is of."""
+        self._gradients: dict[int, Gradient] = {}
+        """By backward pass."""
+        self.place: Place | None = None
+        """Where it lies below the loss, None where that is not known."""
+        self.twin: Call | None = None
+        """The call of a module inside this one that put out the same tensor."""
         self.activations: list[str] = []
         """The names of what took its output."""
         self.off: list[tuple[Any, Any]] = []
         """For each piecewise linear activation: the units that were off on every example, and those that were off on
         none, (N,) each; positions in an image or a sequence count as examples. On a host numpy's arrays."""
         self.underflow_below = 0.0
-        self.hooked = self.reached = False
-        """Whether it waits for a gradient, and whether one came back."""
+        self.hooked = False
+        """Whether it waits for a gradient."""
 
     def norm(self, column: str, x: Tensor) -> None:
         """Adds the entries of a tensor to a root mean square."""
@@ -70,12 +90,30 @@ class Call:
         self.totals[column] = self.totals.get(column, 0.0) + number
         self.counts[column] = self.counts.get(column, 0) + 1
 
-    def backward(self, dz: Tensor) -> None:
-        """The hook for its gradient."""
-        self.reached = True
-        if self._returned is not None:
-            self._returned.append(self)
-        self.norm("dz_rms", dz)
+    def gradient(self, task: int, dz: Tensor) -> None:
+        """Adds what a backward pass brings."""
+        norm = total_norm(dz)
+        summed = norm if dz.ndim < 3 else over_positions(dz, self.layer.unit_axis(dz.ndim), norm)
+        before = self._gradients.get(task)
+        if before is not None:
+            norm, summed = hypot(before.norm, norm), hypot(before.summed, summed)
+        self._gradients[task] = Gradient(norm, summed, dz.numel() + (before.entries if before else 0))
+
+    def settle(self, tasks: Collection[int]) -> None:
+        """Takes the gradients of these backward passes, and none of any other, for its own."""
+        brought = [gradient for task, gradient in self._gradients.items() if task in tasks]
+        if brought:
+            norm, summed, entries = brought[0]
+            for gradient in brought[1:]:
+                norm, summed = hypot(norm, gradient.norm), hypot(summed, gradient.summed)
+                entries += gradient.entries
+            self.totals |= {"dz_rms": norm, "dz_norm": larger(norm, summed)}
+            self.counts |= {"dz_rms": entries, "dz_norm": 1}
+
+    @property
+    def reached(self) -> bool:
+        """Whether a gradient that counts came back."""
+        return "dz_rms" in self.totals
 
     @property
     def activation(self) -> str:
@@ -105,6 +143,24 @@ class Call:
         always_N, never_N = off.all(examples), ~off.any(examples)
         self.off.append((always_N, never_N))
         self.mean("dead", fraction(always_N.reshape(1, 1, -1))[0])
+
+
+def over_positions(dz: Tensor, unit_axis: int, norm: float | Tensor) -> float | Tensor:
+    """The norm of dz after it was summed over every axis but the first, examples, and that of units: where weights are
+    shared over positions, it is this sum that reaches them. The norm itself, where it cannot be summed."""
+    axes = [axis for axis in range(1, dz.ndim) if axis != unit_axis]
+    wide = torch.float32 if dz.dtype.itemsize < 4 else None
+    try:
+        return total_norm(dz.sum(axes, dtype=wide))
+    except RuntimeError:  # sparse ones, and subclasses without entries of their own
+        return norm
+
+
+def larger(a: float | Tensor, b: float | Tensor) -> float | Tensor:
+    """The larger of two norms; what is not a number stays so."""
+    if isinstance(a, float) and isinstance(b, float):
+        return math.nan if math.isnan(a) else max(a, b)
+    return torch.maximum(torch.as_tensor(a), torch.as_tensor(b))
 
 
 def hypot(a: float | Tensor, b: float | Tensor) -> float | Tensor:

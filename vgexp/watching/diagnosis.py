@@ -4,7 +4,6 @@ Legend: L layers.
 """
 
 import json
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from html import escape
@@ -13,14 +12,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from vgexp.results import Estimate, fall
+from vgexp.results import verdict
 from vgexp.watching.evidence import Evidence
+from vgexp.watching.falls import NOTHING, Fall, fall_of
 from vgexp.watching.findings import (
     FINDING_KINDS,
     Finding,
     dead,
     disconnected,
-    graded,
     not_finite,
     overflowed,
     saturated,
@@ -35,15 +34,28 @@ class Diagnosis:
     """The findings, worst first, and how the gradient changes over depth."""
 
     findings: list[Finding] = field(default_factory=list)
-    profile: str = ""
-    """How dz changes over the layers, in words."""
+    fall: Fall = NOTHING
+    """How the gradient changes over the depth of the network."""
     step: int = 0
     """The recorded step that it is of."""
 
     @property
     def verdict(self) -> str:
-        """The worst finding's kind, or `healthy`."""
-        return self.findings[0].kind if self.findings else "healthy"
+        """The worst finding's kind; without a finding `healthy`, or `undecided` by the fall, which is none."""
+        if self.findings:
+            return self.findings[0].kind
+        return "undecided" if len(self.fall.levels) > 1 and verdict(self.fall.decades) != "healthy" else "healthy"
+
+    @property
+    def profile(self) -> str:
+        """How the gradient changes over depth, in words."""
+        levels = self.fall.levels
+        if len(levels) < 2:
+            return "fewer than two layers with a gradient: there is no profile"
+        decades = self.fall.decades.point
+        factor = np.float64(10) ** -(decades / (len(levels) - 1))
+        words = f"dz changes by {factor:.3g} a layer towards the input over {len(levels)} layers in a row"
+        return f"{words}, {'falls' if decades > 0 else 'grows'} by {abs(decades):.2g} decades"
 
     def to_dict(self) -> dict[str, Any]:
         """Plain Python, as JSON knows it."""
@@ -72,10 +84,10 @@ class Diagnosis:
 def conclude(steps: Sequence[Evidence]) -> Diagnosis:
     """The diagnosis of the last of some recorded steps. Units count as silent if they were in all of them."""
     last = steps[-1]
-    decades, words = fall_of_dz(last)
+    fall = fall_of(last)
     found = [
         *not_finite(last),
-        *trend(last, decades),
+        *trend(last, fall),
         *dead(last),
         *disconnected(last),
         *silent(steps),
@@ -84,19 +96,4 @@ def conclude(steps: Sequence[Evidence]) -> Diagnosis:
     found.sort(key=lambda finding: FINDING_KINDS.index(finding.kind))
     if overflowed(last):  # then exploding is the cause, and infinite numbers follow from it
         found = [finding for finding in found if finding.kind != "nan"]
-    return Diagnosis(found, words, last.step)
-
-
-def fall_of_dz(evidence: Evidence) -> tuple[Estimate, str]:
-    """The fall of ||dz|| over the batch, in decades from output to input, and how dz changes over the layers in words.
-
-    It is the difference between the last and the first call with a gradient, in the order of execution. One network has
-    no interval: its point decides.
-    """
-    dz_L = np.array([row["dz_norm"] for row in graded(evidence)])
-    if len(dz_L) < 2:
-        return Estimate(math.nan, math.nan, math.nan, 1), f"{len(dz_L)} layer with a gradient has no profile"
-    found = fall(np.log10(dz_L)[None])
-    factor = np.float64(10) ** -(found.point / (len(dz_L) - 1))
-    words = f"dz changes by {factor:.3g} a layer towards the input over {len(dz_L)} layers"
-    return found, f"{words}, falls {found.point:.2g} decades"
+    return Diagnosis(found, fall, last.step)

@@ -3,13 +3,13 @@
 Legend: N units.
 """
 
-import math
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, NamedTuple, TypeAlias
 
 import torch
 from torch import nn
 
+from vgexp.watching.descent import LOSS, numbers, operations
 from vgexp.watching.layers import Layer
 from vgexp.watching.observations import Observation
 
@@ -17,7 +17,9 @@ Row: TypeAlias = dict[str, Any]
 """What is known of one call: the columns of a monitor's frame, and
 
 - `broken`: the columns that were measured and are not finite,
-- `dz_norm`: Euclidean norm of dz over the whole batch,
+- `index`: the call's number within the step, `above`: the numbers of those from which its gradient came directly,
+- `operations`: what autograd's graph has between those and itself, as far as it can change a gradient's size,
+- `twin`: whether a module inside its own put out the same tensor, which counts once,
 - `underflow_below`: below this, dz may have underflowed,
 - `fan_in`: inputs of one unit; 0 where theory has no scale for the layer,
 - `off`: for each piecewise linear activation, which units were off on every example, and which on none, (N,) each.
@@ -32,27 +34,41 @@ class Evidence(NamedTuple):
     absent: dict[str, str]
     """Layers without a measured gradient, and why."""
     disconnected: dict[str, str]
-    """Those of them that are trainable and whose weights have no gradient either, and why."""
+    """Modules none of whose trainable parameters has a gradient, and single parameters without one; and why."""
     gates: list[str]
     """Parameters that are 0 and have a gradient: what they multiply starts closed."""
     trouble: tuple[str, str] | None = None
     """Where something first was not finite, found by looking closer, and how."""
 
 
+_PLUMBING = (
+    "View UnsafeView Reshape ReshapeAlias T Transpose Permute Unsqueeze Squeeze Expand Clone ToCopy Alias Select "
+    "Slice Split SplitWithSizes Unbind Unfold AsStrided CopySlices Cat Stack Add Sub Mul Addmm Mm Bmm Mv Convolution "
+    "Mean Sum AccumulateGrad Neg Repeat Narrow Chunk UnsafeSplit ConstantPadNd NativeDropout"
+)
+PLUMBING = frozenset(_PLUMBING.split())
+"""Nodes that nearly every network has between its layers: to name them explains nothing."""
+
+
 def gather(observation: Observation, layers: Sequence[Layer]) -> Evidence:
     """The evidence of an observation that still has its calls. `layers` are those of the model."""
     rows = observation.rows()
     for row, call in zip(rows, observation.calls, strict=True):
-        off = [tuple(torch.as_tensor(units_N).cpu().numpy() for units_N in pair) for pair in call.off]
-        norm = row["dz_rms"] * math.sqrt(call.counts.get("dz_rms", 0))
-        row |= {"dz_norm": norm, "underflow_below": call.underflow_below, "fan_in": call.layer.fan_in, "off": off}
-    absent, disconnected = {}, {}
-    everything = [*observation.calls, *observation.idle]
-    graded = {call.layer for call, dw in zip(everything, observation.column("dw_rms"), strict=True) if dw > 0}
+        place = call.place or LOSS
+        row |= {
+            "index": call.index,
+            "above": numbers(place.above),
+            "operations": [name for name in operations(place.through) if name not in PLUMBING],
+            "twin": call.twin is not None,
+            "underflow_below": call.underflow_below,
+            "fan_in": call.layer.fan_in,
+            "off": [tuple(torch.as_tensor(units_N).cpu().numpy() for units_N in pair) for pair in call.off],
+        }
+    absent: dict[str, str] = {}
     for layer in layers:
         own = [call for call in observation.calls if call.layer is layer]
-        has_gradient = layer in graded or layer.tied != ""
-        if any(call.reached for call in own) or (own and layer.frozen):
+        has_gradient = layer.name in observation.graded
+        if any(call.reached for call in own) or (own and layer.name in observation.frozen):
             continue
         if not own:
             why = "its weights are used without calling it" if has_gradient else "never called"
@@ -63,8 +79,10 @@ def gather(observation: Observation, layers: Sequence[Layer]) -> Evidence:
         else:
             why = "called without a graph (no_grad or detach)"
         absent[layer.name] = why
-        if not (layer.frozen or has_gradient):
-            disconnected[layer.name] = why
+    disconnected = {
+        name: absent.get(name, absent.get(_owner(name), "the loss does not depend on it"))
+        for name in observation.ungraded
+    }
     return Evidence(observation.step, rows, absent, disconnected, observation.gates)
 
 
@@ -75,3 +93,18 @@ def closed_gates(model: nn.Module) -> list[str]:
         for name, p in model.named_parameters()
         if p.grad is not None and not name.endswith("bias") and not p.any() and bool(p.grad.any())
     ]
+
+
+def ungraded(trainable: Mapping[str, nn.Parameter], fed: Collection[nn.Parameter]) -> list[str]:
+    """The names of trainable parameters to which no backward pass brought a gradient; those of one module as its name,
+    if that is true of all that it has. None where no pass brought any: then gradients are taken by other means."""
+    if not fed or len(fed) == len(trainable):
+        return []
+    lost = [name for name, parameter in trainable.items() if parameter not in fed]
+    reached = {_owner(name) for name, parameter in trainable.items() if parameter in fed} | {""}
+    return list(dict.fromkeys(name if _owner(name) in reached else _owner(name) for name in lost))
+
+
+def _owner(parameter: str) -> str:
+    """The name of the module that has a parameter of this name; empty for the model itself."""
+    return parameter.rpartition(".")[0]

@@ -1,12 +1,11 @@
 """Findings: rules that read the evidence, and say what is wrong, where, by which numbers, and what to try.
 
-All rules are relative: the fall of ||dz|| in decades, exact zeros, fractions of units. So they find the same when the
-loss is multiplied by a number.
+All rules are relative: the fall of the gradient in decades, exact zeros, fractions of units. So they find the same when
+the loss is multiplied by a number.
 
 Legend: N units.
 """
 
-import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -14,12 +13,20 @@ from typing import Any
 import numpy as np
 from scipy import stats
 
-from vgexp.results import Estimate, verdict
+from vgexp.results import verdict
 from vgexp.watching.evidence import Evidence, Row
+from vgexp.watching.falls import Fall, graded
 from vgexp.watching.remedies import remedy
 
-FINDING_KINDS = ("nan", "vanishing", "exploding", "dead", "disconnected", "silent", "saturated", "undecided")
+FINDING_KINDS = ("nan", "disconnected", "dead", "cliff", "vanishing", "exploding", "not_updated", "saturated", "silent")
 """Worst first."""
+SEVERITY = (
+    (2.0, "plain SGD gets slow at such a fall"),
+    (3.0, "at such a fall plain SGD mostly fails, and Adam mostly works"),
+    (4.0, "plain SGD failed in every network with such a fall that was tried"),
+    (6.0, "plain SGD failed in every network with such a fall that was tried, and Adam mostly did"),
+)
+"""What training did, by the decades that the gradient had lost at initialisation."""
 MAJORITY = 0.5
 """A layer counts as silent when more than this fraction of its units is, and as saturated when more than this fraction
 of its activation's entries is."""
@@ -48,52 +55,94 @@ class Finding:
         return f"{self.kind}: {self.evidence}\n  in  {span(self.layers)}\n  try {self.remedy}"
 
 
-def graded(evidence: Evidence) -> list[Row]:
-    """The calls with a gradient: where rms(dz) is a positive number, in order."""
-    return [row for row in evidence.rows if 0 < row["dz_rms"] < math.inf]
-
-
-def trend(evidence: Evidence, fall: Estimate) -> list[Finding]:
-    """Vanishing, exploding or undecided, by the fall of dz from output to input, in decades. Where dz underflows to 0
-    it vanishes, where it overflows it explodes."""
-    rows = graded(evidence)
-    word = verdict(fall) if len(rows) > 1 else "healthy"
+def trend(evidence: Evidence, fall: Fall) -> list[Finding]:
+    """What the fall says: a cliff, where one place explains it, else vanishing or exploding; in one branch or through
+    time, where the network as a whole is well. Where dz underflows to 0 it vanishes, where it overflows it explodes."""
     faded, burst = underflowed(evidence), overflowed(evidence)
+    word = verdict(fall.decades) if len(fall.levels) > 1 else "healthy"
+    if faded or burst:
+        word = "vanishing" if faded else "exploding"
+    elif fall.cliff is not None:
+        return [_cliff(fall)]
+    elif word in ("healthy", "undecided"):
+        return _astray(fall)
+    names = unique([*(row["name"] for row in graded(evidence)), *faded, *burst])
+    words = _whole(fall, word) if len(fall.levels) > 1 else "no dz is left"
     if faded:
-        word = "vanishing"
-    elif burst:
-        word = "exploding"
-    if word == "healthy":
-        return []
-    numbers = f"||dz|| falls by {fall:.2g} decades from output to input, {ends(rows)}" if rows else "no dz is left"
-    if faded:
-        numbers += f"; below, it underflows to 0 in {len(faded)} more"
+        words += f"; below, it underflows to 0 in {len(faded)} more"
     if burst:
-        numbers += f"; below, it overflows in {len(burst)} more"
-    names = unique([*(row["name"] for row in rows), *faded, *burst])
-    if word == "undecided":
-        return [Finding(word, names, numbers, "watch it over some steps, or more layers: it may be fine")]
-    return [Finding(word, names, numbers, remedy(word, weighted(evidence)))]
+        words += f"; below, it overflows in {len(burst)} more"
+    return [Finding(word, names, words, remedy(word, weighted(evidence)))]
+
+
+def _whole(fall: Fall, word: str) -> str:
+    top, bottom = fall.ends
+    verb = "falls" if fall.decades.point > 0 else "grows"
+    words = f"the gradient {verb} by {abs(fall.decades.point):.2g} decades, {change(top, bottom)}"
+    severe = [said for decades, said in SEVERITY if word == "vanishing" and fall.decades.point > decades]
+    return "; ".join([words, *severe[-1:]])
+
+
+def _cliff(fall: Fall) -> Finding:
+    assert fall.cliff is not None
+    lost, top, bottom, between = fall.cliff
+    words = f"the gradient loses {lost:.2g} decades between two neighbours, {change(top, bottom)}"
+    if between:
+        words += f"; between them: {', '.join(between)}"
+    advice = f"look at what lies between {bottom['name']} and {top['name']}: a norm over few values, a gate or softmax "
+    return Finding("cliff", [top["name"], bottom["name"]], words, f"{advice}that is saturated, or a small factor")
+
+
+def _astray(fall: Fall) -> list[Finding]:
+    """What is lost on one way only."""
+    if fall.time is not None:
+        lost, top, bottom = fall.time
+        word = "vanishing" if lost > 0 else "exploding"
+        verb = "falls" if lost > 0 else "grows"
+        words = f"through time the gradient {verb} by {abs(lost):.2g} decades over the calls of {top['name']}, "
+        return [Finding(word, [top["name"]], words + change(top, bottom), THROUGH_TIME[word])]
+    if fall.branch is not None:
+        lost, top, bottom = fall.branch
+        words = f"in one branch the gradient falls by {lost:.2g} decades, {change(top, bottom)}; the others are well"
+        advice = f"compare {bottom['name']} with its neighbours: its scale of weights, its gates, what it is added to"
+        return [Finding("vanishing", [bottom["name"]], words, advice)]
+    return []
+
+
+THROUGH_TIME = {
+    "vanishing": "an LSTM or GRU, its forget bias at 1 or more, orthogonal recurrent weights, or shorter sequences",
+    "exploding": "clipped gradients, orthogonal recurrent weights, or shorter sequences",
+}
+"""What helps a recurrent layer."""
+
+
+def change(top: Row, bottom: Row) -> str:
+    """The signal of two calls in words."""
+    return f"from {top['dz_norm']:.2g} at {where(top)} to {bottom['dz_norm']:.2g} at {where(bottom)}"
 
 
 def underflowed(evidence: Evidence) -> list[str]:
-    """Layers whose dz is exactly 0 where the one above is next to the smallest number of its type."""
-    return _below(evidence, lambda row: row["dz_rms"] == 0, lambda above: above["dz_rms"] < above["underflow_below"])
+    """Layers whose dz is exactly 0 because the one above is next to the smallest number of its type."""
+    return _below(
+        evidence, lambda row: row["dz_rms"] == 0, lambda above: 0 < above["dz_rms"] < above["underflow_below"]
+    )
 
 
 def overflowed(evidence: Evidence) -> list[str]:
-    """Layers whose dz is not finite where the one above is next to the largest number."""
+    """Layers whose dz is not finite because the one above is next to the largest number."""
     return _below(evidence, lambda row: "dz_rms" in row["broken"], lambda above: above["dz_rms"] > NEAR_OVERFLOW)
 
 
 def _below(evidence: Evidence, lost: Callable[[Row], bool], near: Callable[[Row], bool]) -> list[str]:
-    """Layers where dz is lost, from the first on, coming from the loss, whose neighbour above is near to losing it."""
-    measured = [row for row in evidence.rows if row["dz_rms"] == row["dz_rms"] or lost(row)]
-    for i in range(len(measured) - 1, 0, -1):
-        row, above = measured[i - 1], measured[i]
-        if lost(row) and not lost(above) and near(above):
-            return unique(earlier["name"] for earlier in measured[:i] if lost(earlier))
-    return []
+    """Layers where dz is lost and that have one above them that is near to losing it, or is lost in this way."""
+    by_depth = sorted((row for row in evidence.rows if row["depth"] >= 0), key=lambda row: row["depth"])
+    near_or_lost = {row["index"] for row in by_depth if not lost(row) and near(row)}
+    found: list[Row] = []
+    for row in by_depth:
+        if lost(row) and near_or_lost.intersection(row["above"]):
+            near_or_lost.add(row["index"])
+            found.append(row)
+    return unique(row["name"] for row in sorted(found, key=lambda row: row["layer"]))
 
 
 def not_finite(evidence: Evidence) -> list[Finding]:
@@ -155,11 +204,11 @@ def dead(evidence: Evidence) -> list[Finding]:
 
 
 def disconnected(evidence: Evidence) -> list[Finding]:
-    """Trainable layers that no gradient reaches."""
+    """Trainable parameters that no gradient reaches."""
     found: list[Finding] = []
     for why in unique(evidence.disconnected.values()):
         names = [name for name, reason in evidence.disconnected.items() if reason == why]
-        words = f"no gradient reaches {len(names)} trainable layers: {why}"
+        words = f"no gradient reaches {span(names)}, trainable: {why}"
         found.append(Finding("disconnected", names, words, "use it, freeze it (requires_grad_(False)) or remove it"))
     return found
 
@@ -211,11 +260,6 @@ def where(row: Row) -> str:
     """A row in words."""
     call = f", call {row['call']}" if row["call"] else ""
     return f"{row['name']} (layer {row['layer']}{call})"
-
-
-def ends(rows: Sequence[Row]) -> str:
-    """The last and the first of some rows, with their ||dz||."""
-    return f"from {rows[-1]['dz_norm']:.2g} at {where(rows[-1])} to {rows[0]['dz_norm']:.2g} at {where(rows[0])}"
 
 
 def unique(names: Iterable[str]) -> list[str]:

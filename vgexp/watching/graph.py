@@ -89,11 +89,11 @@ WEIGHTS = {"AccumulateGrad", "TBackward0"}
 """Nodes that lead to weights, not to activations."""
 
 
-def mark(output: Tensor, source: object) -> None:
-    """Writes into the graph that `output` is what `source` put out. A mark that is there already stays."""
+def mark(output: Tensor, source: object) -> Any:
+    """Writes into the graph that `output` is what `source` put out. A mark that is there already stays. Returns the
+    mark that holds."""
     node: Node = output.grad_fn
-    if node is not None:
-        node.metadata.setdefault(MARK, source)
+    return source if node is None else node.metadata.setdefault(MARK, source)
 
 
 def recognized(node: Node) -> ActivationNode | None:

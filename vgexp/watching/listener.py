@@ -3,11 +3,15 @@
 A forward hook measures what a layer puts out, and leaves a hook on that tensor, which measures the gradient when it
 comes back. (Hooks of modules for the backward pass break on activations in place.) Activations are found in the graph
 of autograd. No tensor of the model outlives its hook: numbers are kept. A step that is not recorded has no hooks.
+
+Several backward passes may run within a step. Those that bring gradients to parameters are the loss's; an inner
+`torch.autograd.grad`, of a penalty or a physical residual, is of another function, and its gradients are left out.
 """
 
 import weakref
 from collections import Counter
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import torch
@@ -16,6 +20,7 @@ from torch import Tensor, nn
 from vgexp.numerics import torch_private
 from vgexp.watching import graph
 from vgexp.watching.calls import UNDERFLOW_BELOW, Call
+from vgexp.watching.descent import Descent, Place
 from vgexp.watching.layers import Layer, layers_of, tensors, weights
 
 SHARDED = ("FullyShardedDataParallel", "DataParallel", "DeepSpeedEngine")
@@ -60,6 +65,8 @@ class Listener:
         if not self.layers:
             raise Unsupported("the model has no parameter of two or more dimensions: there is no layer to watch")
         self._handles: list[Any] = []
+        self.trainable: dict[str, nn.Parameter] = {}
+        """Parameters that required a gradient when the step began."""
         _watched.update(layer.module for layer in self.layers)
         self.forget()
 
@@ -70,6 +77,9 @@ class Listener:
         for layer in self.layers:
             layer.weights = weights(layer.module)
             self._handles.append(layer.module.register_forward_hook(Hook(self._forward, layer)))
+        self.trainable = {name: p for name, p in self.model.named_parameters() if p.requires_grad}
+        for parameter in self.trainable.values():
+            self._handles.append(parameter.register_post_accumulate_grad_hook(Hook(self._accumulated)))
         for module in self.model.modules():
             if next(module.children(), None) is not None:
                 self._handles.append(module.register_forward_pre_hook(Hook(self._enter)))
@@ -92,27 +102,61 @@ class Listener:
         for handle in getattr(self, "_leaves", ()):
             handle.remove()
         self._leaves: list[Any] = []
-        self._calls: dict[tuple[str, int], Call] = {}
-        self._numbers: dict[str, int] = {}
-        self._nesting, self._outer = 0, 0
+        self._calls: list[Call] = []
+        self._by_name: dict[tuple[str, int], Call] = {}
+        self._numbers: Counter[str] = Counter()
+        self._nesting, self._pass = 0, object()
         self._graded = False
-        self._returned: list[Call] = []
+        self._descents: dict[int, Descent] = {}
+        self._fed: set[int] = set()
+        self._over = False
+        self.fed: set[nn.Parameter] = set()
+        """Parameters to which a backward pass brought a gradient."""
+        self.reentrant = False
+        """Whether part of the graph was made within the backward pass: then depths are not known from it."""
 
     def calls(self) -> list[Call]:
-        """The calls in order, without those of passes that were never backpropagated, such as evaluations."""
-        if all(call.reached for call in self._calls.values()):
-            return list(self._calls.values())
-        trained = {call.layer.name for call in self._calls.values() if call.reached}
-        calls = [call for call in self._calls.values() if call.reached or call.layer.name not in trained]
+        """The calls in order, with the gradients of the passes that count, and without calls that no such pass reached,
+        such as those of evaluations, of layers that others reached.
+
+        Where no pass brought a gradient to a parameter, as when all is done by `torch.autograd.grad`, all count.
+        """
+        tasks = [task for task in self._descents if not self._fed or task in self._fed]
+        for call in self._calls:
+            call.settle(tasks)
+            for task in tasks:
+                place = self._descents[task].places.get(call.index)
+                if place is not None:
+                    call.place = place if call.place is None else call.place.joined(place)
+        if self.reentrant:
+            self._in_order_of_execution()
+        for call in self._calls:
+            if call.place is not None:
+                call.totals["depth"], call.counts["depth"] = float(call.place.depth), 1
+        if all(call.reached for call in self._calls):
+            return list(self._calls)
+        trained = {call.layer.name for call in self._calls if call.reached}
+        calls = [call for call in self._calls if call.reached or call.layer.name not in trained]
         seen: Counter[str] = Counter()
         for call in calls:
             call.number = seen[call.layer.name]
             seen[call.layer.name] += 1
         return calls
 
+    def _in_order_of_execution(self) -> None:
+        """Places as if all calls were one chain."""
+        reached = [call for call in self._calls if call.reached]
+        for depth, (call, above) in enumerate(zip(reversed(reached), [None, *reversed(reached)], strict=False)):
+            call.place = Place(depth, 0 if above is None else 1 << above.index, 0)
+
+    def _accumulated(self, subject: None, parameter: nn.Parameter) -> None:
+        self._fed.add(torch_private.graph_task())
+        self.fed.add(parameter)
+        self._over = True
+
     def _enter(self, subject: None, module: nn.Module, args: Any) -> None:
         if self._nesting == 0:
-            self._outer += 1
+            self._pass = object()
             self._graded = torch.is_grad_enabled() and not torch_private.in_backward()
         self._nesting += 1
 
@@ -129,32 +173,34 @@ class Listener:
             return
         if torch_private.is_transformed(x):
             raise Unsupported(f"{layer.name} runs under torch.func (vmap, grad): watch a model that is called as it is")
-        if torch_private.in_backward() and (layer.name, 0) in self._calls:
+        if torch_private.in_backward() and (layer.name, 0) in self._by_name:
             self._recomputed(layer, x)
         elif torch.is_grad_enabled() or self._graded:
             self._called(layer, x)
 
     def _called(self, layer: Layer, x: Tensor) -> None:
-        if self._returned:  # after a backward pass a new forward pass begins: count its calls from 0
+        if self._over:  # after a backward pass a new forward pass begins: count its calls from 0
             self._numbers.clear()
-            self._returned.clear()
-        number = self._numbers.get(layer.name, 0)
-        self._numbers[layer.name] = number + 1
-        call = self._calls.get((layer.name, number))
+            self._over = False
+        number = self._numbers[layer.name]
+        self._numbers[layer.name] += 1
+        call = self._by_name.get((layer.name, number))
         if call is None:
-            call = self._calls[layer.name, number] = Call(layer, number, self._returned)
+            call = self._by_name[layer.name, number] = Call(layer, number, len(self._calls))
+            self._calls.append(call)
         if self.everything:
             call.norm("z_rms", x)
         self._wait_for_gradient(call, x)
         if self._nesting == 0:
-            self._outer += 1
+            self._pass = object()
             self._look_upstream(x)
 
     def _recomputed(self, layer: Layer, x: Tensor) -> None:
         """Hooks a checkpointed layer that runs again within the backward pass. In reentrant checkpointing the first run
         makes no graph, and the gradient comes through this one."""
-        without_graph = [call for call in self._calls.values() if call.layer is layer and not call.hooked]
+        without_graph = [call for call in self._calls if call.layer is layer and not call.hooked]
         if len(without_graph) == 1:
+            self.reentrant = True
             self._wait_for_gradient(without_graph[0], x)
 
     def _wait_for_gradient(self, call: Call, x: Tensor) -> None:
@@ -162,18 +208,31 @@ class Listener:
             return
         call.hooked = True
         call.underflow_below = UNDERFLOW_BELOW[x.dtype]
-        handle = x.register_hook(call.backward)
-        if x.grad_fn is None:  # the output is a parameter: the hook would outlive the graph
+        output, shape = torch_private.whole(x), x.shape
+        handle = output.register_hook(partial(self._returned, call, shape))
+        if output.grad_fn is None:  # the output is a parameter: the hook would outlive the graph
             self._leaves.append(handle)
-        elif self.everything:
-            graph.mark(x, (call, self._outer))
+            return
+        (holder, _) = graph.mark(output, (call, self._pass))
+        call.twin = holder if holder is not call else None
+
+    def _returned(self, call: Call, shape: torch.Size, dz: Tensor) -> None:
+        """The hook for the gradient of what a call put out, which may come as another view."""
+        task = torch_private.graph_task()
+        call.gradient(task, dz if dz.shape == shape else dz.view(shape))
+        descent = self._descents.get(task)
+        if descent is None:
+            descent = self._descents[task] = Descent(self._calls)
+        node = torch_private.current_node()
+        if node is not None and graph.MARK in node.metadata:
+            descent.arrive(node)
 
     def _look_upstream(self, output: Any) -> None:
         """Finds the activations between the layers that were just called."""
         if not self.everything:
             return
-        outer = self._outer
-        for activation, saved, marked in graph.activations(tensors(output), lambda marked: marked[1] == outer):
+        this = self._pass
+        for activation, saved, marked in graph.activations(tensors(output), lambda marked: marked[1] is this):
             if marked is not None:
                 marked[0].activated(activation, saved)
 

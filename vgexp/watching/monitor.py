@@ -19,7 +19,7 @@ from vgexp.config import ACCEPTS, schedule
 from vgexp.numerics import torch_private
 from vgexp.watching.calls import Call
 from vgexp.watching.diagnosis import Diagnosis, conclude
-from vgexp.watching.evidence import Evidence, closed_gates, gather
+from vgexp.watching.evidence import Evidence, closed_gates, gather, ungraded
 from vgexp.watching.listener import Listener, Unsupported
 from vgexp.watching.observations import Observation, table
 
@@ -166,6 +166,7 @@ class Monitor:
                 if self._listener.everything:
                     first[layer].norm("w_rms", weight)
         observation = Observation(self._step, calls, idle, *self._scale())
+        observation.ungraded = ungraded(self._listener.trainable, self._listener.fed)
         if (observation.column("dw_rms") == 0).any():
             observation.gates = closed_gates(self.model)
         if self._observations:
@@ -179,7 +180,7 @@ class Monitor:
         if self._scaler is None or not self._scaler.is_enabled():
             return 1.0, ()
         scale = torch_private.scale_of(self._scaler)
-        columns = ("dz_rms",) if torch_private.is_unscaled(self._scaler) else ("dz_rms", "dw_rms")
+        columns = ("dz_rms", "dz_norm") if torch_private.is_unscaled(self._scaler) else ("dz_rms", "dz_norm", "dw_rms")
         return (1.0, ()) if scale is None else (scale, columns)
 
     def _recent(self) -> list[Evidence]:

@@ -38,6 +38,8 @@ class Observation:
         self.step, self.calls, self.idle = step, calls, idle
         self.gates: list[str] = []
         """Parameters that are 0 and have a gradient: what they multiply starts closed."""
+        self.ungraded: list[str] = []
+        """Parameters that required a gradient and got none; modules, where that is true of all that they have."""
         self.identities = tuple(
             [
                 (row, call.layer.name, call.number, call.layer.kind, call.activation, call.layer.frozen)
@@ -49,6 +51,10 @@ class Observation:
         counts = [call.counts.get(column, 0) for call in everything for column in NUMBERS]
         totals_RC = np.array(totals[:-1]).reshape(-1, len(NUMBERS))
         counts_RC = np.array(counts, dtype=float).reshape(-1, len(NUMBERS))
+        rows = zip(everything, counts_RC[:, NUMBERS.index("dw_rms")], strict=True)
+        self.graded = {call.layer.name for call, count in rows if count or call.layer.tied}
+        """Layers whose weights have a gradient, or are those of another."""
+        self.frozen = {call.layer.name for call in everything if call.layer.frozen}
         self.measured_RC = counts_RC > 0
         with np.errstate(invalid="ignore"):  # nothing over nothing is not measured
             self.numbers_RC = totals_RC / np.where(ROOTS_C, np.sqrt(counts_RC), counts_RC)

@@ -1,0 +1,111 @@
+"""The descent of a gradient: how far below the loss each call lies, found along autograd's graph as the gradient runs.
+
+The depth of a call is the largest number of calls strictly between it and the loss. A node of the graph is made after
+all nodes upstream of it, so going from the latest to the earliest visits each node once, after everything downstream.
+No node is held longer than until the gradient has passed it: a node holds its part of the graph.
+"""
+
+import heapq
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from vgexp.numerics import torch_private
+from vgexp.watching.graph import MARK, Node
+
+_BITS: dict[type, int] = {}
+_OPERATIONS: list[str] = []
+
+
+class Place(NamedTuple):
+    """Where a call lies."""
+
+    depth: int
+    """The largest number of calls between it and the loss."""
+    above: int
+    """The calls that its gradient came from without another one between: a bit a call."""
+    through: int
+    """The operations between those and itself: a bit a type of node, see `operations`."""
+
+    def joined(self, other: "Place") -> "Place":
+        """The place of what is reached both ways."""
+        return Place(max(self.depth, other.depth), self.above | other.above, self.through | other.through)
+
+
+LOSS = Place(0, 0, 0)
+
+
+class Descent:
+    """One backward pass on its way down: the places of the calls that it has passed."""
+
+    def __init__(self, calls: Sequence[object]) -> None:
+        """`calls` are those of this step, by number. Marks of any other are passed over."""
+        self._calls = calls
+        self.places: dict[int, Place] = {}
+        """By the call's number, its bit in `Place.above`."""
+        self._next: list[int] = []
+        self._waiting: dict[int, tuple[Node, Place]] = {}
+        self._passed: set[int] = set()
+
+    def arrive(self, node: Node) -> None:
+        """The gradient has come down to the node of a call: all nodes made later have their place now."""
+        reached = torch_private.sequence(node)
+        if reached in self._passed:
+            return
+        if reached not in self._waiting:
+            self._meet(node, LOSS)
+        while self._next and -self._next[0] >= reached:
+            self._pass(-heapq.heappop(self._next))
+
+    def _meet(self, node: Node, place: Place) -> None:
+        made = torch_private.sequence(node)
+        waiting = self._waiting.get(made)
+        if waiting is None:
+            heapq.heappush(self._next, -made)
+        else:
+            place = waiting[1].joined(place)
+        self._waiting[made] = node, place
+
+    def _pass(self, made: int) -> None:
+        node, place = self._waiting.pop(made)
+        number = self._number(node.metadata.get(MARK))
+        if number is None:
+            below = place._replace(through=place.through | _bit(type(node)))
+        else:
+            self._passed.add(made)
+            self.places[number] = self.places[number].joined(place) if number in self.places else place
+            below = Place(place.depth + 1, 1 << number, 0)
+        for upstream, _ in node.next_functions:
+            if upstream is not None and type(upstream).__name__ != "AccumulateGrad":
+                self._meet(upstream, below)
+
+    def _number(self, marked: Any) -> int | None:
+        if marked is None:
+            return None
+        call = marked[0]
+        return call.index if self._calls[call.index : call.index + 1] == [call] else None
+
+
+def _bit(kind: type) -> int:
+    bit = _BITS.get(kind)
+    if bit is None:
+        _OPERATIONS.append(kind.__name__.rstrip("0123456789").removesuffix("Backward"))
+        bit = _BITS[kind] = 1 << (len(_OPERATIONS) - 1)
+    return bit
+
+
+def operations(through: int) -> list[str]:
+    """The names of operations, from their bits.
+
+    >>> operations(0)
+    []
+    """
+    return [name for i, name in enumerate(_OPERATIONS) if through >> i & 1]
+
+
+def numbers(above: int) -> list[int]:
+    """The numbers of calls, from their bits.
+
+    >>> numbers(0b101)
+    [0, 2]
+    """
+    return [i for i in range(above.bit_length()) if above >> i & 1]
