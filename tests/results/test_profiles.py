@@ -118,6 +118,7 @@ def test_wide_intervals_overflow_quietly():
 def test_zero_nan_and_one_layer():
     assert fit(np.array([[0.0, 0.0, 1.0]])).verdict == "dead"
     assert fit(np.array([[1.0, math.nan, 1.0]])).verdict == "nan"
+    assert fit(np.array([[1.0, -1.0, 1.0]])).verdict == "nan"  # no size is negative: nothing but a damaged table has it
     assert fit(np.array([[1.0]]))[3:] == ("undecided", "one layer has no profile")
 
 

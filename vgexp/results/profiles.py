@@ -60,8 +60,9 @@ def fit(signal_SL: np.ndarray, chain: bool = False) -> Fit:
     signal_SL = np.asarray(signal_SL, dtype=float)
     seeds, layers = signal_SL.shape
     nothing = Estimate(math.nan, math.nan, math.nan, seeds)
-    if not np.isfinite(signal_SL).all():
-        first = int(np.nonzero(~np.isfinite(signal_SL).all(0))[0].max()) + 1
+    sizes_SL = np.isfinite(signal_SL) & (signal_SL >= 0)
+    if not sizes_SL.all():
+        first = int(np.nonzero(~sizes_SL.all(0))[0].max()) + 1
         return Fit(nothing, nothing, math.nan, "nan", f"uppermost at layer {first}")
     if (signal_SL == 0).any():
         first = int(np.nonzero((signal_SL == 0).any(0))[0].max()) + 1
