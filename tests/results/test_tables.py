@@ -1,3 +1,6 @@
+import inspect
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -6,8 +9,10 @@ import pytest
 from samples import small
 
 import vgexp
+from vgexp.config.errors import ConfigError
 from vgexp.results.columns import PROVENANCE, TABLES, TIMES
 from vgexp.results.reading import read
+from vgexp.results.tables import Results
 from vgexp.results.writing import Store
 from vgexp.training.loop import train
 
@@ -57,3 +62,18 @@ def test_results_are_shown_in_one_line_and_in_notebooks_with_their_first_runs():
     assert "a&lt;b" in shown and "a<b" not in shown
     assert shown.count("<tr") == 11 and all(run in shown for run in results.runs["run"][:10])
     assert "final_valid_error" in shown
+
+
+def test_results_draw_themselves_with_the_choices_of_plot(results):
+    """And load what draws only then."""
+    asked = inspect.signature(vgexp.plot).parameters.values()
+    assert list(inspect.signature(Results.plot).parameters.values())[1:] == list(asked)[1:]
+    one = {"step": 2, "only": ["profile"]}
+    drawn = results.plot(**one)
+    pd.testing.assert_frame_equal(drawn["profile"].frame, vgexp.plot(results, **one)["profile"].frame)
+    assert list(results.plot(x="step", y="train_loss")) == ["train_loss_over_step"]
+    with pytest.raises(ConfigError, match="--only: got 'nothing'"):
+        results.plot(only=["nothing"])
+    code = "import sys, vgexp; vgexp.read('here'); print(*sys.modules)"
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+    assert not {"matplotlib", "vgexp.figures"} & set(loaded)

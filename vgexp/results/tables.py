@@ -8,6 +8,7 @@ from typing import Any
 
 import pandas as pd
 
+import vgexp
 from vgexp.results.columns import PROVENANCE, TABLES, TIMES
 
 SHOWN = 10
@@ -66,6 +67,20 @@ class Results:
     def grid(self, name: str) -> "Results":
         """The runs of one grid of the experiment; none of them when the grid was not planned."""
         return self.select(self.grids.get(name, []))
+
+    def plot(
+        self,
+        *,
+        x: str | None = None,
+        y: str | None = None,
+        color: str | None = None,
+        facet: str | None = None,
+        step: int | None = None,
+        only: Sequence[str] = (),
+    ) -> "dict[str, vgexp.figures.Picture]":
+        """The figures of these results, by name, with the choices of `vgexp.plot`; raises as it does."""
+        # What draws lies above what is drawn: the name at the top loads it when it is first asked for.
+        return vgexp.plot(self, x=x, y=y, color=color, facet=facet, step=step, only=only)
 
     def tables(self) -> dict[str, pd.DataFrame]:
         return {name: getattr(self, name) for name in TABLES}
