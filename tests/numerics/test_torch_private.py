@@ -64,6 +64,20 @@ def test_tensors_of_a_transform_are_known(transform):
     assert not torch_private.is_transformed(torch.ones(2))
 
 
+@pytest.mark.parametrize("transform", [torch.vmap, torch.func.grad, torch.func.functionalize])
+def test_the_tensor_beneath_a_transform_is_autograds(transform):
+    weight, seen = torch.ones(2, 3, requires_grad=True), []
+
+    def look(x):
+        y = x * weight
+        seen.append(torch_private.untransformed(y))
+        return y.sum()
+
+    transform(look)(torch.ones(2, 3))
+    assert not torch_private.is_transformed(seen[0]) and type(seen[0].grad_fn).__name__ == "MulBackward0"
+    assert torch_private.untransformed(weight) is weight
+
+
 @pytest.mark.filterwarnings("ignore")  # those of torch on its first compilation
 def test_compiled_modules_are_known():
     assert not torch_private.is_compiled(nn.Linear(2, 2))
@@ -160,6 +174,11 @@ def test_onednns_product_is_an_affine_map(with_bias):
     [
         (torch._C, "_current_graph_task_id", torch_private.in_backward),
         (torch._C._functorch, "is_functorch_wrapped_tensor", lambda: torch_private.is_transformed(torch.ones(1))),
+        (
+            torch._C._functorch,
+            "get_unwrapped",
+            lambda: torch.vmap(lambda x: torch_private.untransformed(x))(torch.ones(1)),
+        ),
         (nn.Module, "_compiled_call_impl", lambda: torch_private.is_compiled(nn.Tanh())),
         (torch.amp.GradScaler, "_get_scale_async", lambda: torch_private.scale_of(torch.amp.GradScaler("cpu"))),
         (torch.utils._python_dispatch, "TorchDispatchMode", lambda: torch_private.each_operation(print)),

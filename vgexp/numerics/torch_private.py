@@ -69,6 +69,13 @@ def is_transformed(x: Tensor) -> bool:
     return private("torch._C._functorch", "is_functorch_wrapped_tensor")(x)
 
 
+def untransformed(x: Tensor) -> Tensor:
+    """The tensor beneath those of torch.func's transforms: autograd's, where autograd records."""
+    while is_transformed(x):
+        x = private("torch._C._functorch", "get_unwrapped")(x)
+    return x
+
+
 def is_compiled(module: nn.Module) -> bool:
     """Whether a module runs compiled: by `torch.compile(module)`, which wraps it, or by `module.compile()`."""
     wrapped = type(module).__name__ == "OptimizedModule"  # by its name: to import it takes a second

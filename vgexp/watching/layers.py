@@ -71,16 +71,20 @@ def plain_name(name: str) -> str:
 
 
 def tensors(output: Any) -> Iterator[Tensor]:
-    """The floating-point tensors in what a module puts out, in order: through tuples, lists, dicts and dataclasses."""
-    if isinstance(output, Tensor):
-        if output.is_floating_point() or output.is_complex():
-            yield output
-    elif isinstance(output, Mapping):
-        for value in output.values():
-            yield from tensors(value)
-    elif isinstance(output, list | tuple):
-        for value in output:
-            yield from tensors(value)
-    elif is_dataclass(output):
-        for item in fields(output):
-            yield from tensors(getattr(output, item.name))
+    """The floating-point tensors in what a module puts out, in order."""
+    return (x for x in every_tensor(output) if x.is_floating_point() or x.is_complex())
+
+
+def every_tensor(values: Any) -> Iterator[Tensor]:
+    """The tensors in nested values, in order: through tuples, lists, dicts and dataclasses."""
+    if isinstance(values, Tensor):
+        yield values
+    elif isinstance(values, Mapping):
+        for value in values.values():
+            yield from every_tensor(value)
+    elif isinstance(values, list | tuple):
+        for value in values:
+            yield from every_tensor(value)
+    elif is_dataclass(values):
+        for item in fields(values):
+            yield from every_tensor(getattr(values, item.name))
