@@ -22,7 +22,7 @@ def test_train_ends_with_what_came_out_and_where_it_is(vgexp_command):
 def test_a_dry_run_lists_stacks_and_writes_nothing(arguments, vgexp_command):
     code, out, _ = vgexp_command("train", "--dry-run", *arguments)
     assert code == 0 and "0 already done" in out.splitlines()[0]
-    assert len(out.splitlines()) == (3 if "-m" in arguments else 2)
+    assert len(out.splitlines()) == (4 if "-m" in arguments else 3)
     assert not list(Path().iterdir())
 
 

@@ -18,7 +18,10 @@ def train(
         str | None, typer.Option("--cfg", "-c", help="Shows the config and runs nothing: job, hydra or all of it.")
     ] = None,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Lists the stacks that would be computed, and writes nothing.")
+        bool,
+        typer.Option(
+            "--dry-run", help="Lists the stacks that would be computed and what they take, and writes nothing."
+        ),
     ] = False,
 ) -> None:
     """Trains networks and records every layer.
