@@ -50,9 +50,16 @@ def current_node() -> Any:
     return private("torch._C", "_current_autograd_node")()
 
 
+LEAF = 2**64 - 1
+"""`sequence` of a node that accumulates the gradient of a leaf."""
+
+
 def sequence(node: Any) -> int:
-    """When a node of autograd's graph was made: it is larger than those of all nodes upstream of it."""
-    return _attribute(node, "_sequence_nr")()
+    """When a node of autograd's graph was made: the number is larger than those of all nodes upstream, leaves aside."""
+    try:
+        return node._sequence_nr()
+    except AttributeError:
+        raise _missing(f"{type(node).__name__}._sequence_nr") from None
 
 
 def whole(x: Tensor) -> Tensor:

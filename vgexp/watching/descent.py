@@ -28,7 +28,8 @@ class Place(NamedTuple):
 
     def joined(self, other: "Place") -> "Place":
         """The place of what is reached both ways."""
-        return Place(max(self.depth, other.depth), self.above | other.above, self.through | other.through)
+        depth = self.depth if self.depth > other.depth else other.depth
+        return Place(depth, self.above | other.above, self.through | other.through)
 
 
 LOSS = Place(0, 0, 0)
@@ -52,12 +53,19 @@ class Descent:
         if reached in self._passed:
             return
         if reached not in self._waiting:
-            self._meet(node, LOSS)
+            self._meet(reached, node, LOSS)
         while self._next and -self._next[0] >= reached:
-            self._pass(-heapq.heappop(self._next))
+            made = -heapq.heappop(self._next)
+            node, place = self._waiting.pop(made)
+            below = self._pass(made, node, place)
+            for upstream, _ in node.next_functions:
+                if upstream is None or (made := torch_private.sequence(upstream)) == torch_private.LEAF:
+                    continue
+                if type(upstream).__name__ == "TBackward0" and _of_a_leaf(upstream):
+                    continue  # the weights of a linear layer: every third node there is
+                self._meet(made, upstream, below)
 
-    def _meet(self, node: Node, place: Place) -> None:
-        made = torch_private.sequence(node)
+    def _meet(self, made: int, node: Node, place: Place) -> None:
         waiting = self._waiting.get(made)
         if waiting is None:
             heapq.heappush(self._next, -made)
@@ -65,32 +73,32 @@ class Descent:
             place = waiting[1].joined(place)
         self._waiting[made] = node, place
 
-    def _pass(self, made: int) -> None:
-        node, place = self._waiting.pop(made)
-        number = self._number(node.metadata.get(MARK))
+    def _pass(self, made: int, node: Node, place: Place) -> Place:
+        """The place of what lies upstream of a node, from its own."""
+        marked = node.metadata.get(MARK)
+        number = None if marked is None else self._number(marked)
         if number is None:
-            below = place._replace(through=place.through | _bit(type(node)))
-        else:
-            self._passed.add(made)
-            self.places[number] = self.places[number].joined(place) if number in self.places else place
-            below = Place(place.depth + 1, 1 << number, 0)
-        for upstream, _ in node.next_functions:
-            if upstream is not None and type(upstream).__name__ != "AccumulateGrad":
-                self._meet(upstream, below)
+            bit = _BITS.get(type(node)) or _new_bit(type(node))
+            return place if place.through & bit else Place(place.depth, place.above, place.through | bit)
+        self._passed.add(made)
+        self.places[number] = self.places[number].joined(place) if number in self.places else place
+        return Place(place.depth + 1, 1 << number, 0)
 
     def _number(self, marked: Any) -> int | None:
-        if marked is None:
-            return None
+        """The number of the call that a mark is of; None for one of another step, or of another model that is watched."""
         call = marked[0]
         return call.index if self._calls[call.index : call.index + 1] == [call] else None
 
 
-def _bit(kind: type) -> int:
-    bit = _BITS.get(kind)
-    if bit is None:
-        _OPERATIONS.append(kind.__name__.rstrip("0123456789").removesuffix("Backward"))
-        bit = _BITS[kind] = 1 << (len(_OPERATIONS) - 1)
-    return bit
+def _of_a_leaf(node: Node) -> bool:
+    upstream = node.next_functions[0][0]
+    return upstream is None or torch_private.sequence(upstream) == torch_private.LEAF
+
+
+def _new_bit(kind: type) -> int:
+    _OPERATIONS.append(kind.__name__.rstrip("0123456789").removesuffix("Backward"))
+    _BITS[kind] = 1 << (len(_OPERATIONS) - 1)
+    return _BITS[kind]
 
 
 def operations(through: int) -> list[str]:

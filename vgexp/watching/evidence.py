@@ -95,13 +95,13 @@ def closed_gates(model: nn.Module) -> list[str]:
     ]
 
 
-def ungraded(trainable: Mapping[str, nn.Parameter], fed: Collection[nn.Parameter]) -> list[str]:
+def ungraded(trainable: Mapping[str, nn.Parameter], fed: Collection[int]) -> list[str]:
     """The names of trainable parameters to which no backward pass brought a gradient; those of one module as its name,
     if that is true of all that it has. None where no pass brought any: then gradients are taken by other means."""
     if not fed or len(fed) == len(trainable):
         return []
-    lost = [name for name, parameter in trainable.items() if parameter not in fed]
-    reached = {_owner(name) for name, parameter in trainable.items() if parameter in fed} | {""}
+    lost = [name for name, parameter in trainable.items() if id(parameter) not in fed]
+    reached = {_owner(name) for name, parameter in trainable.items() if id(parameter) in fed} | {""}
     return list(dict.fromkeys(name if _owner(name) in reached else _owner(name) for name in lost))
 
 

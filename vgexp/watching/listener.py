@@ -79,7 +79,7 @@ class Listener:
             self._handles.append(layer.module.register_forward_hook(Hook(self._forward, layer)))
         self.trainable = {name: p for name, p in self.model.named_parameters() if p.requires_grad}
         for parameter in self.trainable.values():
-            self._handles.append(parameter.register_post_accumulate_grad_hook(Hook(self._accumulated)))
+            self._handles.append(parameter.register_post_accumulate_grad_hook(self._accumulated))
         for module in self.model.modules():
             if next(module.children(), None) is not None:
                 self._handles.append(module.register_forward_pre_hook(Hook(self._enter)))
@@ -110,8 +110,8 @@ class Listener:
         self._descents: dict[int, Descent] = {}
         self._fed: set[int] = set()
         self._over = False
-        self.fed: set[nn.Parameter] = set()
-        """Parameters to which a backward pass brought a gradient."""
+        self.fed: set[int] = set()
+        """`id` of the parameters to which a backward pass brought a gradient: a parameter takes long to hash."""
         self.reentrant = False
         """Whether part of the graph was made within the backward pass: then depths are not known from it."""
 
@@ -149,9 +149,9 @@ class Listener:
         for depth, (call, above) in enumerate(zip(reversed(reached), [None, *reversed(reached)], strict=False)):
             call.place = Place(depth, 0 if above is None else 1 << above.index, 0)
 
-    def _accumulated(self, subject: None, parameter: nn.Parameter) -> None:
+    def _accumulated(self, parameter: Tensor) -> None:
+        self.fed.add(id(parameter))
         self._fed.add(torch_private.graph_task())
-        self.fed.add(parameter)
         self._over = True
 
     def _enter(self, subject: None, module: nn.Module, args: Any) -> None:
