@@ -148,10 +148,16 @@ def test_a_scaler_tells_its_factor_and_whether_it_was_divided_out():
     assert not torch_private.is_unscaled(scaler)
 
 
-def test_each_operation_shows_its_result_backward_ones_too():
+def test_each_operation_is_performed_backward_ones_too():
     shapes = []
+
+    def perform(operation, args, kwargs):
+        result = operation(*args, **kwargs)
+        shapes.append(tuple(result.shape))
+        return result
+
     x = torch.ones(3, 4, requires_grad=True)
-    with torch_private.each_operation(lambda result: shapes.append(tuple(result.shape))):
+    with torch_private.each_operation(perform):
         y = x.exp().sum()
         assert (3, 4) in shapes and () in shapes
         shapes.clear()
@@ -159,6 +165,46 @@ def test_each_operation_shows_its_result_backward_ones_too():
     assert (3, 4) in shapes
     torch.ones(7)
     assert (7,) not in shapes
+
+
+def test_arguments_have_names_and_say_what_is_written():
+    found = {}
+
+    def perform(operation, args, kwargs):
+        found[operation.name()] = torch_private.arguments(operation, args, kwargs)
+        return operation(*args, **kwargs)
+
+    x, y = torch.ones(3), torch.ones(3)
+    with torch_private.each_operation(perform):
+        x.add_(y, alpha=2)
+        torch.exp(x, out=y)
+    names = [(name, written) for name, _, written in found["aten::add_.Tensor"]]
+    assert names == [("self", True), ("other", False), ("alpha", False)]
+    assert found["aten::add_.Tensor"][0][1] is x and found["aten::add_.Tensor"][2][1] == 2
+    assert [(name, written) for name, _, written in found["aten::exp.out"]] == [("self", False), ("out", True)]
+
+
+def test_nodes_are_known_by_their_numbers():
+    made, running = {}, {}
+
+    def perform(operation, args, kwargs):
+        node = torch_private.running_node()
+        if node is None:
+            made.setdefault(torch_private.last_node(), operation.name())
+        else:
+            running[operation.name()] = torch_private.node_number(node)
+        return operation(*args, **kwargs)
+
+    x = torch.ones(3, requires_grad=True)
+    with torch_private.each_operation(perform):
+        h = x.tanh()
+        y = h.exp().sum()
+        y.backward()
+    assert made[torch_private.node_number(h.grad_fn)] == "aten::tanh"
+    assert running["aten::tanh_backward"] == torch_private.node_number(h.grad_fn)
+    leaf = h.grad_fn.next_functions[0][0]
+    assert torch_private.node_number(leaf) > torch_private.node_number(y.grad_fn)
+    assert torch_private.running_node() is None
 
 
 @pytest.mark.skipif(not torch.backends.mkldnn.is_available(), reason="torch was built without oneDNN")

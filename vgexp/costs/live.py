@@ -22,7 +22,7 @@ class LiveBytes:
         self.timeline = [0]
         self._seen = {id(tensor.untyped_storage()) for tensor in known}
         """torch gives a storage one Python object, for as long as anything holds the storage."""
-        self._operations = torch_private.each_operation(self._see)
+        self._operations = torch_private.each_operation(self._perform)
 
     def __enter__(self) -> Self:
         self._operations.__enter__()
@@ -31,13 +31,15 @@ class LiveBytes:
     def __exit__(self, *raised: Any) -> None:
         self._operations.__exit__(*raised)
 
-    def _see(self, result: Any) -> None:
+    def _perform(self, operation: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        result = operation(*args, **kwargs)
         for tensor in _tensors(result):
             storage = tensor.untyped_storage()
             if id(storage) not in self._seen:
                 self._seen.add(id(storage))
                 weakref.finalize(storage, self._part, id(storage), storage.nbytes())
                 self._change(storage.nbytes())
+        return result
 
     def _part(self, storage: int, nbytes: int) -> None:
         self._seen.discard(storage)

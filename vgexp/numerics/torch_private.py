@@ -4,7 +4,7 @@ Each function looks its private name up when it is called, and raises Missing wh
 name. No other module of the package uses a private name of torch (tests/numerics/test_torch_private.py).
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from functools import cache
 from importlib import import_module
@@ -121,16 +121,40 @@ def is_unscaled(scaler: torch.amp.GradScaler) -> bool:
     return any(state["stage"] is OptState.UNSCALED for state in states)
 
 
-def each_operation(see: Callable[[Any], None]) -> AbstractContextManager[Any]:
-    """A context in which `see` is given what each operation of torch returns, autograd's operations included."""
+def each_operation(perform: Callable[[Any, tuple[Any, ...], dict[str, Any]], Any]) -> AbstractContextManager[Any]:
+    """A context in which `perform(operation, args, kwargs)` stands in the place of each operation of torch, autograd's
+    included: it calls the operation and returns what that returns."""
 
     class Mode(private("torch.utils._python_dispatch", "TorchDispatchMode")):
         def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-            result = func(*args, **(kwargs or {}))
-            see(result)
-            return result
+            return perform(func, args, kwargs or {})
 
     return Mode()
+
+
+def arguments(operation: Any, args: Sequence[Any], kwargs: dict[str, Any]) -> list[tuple[str, Any, bool]]:
+    """What an operation is called with: the name of each argument, its value, and whether the operation writes there,
+    as far as its declaration says."""
+    declared = _attribute(operation, "_schema").arguments
+    named = [*zip((argument.name for argument in declared), args, strict=False), *kwargs.items()]
+    written = {argument.name for argument in declared if argument.alias_info and argument.alias_info.is_write}
+    return [(name, value, name in written) for name, value in named]
+
+
+def running_node() -> Any:
+    """The node of autograd's graph whose backward pass is running on this thread; None where none is."""
+    return private("torch._C", "_current_autograd_node")() if in_backward() else None
+
+
+def last_node() -> int:
+    """The number of the node of autograd's graph that was made last on this thread: inside an operation that is
+    differentiated, the number of its own."""
+    return private("torch.autograd", "_get_sequence_nr")() - 1
+
+
+def node_number(node: Any) -> int:
+    """The number under which a node of autograd's graph was made. Leaves have one above all others."""
+    return _attribute(node, "_sequence_nr")()
 
 
 def onednn_linear(x_BP: Tensor, weight_QP: Tensor, bias_Q: Tensor | None) -> Tensor:

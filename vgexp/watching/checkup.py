@@ -12,9 +12,7 @@
 import importlib
 import re
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from functools import partial
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -22,9 +20,11 @@ import torch
 from torch import Tensor, nn
 
 from vgexp.config import ConfigError, first_line
+from vgexp.watching.breaks import first_break
 from vgexp.watching.diagnosis import Diagnosis
 from vgexp.watching.layers import tensors
 from vgexp.watching.monitor import Monitor
+from vgexp.watching.state import untouched
 
 Problem: TypeAlias = tuple[nn.Module, tuple[Any, Any], Callable[[Any, Any], Tensor]]
 """A model, a batch of inputs and targets, and the loss of outputs and targets."""
@@ -39,11 +39,10 @@ def diagnose(model: nn.Module, batch: tuple[Any, Any], loss_fn: Callable[[Any, A
     """
     inputs, targets = batch
     with untouched(model), Monitor(model, every=1) as monitor:
-        output = model(inputs)
-        loss = loss_fn(output, targets)
+        loss = loss_fn(model(inputs), targets)
         loss.backward()
         monitor.step()
-        trouble = None if finite(loss) else culprit(model, inputs, output)
+        trouble = None if finite([loss, [p.grad for p in model.parameters()]]) else culprit(model, batch, loss_fn)
         return monitor.diagnosis(trouble)
 
 
@@ -86,48 +85,14 @@ def random_projection(output: Any, target: None) -> Tensor:
     return (x * cotangent).real.sum() / len(x) if x.is_complex() else (x * cotangent).sum() / len(x)
 
 
-@contextmanager
-def untouched(model: nn.Module) -> Iterator[None]:
-    """Restores the model's gradients and buffers, and torch's random numbers, at the end."""
-    gradients = [(parameter, parameter.grad) for parameter in model.parameters()]
-    buffers = [(buffer, buffer.clone()) for buffer in model.buffers()]
-    devices = {parameter.device for parameter, _ in gradients if parameter.device.type == "cuda"}
-    with torch.random.fork_rng(devices=[device.index for device in devices]):
-        for parameter, _ in gradients:
-            parameter.grad = None
-        try:
-            yield
-        finally:
-            for parameter, gradient in gradients:
-                parameter.grad = gradient
-            with torch.no_grad():
-                for buffer, before in buffers:
-                    buffer.copy_(before)
-
-
-def culprit(model: nn.Module, inputs: Any, output: Any) -> tuple[str, str]:
-    """Where a forward pass goes wrong, and how, if its loss is not finite.
-
-    It is the first module, in the order in which modules finish, whose inputs are finite and whose output is not."""
-    if not finite(inputs):
-        return "inputs", "the inputs are not finite"
-    found: list[str] = []
-
-    def look(name: str, module: nn.Module, args: Any, kwargs: Any, put_out: Any) -> None:
-        if not found and finite([args, kwargs]) and not finite(put_out):
-            found.append(f"{name or 'model'} ({type(module).__name__})")
-
-    handles = [m.register_forward_hook(partial(look, name), with_kwargs=True) for name, m in model.named_modules()]
-    try:
-        with torch.no_grad():
-            model(inputs)
-    finally:
-        for handle in handles:
-            handle.remove()
-    if not finite(output) and found:
-        name, _, kind = found[0].partition(" ")
-        return name, f"forward: the output of {name} {kind} is not finite, its inputs are"
-    return "loss", "the loss is not finite, although the model's output is"
+def culprit(model: nn.Module, batch: tuple[Any, Any], loss_fn: Callable[[Any, Any], Tensor]) -> tuple[str, str] | None:
+    """Where a pass over the batch first makes a number that is not finite, how, and what to do. None where it does not
+    happen again."""
+    inputs, targets = batch
+    found = first_break(model, lambda: loss_fn(model(inputs), targets))
+    if found is None:
+        return None
+    return found.module or ("inputs" if found.direction == "input" else "loss"), f"{found.evidence}: {found.advice}"
 
 
 def finite(values: Any) -> bool:

@@ -1,0 +1,300 @@
+"""Operations: each that runs, in both directions, with what went in, what came out, and where it was called.
+
+They are seen below autograd, so casts of autocast, operations in place, what a function is made of, what a checkpoint
+computes anew and the formulas of derivatives are all there. No tensor is kept.
+"""
+
+import inspect
+import math
+import re
+import weakref
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from itertools import count
+from typing import Any, NamedTuple, Self
+
+import torch
+from torch import Tensor, nn
+
+from vgexp.numerics import torch_private
+from vgexp.watching.doubles import doubled
+from vgexp.watching.layers import plain_name, tensors
+from vgexp.watching.places import Places
+
+NAMES = {
+    "addmm": "matmul",
+    "addmv": "matmul",
+    "baddbmm": "matmul",
+    "bmm": "matmul",
+    "dot": "matmul",
+    "linear": "matmul",
+    "mkldnn_linear": "matmul",
+    "mkldnn_linear_pointwise": "matmul",
+    "linear_pointwise": "matmul",
+    "mm": "matmul",
+    "mv": "matmul",
+    "convolution": "conv",
+    "to_copy": "cast",
+    "batch_norm_legit": "batch_norm",
+    "cudnn_batch_norm": "batch_norm",
+    "fused_rms_norm": "rms_norm",
+    "safe_softmax": "softmax",
+    "vector_norm": "norm",
+    "weight_norm_interface": "weight_norm",
+}
+"""The names people use, where those of torch's inside are others."""
+UNFINISHED = ("empty", "new_empty", "resize")
+"""What these put out has not been written yet."""
+
+
+OVERWRITING = ("bernoulli", "copy", "exponential", "fill", "normal", "random", "uniform", "zero")
+"""What stood where these write does not matter."""
+HIDING = ("where", "masked_fill", "clamp", "minimum", "maximum", "nan_to_num", "index", "select", "slice", "gather")
+
+NUMBERS = ("self", "other", "exponent")
+"""Arguments that are reckoned with also where they are numbers."""
+
+
+class Extent(NamedTuple):
+    """The smallest and the largest finite entry of a tensor, and whether it has others."""
+
+    low: float
+    high: float
+    nan: bool = False
+    inf: bool = False
+
+    @property
+    def finite(self) -> bool:
+        return not (self.nan or self.inf)
+
+    def __str__(self) -> str:
+        ends = [f"{end:.3g}" for end in dict.fromkeys((self.low, self.high)) if end == end]
+        others = [name for name, there in (("nan", self.nan), ("inf", self.inf)) if there]
+        return " with ".join(filter(None, (" to ".join(ends), " and ".join(others))))
+
+
+class Source(NamedTuple):
+    """A tensor that no operation made."""
+
+    kind: str
+    """`weights`, `buffer` or `input`."""
+    module: str
+    name: str
+    """Of the module that owns it, and its own; empty for inputs."""
+    extent: Extent
+    dtype: torch.dtype
+    masks: bool
+    """Whether -inf alone is not finite in it, as in masks."""
+
+
+@dataclass(slots=True, eq=False)
+class Operation:
+    """One operation of torch."""
+
+    order: int
+    name: str
+    module: str
+    """The innermost module that ran."""
+    line: str
+    """The first line outside torch and this package: `file:number: text`."""
+    derives: "Operation | None"
+    """The operation whose derivative this is part of."""
+    dtype: torch.dtype
+    inputs: list[Extent]
+    """Of each tensor and number that went in."""
+    output: Extent
+    causes: "list[Operation | Source]" = field(default_factory=list)
+    """What made those inputs that are not finite: those with NaN, if there are any."""
+    fed: bool = False
+    """Whether a number that it was called with is not finite: full(inf), masked_fill(-inf)."""
+    exact: float = math.nan
+    """Where finite inputs gave something that is not: the largest magnitude in float64; NaN where that is not finite
+    either, or not known."""
+    hidden_by: str = ""
+    """The operation that took an output that is not finite, and put out one that is."""
+
+
+class Recorder:
+    """Records the operations inside `with`."""
+
+    def __init__(self, model: nn.Module) -> None:
+        self._places = Places(model)
+        self._owned = {
+            id(_storage(x)): (
+                "weights" if x.requires_grad else "buffer",
+                plain_name(path) or type(module).__name__,
+                name,
+            )
+            for path, module in model.named_modules()
+            for name, x in [*module.named_buffers(recurse=False), *module.named_parameters(recurse=False)]
+        }
+        self._makers: dict[int, list[Operation]] = {}
+        """By storage: the operations that wrote something there that is not finite. torch gives a storage one Python
+        object, for as long as anything holds it."""
+        self._nodes: dict[int, Operation] = {}
+        self._order = count()
+        self._operations = torch_private.each_operation(self._perform)
+
+    def __enter__(self) -> Self:
+        frame = inspect.currentframe()
+        self._bottom = frame.f_back if frame else None
+        self._first = torch_private.last_node()
+        self._operations.__enter__()
+        return self
+
+    def __exit__(self, *raised: Any) -> None:
+        self._bottom = None
+        self._operations.__exit__(*raised)
+
+    def makers(self, x: Tensor) -> "list[Operation | Source]":
+        """What made the entries of a tensor that are not finite."""
+        made = self._makers.get(id(_storage(x)))
+        if made:
+            return list(made)
+        kind, module, name = self._owned.get(id(_storage(x)), ("input", "", ""))
+        found = extent(x)
+        masks = not found.nan and not x.is_complex() and not bool((x == math.inf).any())
+        return [Source(kind, module, name, found, x.dtype, masks)]
+
+    def _perform(self, function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        node, number = torch_private.running_node(), torch_private.last_node()
+        named = torch_private.arguments(function, args, kwargs)
+        trained = any(value is True for argument, value, _ in named if argument in ("training", "train"))
+        name = _name(function)
+        unread = ("running_",) if trained else ()
+        overwritten = ("self", "out") if name.startswith(OVERWRITING) else ("out",)
+        read = [
+            (argument, value)
+            for argument, value, writes in named
+            if not argument.startswith(overwritten if writes else unread)
+        ]
+        went_in = [(x, extent(x)) for _, value in read for x in tensors([value])]
+        written = [x for _, value, writes in named if writes for x in tensors([value])]
+        before = {id(x): x.clone() for x in written if any(x is y for y, _ in went_in)}
+        result = function(*args, **kwargs)
+        came_out = [] if name.startswith(UNFINISHED) else [(x, extent(x)) for x in tensors([result, written])]
+        module, line = self._places.here(self._bottom)
+        owner = self._derived(node)
+        derives = owner if not (module or line) else None
+        if derives is not None:
+            name, line = derives.name, derives.line
+        if owner is not None and not module:  # a derivative, or what a checkpoint computes anew
+            module = owner.module
+        given = [(argument, float(value)) for argument, value in read if type(value) in (int, float)]
+        numbers = [Extent(value, value) for argument, value in given if argument in NUMBERS and math.isfinite(value)]
+        operation = Operation(
+            order=next(self._order),
+            name=name,
+            module=module,
+            line=line,
+            derives=derives,
+            dtype=came_out[0][0].dtype if came_out else torch.float32,
+            inputs=[found for _, found in went_in] + numbers,
+            output=_joined(found for _, found in came_out),
+            fed=any(not math.isfinite(value) for _, value in given),
+        )
+        if derives is None and number > self._first:
+            self._nodes.setdefault(number, operation)
+        self._blame(operation, went_in)
+        if not operation.output.finite and not operation.causes and not operation.fed:
+            operation.exact = _largest(function, doubled((args, kwargs), before))
+        self._sign(operation, list(tensors([args, kwargs])), written, came_out)
+        return result
+
+    def _derived(self, node: Any) -> Operation | None:
+        """The operation that made a node of the graph."""
+        if node is None:
+            return None
+        number = torch_private.node_number(node)
+        if type(node).__name__ == "CopySlices":  # made after the operation that wrote in place, to stand for it
+            number -= 1
+        return self._nodes.get(number)
+
+    def _blame(self, operation: Operation, went_in: list[tuple[Tensor, Extent]]) -> None:
+        """Writes down what made those inputs that are not finite, if the output is not; else that they are hidden."""
+        bad = [(x, found) for x, found in went_in if not found.finite]
+        broken = [x for x, found in bad if found.nan] or [x for x, _ in bad]
+        for maker in [maker for x in broken for maker in self.makers(x)]:
+            if not operation.output.finite:
+                operation.causes.append(maker)
+            elif isinstance(maker, Operation) and operation.name.startswith(HIDING):
+                maker.hidden_by = maker.hidden_by or operation.name
+
+    def _sign(
+        self, operation: Operation, given: list[Tensor], written: list[Tensor], came_out: list[tuple[Tensor, Extent]]
+    ) -> None:
+        """Writes down the operation as the maker of what it put out; views are made by what made their base."""
+        taken = {id(_storage(x)) for x in given}
+        for x, found in came_out:
+            storage = _storage(x)
+            fresh = id(storage) not in taken
+            if not fresh and not any(x is y for y in written):
+                continue
+            if id(storage) not in self._makers:
+                self._makers[id(storage)] = []
+                weakref.finalize(storage, self._makers.pop, id(storage), None)
+            makers = self._makers[id(storage)]
+            if fresh or x.numel() * x.itemsize == storage.nbytes():
+                makers.clear()
+            if not found.finite and operation not in makers:
+                makers.append(operation)
+
+
+def extent(x: Tensor) -> Extent:
+    """The extent of a tensor of any layout and dtype. Of one without entries that can be read (a subclass that wraps
+    others) it is that of zero."""
+    try:
+        x = _entries(x.detach())
+        if not x.numel():
+            return Extent(0.0, 0.0)
+        low, high = (float(end) for end in torch.aminmax(x))
+        if math.isfinite(low) and math.isfinite(high):
+            return Extent(low, high)
+        nan, inf = bool(x.isnan().any()), bool(x.isinf().any())
+        x = x[x.isfinite()]
+        low, high = (float(end) for end in torch.aminmax(x)) if x.numel() else (math.nan, math.nan)
+        return Extent(low, high, nan, inf)
+    except (RuntimeError, TypeError):
+        return Extent(0.0, 0.0)
+
+
+def _entries(x: Tensor) -> Tensor:
+    if x.layout is not torch.strided:
+        x = (x.coalesce() if x.layout is torch.sparse_coo else x).values()
+    if x.is_complex():
+        x = torch.view_as_real(x.resolve_conj())
+    return x.float() if x.itemsize == 1 else x
+
+
+def _joined(extents: Iterable[Extent]) -> Extent:
+    """The extent of several tensors."""
+    found = list(extents)
+    finite = [x for x in found if x.low == x.low]
+    low = min((x.low for x in finite), default=math.nan)
+    high = max((x.high for x in finite), default=math.nan)
+    return Extent(low, high, any(x.nan for x in found), any(x.inf for x in found))
+
+
+def _largest(function: Any, arguments: tuple[tuple[Any, ...], dict[str, Any]]) -> float:
+    """The largest magnitude of what an operation puts out for some arguments; NaN where that is not finite."""
+    args, kwargs = arguments
+    try:
+        found = _joined(extent(x) for x in tensors([function(*args, **kwargs)]))
+    except (RuntimeError, TypeError):
+        return math.nan
+    return max(abs(found.low), abs(found.high)) if found.finite else math.nan
+
+
+def _storage(x: Tensor) -> Any:
+    """What a tensor shares with its views."""
+    try:
+        return x.untyped_storage()
+    except (RuntimeError, NotImplementedError):
+        return x
+
+
+def _name(function: Any) -> str:
+    """The name of an operation as people use it."""
+    name = re.split(r"::|\.", function.name())[1].strip("_")
+    name = re.sub(r"^(native|linalg|cudnn|miopen|mkldnn)_|_(forward|out|functional)$", "", name)
+    return NAMES.get(name, name)
