@@ -1,4 +1,5 @@
 import re
+import time
 
 from samples import small
 
@@ -39,6 +40,26 @@ def test_lines_come_at_once_now_and_then_and_at_the_end(monkeypatch, capsys, tmp
     last = capsys.readouterr().err.splitlines()[-1]
     assert all(re.fullmatch(r"sweep: 0 of 1 runs done \(0 %\); \d+ s so far", line) for line in seen)
     assert last.startswith("sweep: 1 of 1 runs done (100 %)")
+
+
+def test_what_ends_is_told_when_it_ends_and_nothing_twice(monkeypatch, capsys, tmp_path):
+    monkeypatch.setattr(module, "LOOK_SECONDS", 0.01)
+    monkeypatch.setattr(module, "LINE_SECONDS", 1e6)
+    seen, runs = [], [small(seed=seed) for seed in range(3)]
+    with told(tmp_path, runs):
+        for ended, status in enumerate(("done", "failed", "done"), 1):
+            write(tmp_path, runs[ended - 1], status, step=1)
+            for _ in range(1000):
+                seen += [line.partition(";")[0] for line in capsys.readouterr().err.splitlines()]
+                if len(seen) > ended:
+                    break
+                time.sleep(0.01)
+    assert seen == [
+        "sweep: 0 of 3 runs done (0 %)",
+        "sweep: 1 of 3 runs done (33 %)",
+        "sweep: 1 of 3 runs done (33 %), 1 failed",
+        "sweep: 2 of 3 runs done (66 %), 1 failed",
+    ]
 
 
 def test_a_sweep_tells_and_one_stack_alone_does_not(capsys):

@@ -16,17 +16,24 @@ from vgexp.results.durations import spoken
 from vgexp.results.parts import run_rows
 
 LINE_SECONDS = 10.0
-"""Time between two lines."""
+"""The longest time between two lines."""
+LOOK_SECONDS, LOOK_SHARE = 1.0, 0.1
+"""The folder is looked at after a second, then after each tenth of the time so far, to say at once what has ended: a
+short sweep tells each second, a long one does not fill a log."""
 
 
 @contextmanager
 def told(folder: Path, runs: Sequence[Run]) -> Iterator[None]:
-    """While the block lasts, stderr is told how far the runs are: at once, now and then, and at the end."""
+    """While the block lasts, stderr is told how far the runs are: at once, as they end, now and then."""
     progress, over = SweepProgress(folder, runs), Event()
 
     def tell() -> None:
-        while not over.wait(LINE_SECONDS):
-            print(progress.line(), file=sys.stderr, flush=True)
+        began = said = time.monotonic()
+        while not over.wait(min(LINE_SECONDS, max(LOOK_SECONDS, LOOK_SHARE * (time.monotonic() - began)))):
+            before, line = progress.ended, progress.line()
+            if progress.ended > before or time.monotonic() - said >= LINE_SECONDS:
+                print(line, file=sys.stderr, flush=True)
+                said = time.monotonic()
 
     print(progress.line(), file=sys.stderr, flush=True)
     teller = Thread(target=tell, daemon=True)
@@ -45,6 +52,8 @@ class SweepProgress:
     def __init__(self, folder: Path, runs: Sequence[Run]) -> None:
         self._folder, self._began = folder, time.monotonic()
         self._updates = {identity(run): run.steps for run in runs}
+        self.ended = 0
+        """Runs that were done or had failed at the last look."""
         _, _, self._before = self._now()
 
     def line(self) -> str:
@@ -54,12 +63,13 @@ class SweepProgress:
         are any.
         """
         done, failed, computed = self._now()
+        self.ended = done + failed
         total, elapsed = len(self._updates), time.monotonic() - self._began
         text = f"sweep: {done} of {total} runs done ({100 * done // total} %)"
         text += f", {failed} failed" if failed else ""
         text += f"; {spoken(elapsed)} so far"
         here = computed - self._before
-        if here > 0 and done + failed < total:
+        if here > 0 and self.ended < total:
             text += f", about {spoken(elapsed * (total - failed - computed) / here)} left"
         return text
 
