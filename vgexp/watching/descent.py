@@ -85,7 +85,7 @@ class Descent:
         return Place(place.depth + 1, 1 << number, 0)
 
     def _number(self, marked: Any) -> int | None:
-        """The number of the call that a mark is of; None for one of another step, or of another model that is watched."""
+        """The number of the call that a mark is of; None for one of another step, or of another watched model."""
         call = marked[0]
         return call.index if self._calls[call.index : call.index + 1] == [call] else None
 
