@@ -47,6 +47,22 @@ def test_the_mode_is_kept():
     assert not any(module.training for module in model.modules())
 
 
+@pytest.mark.parametrize("seed", range(8))
+def test_what_broke_by_chance_is_found_again(seed):
+    """The second pass draws the random numbers of the first."""
+    model, (x, y) = problem()
+
+    def loss_fn(output, y):
+        return F.cross_entropy(output, y) * (torch.rand(()) - 0.5).sqrt()
+
+    torch.manual_seed(seed)
+    expected = "healthy" if model(x).numel() and torch.rand(()) > 0.5 else "nan"
+    torch.manual_seed(seed)
+    diagnosis = diagnose(model, (x, y), loss_fn)
+    assert (diagnosis.verdict == "nan") == (expected == "nan")
+    assert expected != "nan" or "sqrt" in diagnosis.findings[0].evidence
+
+
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
 def test_a_hugging_face_model_gives_its_layers():

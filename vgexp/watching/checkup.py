@@ -38,12 +38,12 @@ def diagnose(model: nn.Module, batch: tuple[Any, Any], loss_fn: Callable[[Any, A
     restored. Raises Unsupported as `watch` does, and whatever the model raises.
     """
     inputs, targets = batch
-    with untouched(model), Monitor(model, every=1) as monitor:
+    with Monitor(model, every=1) as monitor, untouched(model):
         loss = loss_fn(model(inputs), targets)
         loss.backward()
         monitor.step()
-        trouble = None if finite([loss, [p.grad for p in model.parameters()]]) else culprit(model, batch, loss_fn)
-        return monitor.diagnosis(trouble)
+        sound = finite([loss, [parameter.grad for parameter in model.parameters()]])
+    return monitor.diagnosis(None if sound else culprit(model, batch, loss_fn))
 
 
 def load(target: str, input_shape: str | None = None) -> Problem:
