@@ -188,11 +188,11 @@ def test_nodes_are_known_by_their_numbers():
     made, running = {}, {}
 
     def perform(operation, args, kwargs):
-        node = torch_private.running_node()
+        node = torch_private.current_node()
         if node is None:
             made.setdefault(torch_private.last_node(), operation.name())
         else:
-            running[operation.name()] = torch_private.node_number(node)
+            running[operation.name()] = torch_private.sequence(node)
         return operation(*args, **kwargs)
 
     x = torch.ones(3, requires_grad=True)
@@ -200,11 +200,11 @@ def test_nodes_are_known_by_their_numbers():
         h = x.tanh()
         y = h.exp().sum()
         y.backward()
-    assert made[torch_private.node_number(h.grad_fn)] == "aten::tanh"
-    assert running["aten::tanh_backward"] == torch_private.node_number(h.grad_fn)
+    assert made[torch_private.sequence(h.grad_fn)] == "aten::tanh"
+    assert running["aten::tanh_backward"] == torch_private.sequence(h.grad_fn)
     leaf = h.grad_fn.next_functions[0][0]
-    assert torch_private.node_number(leaf) > torch_private.node_number(y.grad_fn)
-    assert torch_private.running_node() is None
+    assert torch_private.sequence(leaf) > torch_private.sequence(y.grad_fn)
+    assert torch_private.current_node() is None
 
 
 @pytest.mark.skipif(not torch.backends.mkldnn.is_available(), reason="torch was built without oneDNN")

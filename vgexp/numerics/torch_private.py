@@ -141,20 +141,10 @@ def arguments(operation: Any, args: Sequence[Any], kwargs: dict[str, Any]) -> li
     return [(name, value, name in written) for name, value in named]
 
 
-def running_node() -> Any:
-    """The node of autograd's graph whose backward pass is running on this thread; None where none is."""
-    return private("torch._C", "_current_autograd_node")() if in_backward() else None
-
-
 def last_node() -> int:
     """The number of the node of autograd's graph that was made last on this thread: inside an operation that is
     differentiated, the number of its own."""
     return private("torch.autograd", "_get_sequence_nr")() - 1
-
-
-def node_number(node: Any) -> int:
-    """The number under which a node of autograd's graph was made. Leaves have one above all others."""
-    return _attribute(node, "_sequence_nr")()
 
 
 def onednn_linear(x_BP: Tensor, weight_QP: Tensor, bias_Q: Tensor | None) -> Tensor:

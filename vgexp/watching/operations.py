@@ -157,7 +157,7 @@ class Recorder:
         return [Source(kind, module, name, found, x.dtype, masks)]
 
     def _perform(self, function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        node, number = torch_private.running_node(), torch_private.last_node()
+        node, number = torch_private.current_node(), torch_private.last_node()
         named = torch_private.arguments(function, args, kwargs)
         trained = any(value is True for argument, value, _ in named if argument in ("training", "train"))
         name = _name(function)
@@ -205,7 +205,7 @@ class Recorder:
         """The operation that made a node of the graph."""
         if node is None:
             return None
-        number = torch_private.node_number(node)
+        number = torch_private.sequence(node)
         if type(node).__name__ == "CopySlices":  # made after the operation that wrote in place, to stand for it
             number -= 1
         return self._nodes.get(number)
