@@ -24,6 +24,7 @@ CALLED = (
     "vgexp.results.reading.read",
     "vgexp.results.tables.Results",
     "vgexp.figures.sweeps.plot",
+    "vgexp.papers.report",
     "vgexp.experiments.prediction.predict",
     "vgexp.experiments.prediction.Prediction",
     "vgexp.watching.monitor.watch",

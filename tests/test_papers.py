@@ -9,11 +9,13 @@ import pandas as pd
 import pytest
 from hydra import compose, initialize_config_dir
 
+import vgexp
 from vgexp import papers
 from vgexp.claims.verdicts import COLUMNS, SCALES, evaluate
 from vgexp.experiments.compose import composer, conf_dir
 from vgexp.experiments.sweep import grids
 from vgexp.networks.identity import identity
+from vgexp.results.errors import ResultsError
 from vgexp.results.reading import read
 
 OWN = ["chaos", "remedies", "theory"]
@@ -76,6 +78,16 @@ FIGURES = {
     "griewank2000": {"steps"},
 }
 """What can be drawn at smoke scale."""
+
+
+@pytest.mark.parametrize(("name", "claims"), [("a", False), ("glorot2010/b", True)])
+def test_a_report_has_the_claims_of_the_paper_that_the_folder_is_named_after(name, claims):
+    vgexp.run("data=digits", "model.depth=2", "model.width=4", "steps=0", f"name={name}")
+    folder = Path("results", name)
+    assert vgexp.report(str(folder)) == folder / "report.html"
+    assert ("GB-04" in (folder / "report.html").read_text()) == (folder / "claims.csv").exists() == claims
+    with pytest.raises(ResultsError, match="no results here"):
+        vgexp.report("nowhere")
 
 
 @pytest.mark.slow

@@ -2,6 +2,7 @@
 
 import ast
 import importlib
+import pydoc
 import re
 import subprocess
 import sys
@@ -82,7 +83,9 @@ def test_names_of_lazy_packages_are_none_of_their_modules(package):
     """Importing a module of that name would put it in the place of what the package promises."""
     found = importlib.import_module(package)
     below = {path.stem for path in Path(found.__file__).parent.iterdir()}
-    assert dir(found) == sorted(found.__all__) and not below & set(found.__all__)
+    assert [name for name in dir(found) if name != "__version__"] == sorted(found.__all__) and not below & set(
+        found.__all__
+    )
 
 
 @pytest.mark.parametrize("package", LAZY)
@@ -107,8 +110,13 @@ def test_readme_shows_the_packages_as_they_are():
 
 
 def test_public_names():
-    assert vgexp.__all__ == sorted(vgexp.__all__) == ["diagnose", "plot", "predict", "read", "run", "watch"]
+    assert vgexp.__all__ == sorted(vgexp.__all__) == ["diagnose", "plot", "predict", "read", "report", "run", "watch"]
     assert all(callable(getattr(vgexp, name)) for name in vgexp.__all__)
+    assert dir(vgexp) == ["__version__", *vgexp.__all__]
+    said = pydoc.render_doc(vgexp, renderer=pydoc.plaintext)
+    listed = said[said.index("FUNCTIONS") :]
+    assert all(re.search(rf"^    {name}\(", listed, re.MULTILINE) for name in vgexp.__all__)
+    assert f"VERSION\n    {vgexp.__version__}" in said
 
 
 EXTENSIONS = {

@@ -20,7 +20,7 @@ from vgexp.figures.phases import phase_picture
 from vgexp.figures.pictures import Picture, Table, draw_each
 from vgexp.figures.profiles import profile_picture
 from vgexp.figures.sweeps import draw_all
-from vgexp.pages.report import Content, render
+from vgexp.pages.page import Content, render
 from vgexp.results.columns import TABLES
 from vgexp.results.reading import complete, read, stored
 from vgexp.results.scalars import by_run

@@ -6,6 +6,7 @@
 >>> with vgexp.watch(model) as monitor:  # doctest: +SKIP
 ...     loss.backward(); monitor.step()
 >>> print(monitor.diagnosis())  # doctest: +SKIP
+>>> vgexp.report("results/depths")  # doctest: +SKIP
 
 A public name loads its package, and torch, when it is first asked for (`__init__.pyi` says which).
 """
@@ -16,6 +17,11 @@ from vgexp import moved
 
 __version__ = "0.1.0"
 
-__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
+__getattr__, _names, __all__ = lazy_loader.attach_stub(__name__, __file__)
+
+
+def __dir__() -> list[str]:
+    return ["__version__", *_names()]
+
 
 moved.install()

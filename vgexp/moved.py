@@ -38,7 +38,7 @@ MOVED = {
     "quantities": "numerics.quantities",
     "records": "training.records",
     "remedies": "watching.remedies",
-    "report": "pages.report",
+    "report": "pages.page",
     "reversible": "networks.families.reversible",
     "schedules": "config.schedules",
     "seeds": "numerics.seeds",

@@ -11,7 +11,7 @@ from browser import opened
 
 import vgexp
 from vgexp.claims.verdicts import COLUMNS
-from vgexp.pages.report import Content, render, write_report
+from vgexp.pages.page import Content, render, write_report
 
 TOOLTIP = ".bk-tooltip-row-value"
 

@@ -10,7 +10,7 @@ from browser import opened
 
 import vgexp
 from vgexp.config import ConfigError
-from vgexp.pages.report import Content, render
+from vgexp.pages.page import Content, render
 from vgexp.pages.server import server
 from vgexp.results import compare
 

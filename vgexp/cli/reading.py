@@ -62,13 +62,10 @@ def report(folder: Folder) -> None:
     """
     from vgexp import papers
     from vgexp.experiments import load_imports
-    from vgexp.pages import write_report
 
     load_imports()
     read([folder])
-    paper = papers.of_folder(folder)
-    page = papers.report(paper, folder) if paper else write_report(folder)
-    print(f"report: {page}")
+    print(f"report: {papers.report(folder)}")
 
 
 def view(

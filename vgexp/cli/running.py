@@ -80,7 +80,7 @@ def reproduce(
         folder = start(asked, config_dir=config_dir)
         if folder is not None:
             say_summary(folder)
-            page = papers.report(name, folder)
+            page = papers.report(folder, name)
             print(f"report: {page}    next: open it, or vgexp reproduce {name} --help")
 
 

@@ -72,9 +72,16 @@ def tables(name: str, results: Results) -> dict[str, Table]:
     return made
 
 
-def report(name: str, folder: Path) -> Path:
-    """Evaluates the claims, draws the figures and writes claims.csv and report.html of a paper's results."""
-    results = read(folder)
+def report(folder: str | Path, paper: str | None = None) -> Path:
+    """Writes the figures and report.html of a folder of results, of a paper's with its claims, and claims.csv.
+
+    `paper`: which one, by default that which the folder is named after. Returns the path of the page. Raises
+    ResultsError for a folder without results.
+    """
+    folder = Path(folder)
+    results, name = read(folder), paper or of_folder(folder)
+    if name is None:
+        return write_report(folder, results)
     shown = content(name, folder, results)
     assert shown.claims is not None
     write_atomically(folder / "claims.csv", shown.claims.to_csv(index=False).encode())

@@ -1,4 +1,4 @@
-"""The report: one HTML file with the figures, tables and claims of a results folder.
+"""The page: one HTML file with the figures, tables and claims of a results folder.
 
 It works offline and escapes what it shows.
 """

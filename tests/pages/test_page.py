@@ -11,8 +11,8 @@ import vgexp
 from vgexp.claims.verdicts import COLUMNS
 from vgexp.figures.pictures import Picture, Table
 from vgexp.figures.style import panels
-from vgexp.pages import facts, report
-from vgexp.pages.report import Content
+from vgexp.pages import facts
+from vgexp.pages.page import Content, render, write_report
 
 
 def results():
@@ -26,7 +26,7 @@ def pictures_of(page):
 
 def test_works_offline_and_says_how_it_was_made():
     results()
-    page = report.write_report(Path("results/train")).read_text()
+    page = write_report(Path("results/train")).read_text()
     linked = re.findall(r"(?:src|href)=[\"'](?!#|data:)[^\"']*", page)
     assert linked == []
     assert all(picture.startswith("<svg") for picture in pictures_of(page).values()) and "profile" in pictures_of(page)
@@ -36,13 +36,13 @@ def test_works_offline_and_says_how_it_was_made():
 
 def test_what_is_left_out_is_said(monkeypatch):
     monkeypatch.setattr(facts, "THEORIES", 0)
-    assert "Theory is computed for the first 0 of 1 networks." in report.render([Path("x")], results(), Content())
+    assert "Theory is computed for the first 0 of 1 networks." in render([Path("x")], results(), Content())
 
 
 def test_everything_shown_is_escaped():
     found = results()
     found.commands = {"<script>alert(1)</script>": []}
-    page = report.render([Path("results/<b>")], found, Content("<i>title", "<u>", {}))
+    page = render([Path("results/<b>")], found, Content("<i>title", "<u>", {}))
     for raw in ("<script>alert", "<i>title", "results/<b>", "<u>"):
         assert raw not in page
     assert "&lt;script&gt;alert" in page
@@ -69,7 +69,7 @@ def test_claims_show_intervals_seeds_and_reasons():
         "scale": "smoke",
     }
     counted = row | {"part": 2, "exact": True, "measured": 6.0, "measured_low": 6.0, "measured_high": 6.0}
-    page = report.render([Path("x")], results(), Content(pictures={}, claims=pd.DataFrame([row, counted])))
+    page = render([Path("x")], results(), Content(pictures={}, claims=pd.DataFrame([row, counted])))
     for text in (
         "X-1",
         "5 [4.5, 5.5]",
@@ -88,7 +88,7 @@ def test_tables_pictures_and_reasons_stand_on_the_page():
     table = Table(pd.DataFrame({"a<b": ["1 & 2"]}), "What it says.")
     with panels(1, 1) as (figure, _):
         pictures = {"one": Picture(figure, "A line.", pd.DataFrame()), "two": "not drawn: no runs"}
-    page = report.render([Path("x")], results(), Content(pictures=pictures, tables={"first": table}))
+    page = render([Path("x")], results(), Content(pictures=pictures, tables={"first": table}))
     for text in ("a&lt;b", "1 &amp; 2", "What it says.", '<figure id="figure-one">', "not drawn: no runs"):
         assert text in page
     assert list(pictures_of(page)) == ["one"]
@@ -99,5 +99,5 @@ def test_a_sweep_that_has_not_begun_has_a_page():
     results()
     shutil.rmtree(Path("results/train/runs"))
     shutil.rmtree(Path("results/train/layers"))
-    page = report.write_report(Path("results/train")).read_text()
+    page = write_report(Path("results/train")).read_text()
     assert "3 missing" in page and pictures_of(page) == {}
