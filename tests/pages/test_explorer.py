@@ -20,6 +20,7 @@ TO_STEP = """(at) => {
   const slider = document.getElementById("step");
   slider.value = at;
   slider.dispatchEvent(new Event("input"));
+  slider.dispatchEvent(new Event("change"));
 }"""
 UNNAMED = """[...document.querySelectorAll('button, select, input')]
   .filter((e) => !e.labels?.length && !e.ariaLabel && !e.textContent).length"""
@@ -49,7 +50,8 @@ def test_opens_offline_and_escapes_what_it_shows(results):
         assert "<script>alert(1)</script>" in page.locator("p").first.inner_text()
         assert page.locator("canvas").count() >= 5
         assert "12 done" in page.locator("body").inner_text()
-        assert page.locator("figure").count() == page.locator("figure > svg + figcaption").count() > 0
+        assert page.locator("figure").count() == page.locator("figure > img + figcaption").count() > 0
+        page.wait_for_function("[...document.images].every((image) => image.naturalWidth > 100)")
 
 
 def test_lines_are_the_means_of_the_tables_and_follow_the_slider(results):
@@ -269,6 +271,26 @@ def test_narrow_screens_and_dark_ones(results, scheme):
         assert page.evaluate("document.documentElement.scrollWidth") <= 360
         back = page.evaluate("getComputedStyle(document.body).backgroundColor")
         assert back == ("rgb(255, 255, 255)" if scheme == "light" else "rgb(23, 24, 26)")
+
+
+def test_what_is_printed_is_light_and_there_at_once(results):
+    """The charts too, whose letters are drawn in the page's color: paper is not drawn a second time."""
+    pale = """(canvas) => {
+      const { data } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
+      let count = 0;
+      for (let i = 0; i < data.length; i += 4) count += Math.min(...data.slice(i, i + 4)) > 225;
+      return count;
+    }"""
+    with opened(results[1], color_scheme="dark") as page:
+        canvas = page.locator("#profiles canvas").first
+        page.wait_for_function("[...Bokeh.index].every((one) => one.has_finished())")
+        assert canvas.evaluate(pale) > 100
+        print_media = "matchMedia('print').addEventListener('change', () => { window.printed = pale(canvas); })"
+        canvas.evaluate(f"(canvas) => {{ const pale = {pale}; {print_media} }}")
+        page.emulate_media(media="print")
+        page.wait_for_function("window.printed !== undefined")
+        assert page.evaluate("window.printed") == 0
+        assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
 
 
 def test_the_keyboard_reaches_what_the_mouse_does(results):

@@ -112,7 +112,13 @@ function dress(figure) {
   for (const grid of [figure.xgrid, figure.ygrid]) grid.grid_line_color = rule;
 }
 
-matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => standing.forEach(({ figure }) => dress(figure)));
+/** All figures anew in the page's colors, at once: paper does not wait for the next frame. */
+function dressAll() {
+  standing.forEach(({ figure }) => dress(figure));
+  for (const view of Bokeh.index) view.repaint?.(); // others there are no charts
+}
+
+for (const media of ["(prefers-color-scheme: dark)", "print"]) matchMedia(media).addEventListener("change", dressAll);
 
 /** What a mark says on hover, by the name of its renderer: a function of the mark's index and of the point's within it. */
 const tellers = new Map();

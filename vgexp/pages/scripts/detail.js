@@ -51,7 +51,7 @@ function buildHeatmap(run) {
     view.layer = cells[index].l + 1;
     element("layer").value = view.layer;
     moveTo(allSteps.indexOf(cells[index].step));
-    buildDistribution(run);
+    rest();
   });
   element("heatmap-scale").textContent = `${facts.columns[view.quantity]}: dark ${shown(low)}, light ${shown(high)}; red: not finite, grey: 0`;
 }

@@ -49,13 +49,18 @@ function moveTo(at) {
   view.at = at;
   element("step").value = String(at);
   drawProfiles();
-  remember();
 }
 
 /** The slider moves: from the first time on, the y axis is held over all steps, unless the reader let go of it. */
 function slideTo(at) {
   if (view.hold === null) holdAxis(true);
   moveTo(at);
+}
+
+/** The slider is at rest. */
+function rest() {
+  buildDistribution(facts.runs[view.run]);
+  remember();
 }
 
 function holdAxis(hold) {
@@ -72,6 +77,7 @@ function play() {
   if (playing) {
     clearInterval(playing);
     playing = null;
+    rest();
   } else {
     if (view.at === allSteps.length - 1) slideTo(0);
     playing = setInterval(() => (view.at < allSteps.length - 1 ? slideTo(view.at + 1) : play()), 100);
@@ -150,7 +156,7 @@ function wire() {
   element("step").max = String(allSteps.length - 1);
   element("step").value = String(view.at);
   element("step").addEventListener("input", () => slideTo(Number(element("step").value)));
-  element("step").addEventListener("change", () => buildDistribution(facts.runs[view.run]));
+  element("step").addEventListener("change", rest);
   element("hold").checked = view.hold === true;
   element("hold").addEventListener("change", () => holdAxis(element("hold").checked));
   element("play").addEventListener("click", play);

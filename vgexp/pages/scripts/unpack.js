@@ -10,10 +10,11 @@ async function inflated(id) {
 const unpackedText = async (id) => new TextDecoder().decode(await inflated(id));
 const unpackFacts = async () => JSON.parse(await unpackedText("facts"));
 
-/** Puts the pictures where their captions are. */
+/** Puts the pictures where their captions are: as images, for a document of many thousand lines would draw slowly. */
 async function showPictures() {
   for (const [name, picture] of Object.entries(JSON.parse(await unpackedText("pictures")))) {
-    element(`figure-${name}`).insertAdjacentHTML("afterbegin", picture);
+    const image = Object.assign(new Image(), { alt: name, src: URL.createObjectURL(new Blob([picture], { type: "image/svg+xml" })) });
+    element(`figure-${name}`).prepend(image);
   }
 }
 
