@@ -9,10 +9,12 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from field import NETWORKS, batch_for, mutated
 from torch import nn
 from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_sequence
 from torch.utils.checkpoint import checkpoint
 
+from vgexp.watching.batches import outcome
 from vgexp.watching.cuts import CHECKPOINT, constant_derivatives, cuts
 from vgexp.watching.trace import BACKWARD, GRAD
 
@@ -279,6 +281,7 @@ def test_parameters_with_few_entries_that_are_taken_out_of_the_graph():
         "base": ("not in the loss", "Slips"),
     }
     assert cut_of["norm.bias"].line.endswith("g = self.norm(h)")
+    assert cut_of["alpha"].words.endswith(", and nothing else of it reaches the loss")
     assert cut_of["alpha"].line.endswith("h = torch.relu(self.a(x)) * self.alpha.item()")
     assert cut_of["beta"].line.endswith("h = torch.relu(self.b(h)) * self.beta.data")
 
@@ -473,6 +476,24 @@ def test_a_sound_network_has_no_cuts():
 
         names = [name for name, _ in model.named_parameters()]
         assert cuts(model, run, names) == {} and constant_derivatives(model, run) == []
+
+
+CELLS = [(name, mutation) for name in NETWORKS for mutation in ("sound", "detach")]
+CELLS.remove(("PINN", "detach"))  # does not run: its loss takes the derivative that is cut off
+
+
+@pytest.mark.parametrize(("name", "mutation"), CELLS)
+def test_of_all_parameters_those_without_a_gradient_have_a_cut(name, mutation):
+    model, loss_fn = mutated(name, mutation), NETWORKS[name].loss
+    batch = batch_for(name, model)
+    outcome(model, batch, loss_fn).loss.backward()
+    expected = {name for name, parameter in model.named_parameters() if parameter.grad is None}
+    run = lambda: outcome(model, batch, loss_fn).loss
+    cut_of = cuts(model, run, dict(model.named_parameters()))
+    assert set(cut_of) == expected and constant_derivatives(model, run) == []
+    frozen = name == "DQN"  # its target network, in which the detach is, too
+    assert {cut.operation for cut in cut_of.values()} == {"frozen" if frozen else "detach" for _ in cut_of}
+    assert bool(cut_of) == (frozen or mutation == "detach")
 
 
 def test_of_several_ways_the_last_that_reaches_the_loss_is_the_cut():

@@ -106,7 +106,8 @@ def worded(event: Event, by_python: bool = False) -> Cut:
     if event.function and operation != CHECKPOINT:
         other = "autograd does not look into the forward pass of an autograd.Function"
     reason = REASONS.get(operation, other)
-    return Cut(operation, event.module, event.line, f"cut off at {operation} {at}: {reason}")
+    alone = ", and nothing else of it reaches the loss" if by_python else ""
+    return Cut(operation, event.module, event.line, f"cut off at {operation} {at}: {reason}{alone}")
 
 
 def no_gradient_returned(trace: Trace, bit: int) -> Cut | None:

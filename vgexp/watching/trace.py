@@ -2,7 +2,8 @@
 
 Every operation of torch is looked at. One whose inputs hang in the graph, and whose result does not, cuts off the
 parameters upstream of those inputs: the graph itself tells which they are. From there on the memory of the result is
-followed, from operation to operation.
+followed, from operation to operation. What goes to Python, as a number or an array, is not followed any further. Calls
+of an autograd.Function and of `torch.autograd.backward` are not seen; what a Function does inside is, and its node.
 
 Sets of parameters and of events are integers, a bit each.
 """
@@ -33,7 +34,7 @@ READERS = {"item", "tolist", "numpy", "float", "int", "index", "complex"}
 """Operations that hand numbers over to Python."""
 GRAD, BACKWARD = "autograd.grad without create_graph", "backward without create_graph"
 DIFFERENTIATIONS = {torch.autograd.grad: GRAD, Tensor.backward: BACKWARD}
-BY_THEMSELVES = {"detach", "data", GRAD, *READERS}
+BY_THEMSELVES = {"detach", "data", "tensor", GRAD, *READERS}
 """Operations that cut whatever the mode, no_grad or not. So do those with whole numbers for a result."""
 INSIDE = tuple(f"{folder}/" for folder in (Path(torch.__file__).parent, Path(__file__).parents[1]))
 """Frames of torch and of this package are not where a person looks."""
