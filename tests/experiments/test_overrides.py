@@ -4,7 +4,16 @@ from vgexp.config.errors import ConfigError
 from vgexp.config.fields import Run
 from vgexp.config.rows import flat
 from vgexp.experiments.compose import groups
-from vgexp.experiments.overrides import check_keys, check_single, choices, flattened, latest, parse, without
+from vgexp.experiments.overrides import (
+    check_keys,
+    check_single,
+    choices,
+    flattened,
+    latest,
+    parse,
+    quoted,
+    without,
+)
 
 
 @pytest.mark.parametrize(
@@ -85,3 +94,29 @@ def test_the_command_line_replaces_a_grids_field():
 def test_a_grid_holds_text():
     with pytest.raises(ConfigError, match=r"^scales: got 3, accepts lists of overrides"):
         list(flattened(["seed=0", ["steps=0", 3]]))
+
+
+@pytest.mark.parametrize(
+    ("typed", "value"),
+    [
+        ("name=größer", "größer"),
+        ("name=mein größerer versuch", "mein größerer versuch"),
+        ("name='größer'", "größer"),
+        ('name="größer (b)"', "größer (b)"),
+        ("name=größer/klein", "größer/klein"),
+        ("name=更深", "更深"),
+        ("name='revolve(3)'", "revolve(3)"),
+        ("checkpoint.every=revolve(3)", "revolve(3)"),
+        ("model.branch=1/sqrt(L)", "1/sqrt(L)"),
+        ("data.range=[-1,1]", [-1, 1]),
+    ],
+)
+def test_letters_of_every_language_need_no_quotes(typed, value):
+    [override] = parse([typed])
+    found = override.value()
+    assert getattr(found, "text", found) == value
+    assert parse([quoted(typed)])[0].input_line == override.input_line
+
+
+def test_choices_of_every_language():
+    assert choices(parse(["name=größer, 更深,b"])[0]) == ["name='größer'", "name='更深'", "name=b"]

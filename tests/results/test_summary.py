@@ -48,6 +48,18 @@ def test_the_numbers_are_those_of_the_table():
     assert best.startswith(f"best validation error {lowest['final_valid_error']:.3g}: ")
 
 
+def test_a_run_is_named_by_what_differs_also_where_that_is_a_default(tmp_path):
+    runs = [small(steps=5), small(steps=5, init__name="he", seed=1)]
+    Store(tmp_path).plan(runs, {}, "vgexp train")
+    write(tmp_path, runs[0], final_valid_error=0.25)
+    write(tmp_path, runs[1], final_valid_error=0.5)
+    best = [line.partition(": ") for line in summary(tmp_path)[1:]]
+    assert [(error, set(words.split())) for error, _, words in best] == [
+        ("best validation error 0.25", {"seed=0", "init.name=glorot"}),
+        ("best validation error 0.5", {"seed=1", "init.name=he"}),
+    ]
+
+
 def test_a_damaged_part_is_left_out(tmp_path):
     Store(tmp_path).plan([small()], {}, "vgexp train")
     (tmp_path / "runs").mkdir()

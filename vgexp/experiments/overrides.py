@@ -18,6 +18,11 @@ ACCEPTED = (
     """field=value, or choices: seed=0,1 seed=range(0,5); a value with spaces or brackets in quotes: 'name="a (b)"'"""
 )
 """What is accepted of an argument, as an error says it."""
+TO_QUOTE = re.compile(
+    r"""'[^']*'|"[^"]*"|(\brevolve\(\d+\)|\b1/sqrt\(L\)"""  # what is in quotes already comes first
+    r"""|(?=[^,:[\]{}()'"]*[^\x00-\x7f])[^\s,:[\]{}()'"](?:[^,:[\]{}()'"]*[^\s,:[\]{}()'"])?)"""
+)
+"""Of values, what Hydra would take for something else, or for nothing."""
 NOT_TYPED = ("scales", "members")
 """Fields that experiment files and the sweeper set, and nobody on the command line."""
 
@@ -37,12 +42,14 @@ def parse(overrides: Sequence[str]) -> list[Override]:
 
 
 def quoted(override: str) -> str:
-    """The values `revolve(s)` and `1/sqrt(L)` in quotes, since Hydra would call functions of these names.
+    """The values `revolve(s)` and `1/sqrt(L)` in quotes, since Hydra would call functions of these names, and values
+    with letters that it does not know.
 
-    >>> quoted("checkpoint.every=2,revolve(3)")
-    "checkpoint.every=2,'revolve(3)'"
+    >>> quoted("checkpoint.every=2,revolve(3)"), quoted("name=größer")
+    ("checkpoint.every=2,'revolve(3)'", "name='größer'")
     """
-    return re.sub(r"(?<!')(\brevolve\(\d+\)|\b1/sqrt\(L\))", r"'\g<0>'", override)
+    key, equals, values = override.partition("=")
+    return key + equals + TO_QUOTE.sub(lambda found: f"'{found[1]}'" if found[1] else found[0], values)
 
 
 def flattened(overrides: Any) -> Iterator[str]:

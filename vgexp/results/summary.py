@@ -4,6 +4,7 @@ import math
 from pathlib import Path
 from typing import Any
 
+from vgexp.config import Run, leaves
 from vgexp.results.parts import run_rows
 from vgexp.results.plans import read_plan
 
@@ -11,6 +12,8 @@ ERRORS = {"final_valid_error": "validation error", "final_train_error": "trainin
 """What runs are ranked by: the first of these that any has, as a person says it."""
 BEST = 2
 """How many runs are named."""
+
+DEFAULTS = leaves(Run())
 
 
 def summary(folder: Path) -> list[str]:
@@ -39,9 +42,11 @@ def _best(rows: dict[str, dict[str, Any]], planned: dict[str, dict[str, Any]]) -
 
 
 def _words(run: str, planned: dict[str, dict[str, Any]]) -> str:
+    """The fields in which the planned runs differ, those among them that have their default too."""
     keys = dict.fromkeys(key for changes in planned.values() for key in changes)
-    differing = [key for key in keys if len({str(changes.get(key)) for changes in planned.values()}) > 1]
-    return " ".join(f"{key}={planned[run][key]}" for key in differing if key in planned[run]) or run
+    values = {key: [changes.get(key, DEFAULTS.get(key)) for changes in planned.values()] for key in keys}
+    differing = [key for key in keys if len(set(map(str, values[key]))) > 1]
+    return " ".join(f"{key}={planned[run].get(key, DEFAULTS.get(key))}" for key in differing) or run
 
 
 def _missing(value: float | None) -> bool:
