@@ -145,6 +145,12 @@ def test_every_kind_of_tensor_has_a_norm(kind):
             )
 
 
+@pytest.mark.parametrize("dtype", [torch.float8_e4m3fn, torch.float8_e5m2, torch.int8, torch.uint8, torch.int64])
+def test_weights_of_few_bits_have_a_norm(dtype):
+    x = (8 * x_PQ).abs().to(dtype)
+    assert total_norm(x) == pytest.approx(x.double().norm().item(), rel=1e-12)
+
+
 @pytest.mark.parametrize("scale", [1e-200, 1e200])
 def test_a_float64_norm_lives_where_the_sum_of_squares_does_not(scale):
     x = scale * x_PQ.double()

@@ -71,6 +71,8 @@ def total_norm(x: Tensor) -> float | Tensor:
         x = (x.coalesce() if x.layout is torch.sparse_coo else x).values()
     if x.is_complex():
         x = torch.view_as_real(x.resolve_conj())
+    if x.itemsize == 1 or not x.is_floating_point():  # float8 has no arithmetic, integers no norm
+        x = x.double()
     if not x.is_cpu:
         return torch.linalg.vector_norm(x, dtype=torch.float64)
     array = _array(x)
