@@ -12,8 +12,12 @@ from pathlib import Path
 
 import matplotlib as mpl
 import numpy as np
+import pandas as pd
 import pytest
+import torch
 from PIL import Image
+from torch import nn
+from watched import backpropagate, batch, mlp
 
 import vgexp
 from vgexp.figures.pictures import Picture
@@ -21,6 +25,7 @@ from vgexp.figures.profiles import profile_picture
 from vgexp.figures.relations import relation_picture
 from vgexp.figures.style import STYLE
 from vgexp.figures.sweeps import FIGURES, draw_all
+from vgexp.figures.watched import watched_picture
 
 GOLDEN = Path(__file__).parent / "golden"
 DPI = 70
@@ -34,11 +39,25 @@ SWEEP = (
     *("data=digits", "model.activation=tanh,relu", "init.name=standard,he", "model.depth=2,6", "model.width=30"),
     *("steps=30", "probe=full", "probe.every=3", "eval.every=15", "seed=0,1,2"),
 )
-NAMES = [*FIGURES, "relation"]
+NAMES = [*FIGURES, "relation", "watched"]
 
 
 def pictures(results) -> dict[str, Picture]:
-    return draw_all(results) | {"relation": relation_picture(results, "depth", "dz_rms", color="init.name")}
+    relation = relation_picture(results, "depth", "dz_rms", color="init.name")
+    return draw_all(results) | {"relation": relation, "watched": watched_picture(recorded())}
+
+
+def recorded() -> pd.DataFrame:
+    """What a monitor saw of six layers with sigmoids over ten steps."""
+    model, (x, y) = mlp(nn.Sigmoid, depth=6), batch()
+    optimizer = torch.optim.SGD(model.parameters(), lr=1.0)
+    with vgexp.watch(model, every=1) as monitor:
+        for _ in range(10):
+            optimizer.zero_grad()
+            backpropagate(model, x, y)
+            monitor.step()
+            optimizer.step()
+    return monitor.frame()
 
 
 def pixels(picture) -> np.ndarray:
