@@ -87,6 +87,8 @@ FORWARD = {
     "layer norm": (lambda h: F.layer_norm(h * 0 + 1, (6,), eps=0.0), "layer_norm", "nan"),
     "squares": (lambda h: (h * 0 + 1e30) ** 2, "pow", "inf"),
     "complex": (lambda h: (torch.complex(h, h) / 0).abs(), "div", "inf"),
+    "an infinite number": (lambda h: h * (h[:1, :1] * 0).log().item(), "log", "inf"),
+    "a mask by a product": (lambda h: h + (h > 0) * -INF, "mul", "nan"),
     "part of a buffer": (lambda h: h.clone().index_copy_(0, torch.tensor([0]), (h[:1] * 0).log()), "log", "inf"),
     "a hidden one before": (lambda h: hidden(h, (h * 0).log()) + (h * 0).rsqrt(), "rsqrt", "inf"),
 }

@@ -3,7 +3,8 @@ import math
 import pytest
 import torch
 
-from vgexp.watching.operations import Extent, Operation
+from vgexp.watching.extents import Extent
+from vgexp.watching.operations import Operation
 from vgexp.watching.pitfalls import PITFALLS, advice
 
 
@@ -33,7 +34,8 @@ def operation(name, *inputs, output=None, derives=None, dtype=torch.float32, fed
         (operation("matmul", exact=1e5, dtype=torch.float16), "bfloat16 or float32 there"),
         (operation("exp", exact=1e43), "3.4e+38 is the largest number, float64 has 1e+43 here: clamp what goes in"),
         (operation("matmul", exact=1e43), "smaller weights"),
-        (operation("full", fed=True), "on purpose"),
+        (operation("full", fed=True, output=Extent(0, 0, inf=True)), "on purpose"),
+        (operation("mul", fed=True), "mul is given a number that is not finite"),
         (operation("anything", Extent(0, 1)), "look at what goes into anything"),
     ],
 )

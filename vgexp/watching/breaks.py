@@ -16,7 +16,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from vgexp.watching.operations import Extent, Operation, Recorder, Source, extent
+from vgexp.watching.extents import Extent, extent
+from vgexp.watching.operations import Operation, Recorder, Source
 from vgexp.watching.pitfalls import advice
 from vgexp.watching.state import untouched
 
@@ -80,7 +81,7 @@ def root(broken: Iterable[Operation | Source]) -> Operation | Source | None:
     operations = sorted((found for found in ancestors if isinstance(found, Operation)), key=lambda found: found.order)
     weights = [found for found in sources if _faulty_weights(found)]
     inputs = [found for found in sources if found.kind == "input" and not found.masks]
-    made = [found for found in operations if not found.causes and not found.fed]
+    made = [found for found in operations if not found.causes and not found.masks]
     of_masks = [found for found in operations if _makes_nan_of_masks(found)]
     put = [found for found in operations if not found.causes]
     first = sorted(made + of_masks, key=lambda found: found.order)
@@ -109,7 +110,7 @@ def _makes_nan_of_masks(found: Operation) -> bool:
     if not found.output.nan or not found.causes or any(extent.nan for extent in found.inputs):
         return False
     return all(
-        not _faulty_weights(cause) if isinstance(cause, Source) else bool(cause.causes) or cause.fed
+        not _faulty_weights(cause) if isinstance(cause, Source) else bool(cause.causes) or cause.masks
         for cause in _ancestors(found.causes)
     )
 
@@ -117,7 +118,7 @@ def _makes_nan_of_masks(found: Operation) -> bool:
 def _of_source(found: Source) -> Break:
     made = MADE[found.extent.nan]
     if found.kind == "input":
-        evidence = f"the inputs have {made} before anything is computed"
+        evidence = f"what comes from outside (inputs, targets, constants) has {made} before anything is computed"
         what = "look at the data: missing values, a division in its preparation"
     else:
         evidence = f"{found.name} of {found.module} has {made} before anything is computed"

@@ -8,7 +8,6 @@ import inspect
 import math
 import re
 import weakref
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 from itertools import count
 from typing import Any, NamedTuple, Self
@@ -18,6 +17,7 @@ from torch import Tensor, nn
 
 from vgexp.numerics import torch_private
 from vgexp.watching.doubles import doubled
+from vgexp.watching.extents import Extent, extent, joined
 from vgexp.watching.layers import plain_name, tensors
 from vgexp.watching.places import Places
 
@@ -51,26 +51,10 @@ OVERWRITING = ("bernoulli", "copy", "exponential", "fill", "normal", "random", "
 """What stood where these write does not matter."""
 HIDING = ("where", "masked_fill", "clamp", "minimum", "maximum", "nan_to_num", "index", "select", "slice", "gather")
 
+PLACING = ("full", "new_full", "fill", "masked_fill", "where", "scalar_tensor", "constant_pad", "index_fill")
+"""These put a number that they are given where it is wanted, as a mask does."""
 NUMBERS = ("self", "other", "exponent")
 """Arguments that are reckoned with also where they are numbers."""
-
-
-class Extent(NamedTuple):
-    """The smallest and the largest finite entry of a tensor, and whether it has others."""
-
-    low: float
-    high: float
-    nan: bool = False
-    inf: bool = False
-
-    @property
-    def finite(self) -> bool:
-        return not (self.nan or self.inf)
-
-    def __str__(self) -> str:
-        ends = [f"{end:.3g}" for end in dict.fromkeys((self.low, self.high)) if end == end]
-        others = [name for name, there in (("nan", self.nan), ("inf", self.inf)) if there]
-        return " with ".join(filter(None, (" to ".join(ends), " and ".join(others))))
 
 
 class Source(NamedTuple):
@@ -106,12 +90,17 @@ class Operation:
     causes: "list[Operation | Source]" = field(default_factory=list)
     """What made those inputs that are not finite: those with NaN, if there are any."""
     fed: bool = False
-    """Whether a number that it was called with is not finite: full(inf), masked_fill(-inf)."""
+    """Whether a number that it was called with is not finite."""
     exact: float = math.nan
     """Where finite inputs gave something that is not: the largest magnitude in float64; NaN where that is not finite
     either, or not known."""
     hidden_by: str = ""
     """The operation that took an output that is not finite, and put out one that is."""
+
+    @property
+    def masks(self) -> bool:
+        """Whether it puts infinities somewhere on purpose: full(-inf), masked_fill(-inf)."""
+        return self.fed and not self.output.nan and self.name.startswith(PLACING)
 
 
 class Recorder:
@@ -132,6 +121,9 @@ class Recorder:
         """By storage: the operations that wrote something there that is not finite. torch gives a storage one Python
         object, for as long as anything holds it."""
         self._nodes: dict[int, Operation] = {}
+        """By number: the operations that made nodes of autograd's graph."""
+        self._handed: dict[str, list[Operation | Source]] = {}
+        """What made the infinity or the NaN that was handed over to Python last."""
         self._order = count()
         self._operations = torch_private.each_operation(self._perform)
 
@@ -157,22 +149,12 @@ class Recorder:
         return [Source(kind, module, name, found, x.dtype, masks)]
 
     def _perform(self, function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        node, number = torch_private.current_node(), torch_private.last_node()
-        named = torch_private.arguments(function, args, kwargs)
-        trained = any(value is True for argument, value, _ in named if argument in ("training", "train"))
-        name = _name(function)
-        unread = ("running_",) if trained else ()
-        overwritten = ("self", "out") if name.startswith(OVERWRITING) else ("out",)
-        read = [
-            (argument, value)
-            for argument, value, writes in named
-            if not argument.startswith(overwritten if writes else unread)
-        ]
-        went_in = [(x, extent(x)) for _, value in read for x in tensors([value])]
-        written = [x for _, value, writes in named if writes for x in tensors([value])]
-        before = {id(x): x.clone() for x in written if any(x is y for y, _ in went_in)}
+        node, number, name = torch_private.current_node(), torch_private.last_node(), _name(function)
+        given = _given(name, torch_private.arguments(function, args, kwargs))
+        before = {id(x): x.clone() for x in given.written if any(x is y for y, _ in given.tensors)}
         result = function(*args, **kwargs)
-        came_out = [] if name.startswith(UNFINISHED) else [(x, extent(x)) for x in tensors([result, written])]
+        written = [] if name.startswith(UNFINISHED) else [result, given.written]
+        came_out = [(x, extent(x)) for x in tensors(written)]
         module, line = self._places.here(self._bottom)
         owner = self._derived(node)
         derives = owner if not (module or line) else None
@@ -180,8 +162,7 @@ class Recorder:
             name, line = derives.name, derives.line
         if owner is not None and not module:  # a derivative, or what a checkpoint computes anew
             module = owner.module
-        given = [(argument, float(value)) for argument, value in read if type(value) in (int, float)]
-        numbers = [Extent(value, value) for argument, value in given if argument in NUMBERS and math.isfinite(value)]
+        counted = [Extent(x, x) for argument, x in given.numbers if argument in NUMBERS and math.isfinite(x)]
         operation = Operation(
             order=next(self._order),
             name=name,
@@ -189,16 +170,16 @@ class Recorder:
             line=line,
             derives=derives,
             dtype=came_out[0][0].dtype if came_out else torch.float32,
-            inputs=[found for _, found in went_in] + numbers,
-            output=_joined(found for _, found in came_out),
-            fed=any(not math.isfinite(value) for _, value in given),
+            inputs=[found for _, found in given.tensors] + counted,
+            output=joined(found for _, found in came_out),
+            fed=any(not math.isfinite(x) for _, x in given.numbers),
         )
         if derives is None and number > self._first:
             self._nodes.setdefault(number, operation)
-        self._blame(operation, went_in)
+        self._blame(operation, given, result)
         if not operation.output.finite and not operation.causes and not operation.fed:
             operation.exact = _largest(function, doubled((args, kwargs), before))
-        self._sign(operation, list(tensors([args, kwargs])), written, came_out)
+        self._sign(operation, list(tensors([args, kwargs])), given.written, came_out)
         return result
 
     def _derived(self, node: Any) -> Operation | None:
@@ -210,11 +191,15 @@ class Recorder:
             number -= 1
         return self._nodes.get(number)
 
-    def _blame(self, operation: Operation, went_in: list[tuple[Tensor, Extent]]) -> None:
+    def _blame(self, operation: Operation, given: "Given", result: Any) -> None:
         """Writes down what made those inputs that are not finite, if the output is not; else that they are hidden."""
-        bad = [(x, found) for x, found in went_in if not found.finite]
+        bad = [(x, found) for x, found in given.tensors if not found.finite]
         broken = [x for x, found in bad if found.nan] or [x for x, _ in bad]
-        for maker in [maker for x in broken for maker in self.makers(x)]:
+        makers = [maker for x in broken for maker in self.makers(x)]
+        if isinstance(result, float) and not math.isfinite(result):  # handed over to Python, as by item()
+            self._handed[str(result)] = makers
+        makers += [maker for _, x in given.numbers for maker in self._handed.get(str(x), [])]
+        for maker in makers:
             if not operation.output.finite:
                 operation.causes.append(maker)
             elif isinstance(maker, Operation) and operation.name.startswith(HIDING):
@@ -240,46 +225,37 @@ class Recorder:
                 makers.append(operation)
 
 
-def extent(x: Tensor) -> Extent:
-    """The extent of a tensor of any layout and dtype. Of one without entries that can be read (a subclass that wraps
-    others) it is that of zero."""
-    try:
-        x = _entries(x.detach())
-        if not x.numel():
-            return Extent(0.0, 0.0)
-        low, high = (float(end) for end in torch.aminmax(x))
-        if math.isfinite(low) and math.isfinite(high):
-            return Extent(low, high)
-        nan, inf = bool(x.isnan().any()), bool(x.isinf().any())
-        x = x[x.isfinite()]
-        low, high = (float(end) for end in torch.aminmax(x)) if x.numel() else (math.nan, math.nan)
-        return Extent(low, high, nan, inf)
-    except (RuntimeError, TypeError):
-        return Extent(0.0, 0.0)
+class Given(NamedTuple):
+    """What an operation is called with."""
+
+    tensors: list[tuple[Tensor, Extent]]
+    """Those that it reads."""
+    numbers: list[tuple[str, float]]
+    """By the name of the argument."""
+    written: list[Tensor]
 
 
-def _entries(x: Tensor) -> Tensor:
-    if x.layout is not torch.strided:
-        x = (x.coalesce() if x.layout is torch.sparse_coo else x).values()
-    if x.is_complex():
-        x = torch.view_as_real(x.resolve_conj())
-    return x.float() if x.itemsize == 1 else x
-
-
-def _joined(extents: Iterable[Extent]) -> Extent:
-    """The extent of several tensors."""
-    found = list(extents)
-    finite = [x for x in found if x.low == x.low]
-    low = min((x.low for x in finite), default=math.nan)
-    high = max((x.high for x in finite), default=math.nan)
-    return Extent(low, high, any(x.nan for x in found), any(x.inf for x in found))
+def _given(name: str, arguments: list[tuple[str, Any, bool]]) -> Given:
+    trained = any(value is True for argument, value, _ in arguments if argument in ("training", "train"))
+    unread = ("running_",) if trained else ()
+    overwritten = ("self", "out") if name.startswith(OVERWRITING) else ("out",)
+    read = [
+        (argument, value)
+        for argument, value, writes in arguments
+        if not argument.startswith(overwritten if writes else unread)
+    ]
+    return Given(
+        [(x, extent(x)) for _, value in read for x in tensors([value])],
+        [(argument, float(value)) for argument, value in read if type(value) in (int, float)],
+        [x for _, value, writes in arguments if writes for x in tensors([value])],
+    )
 
 
 def _largest(function: Any, arguments: tuple[tuple[Any, ...], dict[str, Any]]) -> float:
     """The largest magnitude of what an operation puts out for some arguments; NaN where that is not finite."""
     args, kwargs = arguments
     try:
-        found = _joined(extent(x) for x in tensors([function(*args, **kwargs)]))
+        found = joined(extent(x) for x in tensors([function(*args, **kwargs)]))
     except (RuntimeError, TypeError):
         return math.nan
     return max(abs(found.low), abs(found.high)) if found.finite else math.nan

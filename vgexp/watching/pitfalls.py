@@ -141,7 +141,7 @@ def advice(operation: Operation, hidden_by: str = "") -> str:
     """What to do about an operation that made a number that is not finite. `hidden_by` is the operation that kept it
     from the loss, so that only its derivative did harm.
 
-    >>> from vgexp.watching.operations import Extent
+    >>> from vgexp.watching.extents import Extent
     >>> advice(Operation(0, "log", "", "", None, torch.float32, [Extent(-1, 1)], Extent(0, 0, nan=True)))[:40]
     'the logarithm of a negative number is Na'
     """
@@ -150,7 +150,9 @@ def advice(operation: Operation, hidden_by: str = "") -> str:
             f"{hidden_by}() takes the right branch forward, but the other one's derivative is multiplied by 0, "
             f"which is NaN: clamp what goes into {operation.name}, or choose it by an inner where()"
         )
-    if operation.fed:
+    if operation.fed and not operation.masks:
+        return f"{operation.name} is given a number that is not finite: look at where that comes from"
+    if operation.masks:
         return "it is put there on purpose, as a mask is, and reaches the loss: leave out what it masks"
     if math.isfinite(operation.exact):
         return _too_large(operation)
