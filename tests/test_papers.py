@@ -97,7 +97,7 @@ def test_reproduce_smoke(paper):
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     folder = Path("results") / paper / "smoke"
-    assert f"report: {folder / 'report.html'}" in done.stdout.splitlines()[-1]
+    assert done.stdout.splitlines()[-1] == f"report: {folder / 'report.html'}    next: vgexp view {folder}"
     claims = pd.read_csv(folder / "claims.csv")
     assert list(claims.columns) == COLUMNS
     assert len(claims.groupby("claim")) == len(papers.module(paper).CLAIMS)

@@ -21,6 +21,8 @@ def test_papers_are_listed_with_the_scales_of_their_files(vgexp_command):
         [line] = [line for line in out.splitlines() if line.startswith(name)]
         assert ", ".join(scales()[name]) in line
     assert "chaos" not in out  # an experiment, of no paper
+    *command, name, _, scale = out.splitlines()[-1].split()
+    assert command == ["next:", "vgexp", "reproduce"] and scale in scales()[name]
 
 
 MINE = """

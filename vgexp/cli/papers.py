@@ -34,7 +34,8 @@ def papers(config_dir: ConfigDir = None) -> None:
     names, columns = (max(len(row[place]) for row in rows) for place in (0, 1))
     for name, column, line in rows:
         print(f"{name:{names}}  {column:{columns}}  {line}")
-    print("next: vgexp reproduce PAPER --scale SCALE")
+    if first := next((name for name in about if offered.get(name)), None):
+        print(f"next: vgexp reproduce {first} --scale {offered[first][0]}")
 
 
 def subjects() -> dict[str, str]:

@@ -81,7 +81,7 @@ def reproduce(
         if folder is not None:
             say_summary(folder)
             page = papers.report(folder, name)
-            print(f"report: {page}    next: open it, or vgexp reproduce {name} --help")
+            print(f"report: {page}    next: vgexp view {shlex.quote(str(folder))}")
 
 
 def say_summary(folder: Path) -> None:
