@@ -49,7 +49,7 @@ def test_the_numbers_are_those_of_the_table():
 
 
 def test_a_run_is_named_by_what_differs_also_where_that_is_a_default(tmp_path):
-    runs = [small(steps=5), small(steps=5, init__name="he", seed=1)]
+    runs = [small(steps=5), small(steps=5, init__name="he", seed=1, probe__every=2)]
     Store(tmp_path).plan(runs, {}, "vgexp train")
     write(tmp_path, runs[0], final_valid_error=0.25)
     write(tmp_path, runs[1], final_valid_error=0.5)

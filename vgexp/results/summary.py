@@ -42,8 +42,10 @@ def _best(rows: dict[str, dict[str, Any]], planned: dict[str, dict[str, Any]]) -
 
 
 def _words(run: str, planned: dict[str, dict[str, Any]]) -> str:
-    """The fields in which the planned runs differ, those among them that have their default too."""
-    keys = dict.fromkeys(key for changes in planned.values() for key in changes)
+    """The fields in which the planned runs differ, those among them that have their default too, but for what is
+    recorded of them: that makes no run better."""
+    changed = dict.fromkeys(key for changes in planned.values() for key in changes)
+    keys = [key for key in changed if not key.startswith(("probe.", "eval."))]
     values = {key: [changes.get(key, DEFAULTS.get(key)) for changes in planned.values()] for key in keys}
     differing = [key for key in keys if len(set(map(str, values[key]))) > 1]
     return " ".join(f"{key}={planned[run].get(key, DEFAULTS.get(key))}" for key in differing) or run
