@@ -265,6 +265,25 @@ def test_one_run_in_detail(results):
         assert page.locator("#detail-name").inner_text().startswith(name)
 
 
+def test_what_is_not_finite_is_said_to_be_in_place_of_an_empty_chart():
+    shape = ("data=digits", "model.depth=3", "model.width=8", "model.activation=identity", "steps=10", "optim.lr=1e30")
+    results = vgexp.run(*shape, "probe=full", "probe.every=1", "probe.histograms=1", "probe.spectra=1", "name=far")
+    assert results.runs["diverged_at"].notna().all()
+    with opened(write_report(Path("results/far"))) as page:
+        assert "1 diverged" in page.locator("body").inner_text()
+        page.locator("#layer").fill("2")
+        page.locator("#layer").dispatch_event("change")
+        for tensor in ("h", "dz", "dw", "spectrum"):
+            page.locator("#tensor").select_option(tensor)
+            assert page.locator("#distribution canvas").count() >= 1
+        page.evaluate(TO_STEP, 10)
+        for tensor in ("h", "dz", "dw", "spectrum"):
+            page.locator("#tensor").select_option(tensor)
+            assert (
+                page.locator("#distribution").inner_text() == f"{tensor}, layer 2, step 10: not finite, or all equal."
+            )
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_narrow_screens_and_dark_ones(results, scheme):
     with opened(results[1], viewport={"width": 360, "height": 740}, color_scheme=scheme) as page:

@@ -85,6 +85,10 @@ function buildDistribution(run) {
     return;
   }
   const title = `${wanted}, layer ${one.layer}, step ${one.step}`;
+  if (!series(one.density ?? one.singular_values).some(Number.isFinite)) {
+    target.textContent = `${title}: not finite, or all equal.`;
+    return;
+  }
   if (wanted === "spectrum") {
     const ys = Array.from(series(one.singular_values));
     const figure = chart(target, { x: "rank", y: "singular value", logY: true, xEnds: [0, ys.length + 1], yEnds: ends(ys, true), height: 260 });
