@@ -32,6 +32,8 @@ class Call:
     source: bool = True
     """Whether no call lies further from the loss."""
     signal: float = 0.0
+    fed: bool = True
+    """Whether it was called with a tensor: a table of biases is not."""
 
 
 @dataclass
@@ -41,7 +43,11 @@ class Truth:
     fall: float = 0.0
     """Decades lost between the loss and the sources; negative when the gradient grows."""
     cliff: float = 0.0
-    """The largest drop between neighbouring depths that is not made good further down."""
+    """The largest drop between neighbouring depths, below what the first got, that is not made good further down."""
+    spike: float = 0.0
+    """The same where a peak above the first depth counts too."""
+    peak: float = 0.0
+    """Decades by which any depth gets more than the first."""
     branch: float = 0.0
     """The largest fall to one source of the deeper half."""
     time: float = 0.0
@@ -79,9 +85,9 @@ class Truth:
             allowed |= {"undecided"} if abs(self.fall) > 1.5 - NEAR else set()
             allowed |= {"saturated"} if self.saturated > 0.5 else set()
             allowed |= {"silent"} if self.silent > 0.5 else set()
-        allowed |= {"cliff"} if self.cliff > 2 - NEAR else set()
+        allowed |= {"cliff"} if self.spike > 2 - NEAR else set()
         allowed |= {"vanishing"} if self.fall > 2 - NEAR or max(self.branch, self.time) > 4 - NEAR else set()
-        allowed |= {"exploding"} if self.fall < NEAR - 2 else set()
+        allowed |= {"exploding"} if self.fall < NEAR - 2 or self.peak > 2 - NEAR else set()
         return allowed
 
 
@@ -111,7 +117,8 @@ def rule(found, calls):
         return
     y_D = {d: math.log10(power) / 2 for d, power in sorted(power_D.items())}
     top, deepest = y_D[min(y_D)], max(call.depth for call in calls)
-    ends = [call for call in calls if call.source and call.signal > 0 and 2 * call.depth >= deepest]
+    sources = [call for call in calls if call.source and call.fed and call.signal > 0]
+    ends = [call for call in sources if 2 * call.depth >= deepest]
     if ends:
         found.fall = top - math.log10(sum(call.signal**2 for call in ends)) / 2
         found.branch = top - math.log10(min(call.signal for call in ends))
@@ -119,7 +126,9 @@ def rule(found, calls):
     for y in reversed(list(y_D.values())):
         envelope_D.append(max(y, envelope_D[-1]) if envelope_D else y)
     envelope_D.reverse()
-    found.cliff = max(a - b for a, b in zip(envelope_D, envelope_D[1:], strict=False))
+    found.cliff = max(max(min(a, top) - b, 0.0) for a, b in zip(envelope_D, envelope_D[1:], strict=False))
+    found.spike = max(a - b for a, b in zip(envelope_D, envelope_D[1:], strict=False))
+    found.peak = envelope_D[0] - top
     for name in {call.name for call in calls}:
         own = {call.depth: call.signal for call in calls if call.name == name and call.signal > 0}
         if len(own) >= 5:
@@ -150,10 +159,10 @@ def gradients(model, batch, loss_fn):
     calls, flat, off, made = [], [0.0], [0.0], {}
 
     def see(name):
-        def hook(module, args, output):
+        def hook(module, args, kwargs, output):
             new = [x for x in tree_leaves(output) if torch.is_tensor(x) and x.requires_grad and x.is_floating_point()]
             if new and not any(id(x) in made for x in new):
-                calls.append(Call(name, module, new))
+                calls.append(Call(name, module, new, fed=any(map(torch.is_tensor, tree_leaves([args, kwargs])))))
             copied = tree_map(lambda x: x.clone() if any(x is y for y in new) else x, output)
             made.update((id(x), x) for x in tree_leaves(copied) if torch.is_tensor(x))
             return copied  # what comes after may change its input in place
@@ -170,8 +179,8 @@ def gradients(model, batch, loss_fn):
             off.append(float((units <= 0).all(1).double().mean()))
 
     for name, module in model.named_modules():
-        if any(p.ndim > 1 for p in module.parameters(recurse=False)):
-            module.register_forward_hook(see(name))
+        if any(p.ndim > 1 for p in module.parameters(recurse=False)) and "parametrizations" not in name:
+            module.register_forward_hook(see(name), with_kwargs=True)
         elif isinstance(module, (nn.Sigmoid, nn.Tanh, nn.ReLU, nn.ReLU6)):
             module.register_forward_hook(look)
     inputs, targets = batch
