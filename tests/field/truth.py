@@ -26,7 +26,7 @@ class Call:
     name: str
     module: nn.Module
     outputs: list
-    """What it put out, with a graph: the first of them that has a gradient counts."""
+    """What it put out and has a gradient: the first of them is its signal, the longest way from any its depth."""
     depth: int = -1
     """Calls strictly between it and the loss along the longest way; -1 where no loss depends on it."""
     source: bool = True
@@ -196,7 +196,7 @@ def gradients(model, batch, loss_fn):
     dz, dw = iter(found[: len(outputs)]), dict(zip(named, found[len(outputs) :], strict=True))
     for call in calls:
         pairs = [(x, d) for x, d in zip(call.outputs, [next(dz) for _ in call.outputs], strict=True) if d is not None]
-        call.outputs = [x for x, _ in pairs[:1]]
+        call.outputs = [x for x, _ in pairs]
         call.signal = signal(call.module, pairs[0][1]) if pairs else 0.0
     nodes = topological(loss.grad_fn)
     order(nodes, calls)
@@ -242,7 +242,8 @@ def order(nodes, calls):
     for node in reversed(nodes):
         behind[node] = any(child in marked or behind[child] for child in children(node))
         if node in marked:
-            marked[node].depth, marked[node].source = depth[node], not behind[node]
+            call = marked[node]
+            call.depth, call.source = max(call.depth, depth[node]), call.source and not behind[node]
 
 
 def exact_zeros(found):

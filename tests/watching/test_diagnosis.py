@@ -12,6 +12,7 @@ from vgexp.watching.diagnosis import Diagnosis
 from vgexp.watching.falls import NOTHING
 from vgexp.watching.findings import FINDING_KINDS, Finding
 from vgexp.watching.monitor import watch
+from vgexp.watching.remedies import Remedy
 
 pytestmark = pytest.mark.filterwarnings("ignore:None of the inputs have requires_grad")
 
@@ -57,8 +58,9 @@ def test_findings_are_sorted_print_and_convert():
     assert diagnosis.verdict == "disconnected" == json.loads(diagnosis.to_json())["verdict"]
     assert diagnosis.to_dict()["findings"][1] == diagnosis.findings[1].to_dict()
     text = str(diagnosis)
-    assert text.splitlines()[0].startswith("disconnected (step 0): dz changes by 0.1") and "41.spare" in text
-    assert set(diagnosis.findings[0].to_dict()) == {"kind", "layers", "evidence", "remedy"}
+    assert text.startswith("disconnected (step 0): no gradient reaches 41.spare: no operation reads it")
+    assert "\nalso vanishing: the gradient falls by 17 decades, from" in text
+    assert set(diagnosis.findings[0].to_dict()) == {"kind", "layers", "evidence", "remedies"}
 
 
 def test_nothing_recorded_is_no_diagnosis():
@@ -68,16 +70,16 @@ def test_nothing_recorded_is_no_diagnosis():
 
 def test_the_worst_kind_is_the_verdict():
     assert (
-        Diagnosis([Finding(kind, [], "", "") for kind in FINDING_KINDS]).verdict == "nan"
+        Diagnosis([Finding(kind, [], "") for kind in FINDING_KINDS]).verdict == "nan"
         and Diagnosis().verdict == "healthy"
     )
 
 
 def test_a_diagnosis_is_shown_in_one_line_and_in_notebooks_as_a_table():
     names = [f"<{i}>" for i in range(40)]
-    diagnosis = Diagnosis([Finding("vanishing", names, "||dz|| < 1", "<b>")], NOTHING, 3)
+    diagnosis = Diagnosis([Finding("vanishing", names, "||dz|| < 1", [Remedy("<b>")])], NOTHING, 3)
     assert repr(diagnosis) == "Diagnosis(vanishing at step 3: vanishing)"
     shown = diagnosis._repr_html_()
-    assert "vanishing (step 3): fewer than two" in shown and "||dz|| &lt; 1" in shown and "(40 layers)" in shown
+    assert "vanishing (step 3): ||dz|| &lt; 1" in shown and "(40 layers)" in shown
     assert shown.count("<tr") == 2 and "&lt;b&gt;" in shown and "<b>" not in shown and "<0>" not in shown
     assert repr(Diagnosis()) == "Diagnosis(healthy at step 0)" and "<table" not in Diagnosis()._repr_html_()

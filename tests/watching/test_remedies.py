@@ -1,18 +1,92 @@
 import math
 
 import pytest
+import torch
+from torch import nn
+from watched import row
 
-from vgexp.watching.remedies import GENERAL, remedy
+from vgexp.watching.remedies import Remedy, applied, critical, remedies, scaled
+
+
+def calls(activation, std, fan_ins=(256,) * 5, **others):
+    """Layers in a chain, all with weights of one standard deviation (or one sigma_w, where it is a function)."""
+    return [
+        row(
+            i,
+            1.0,
+            len(fan_ins) - i - 1,
+            [i + 1] * (i + 1 < len(fan_ins)),
+            activation=activation,
+            w_rms=std(fan_in) if callable(std) else std,
+            fan_in=fan_in,
+            **others,
+        )
+        for i, fan_in in enumerate(fan_ins)
+    ]
 
 
 def test_the_critical_scale_is_named_where_theory_has_one():
-    text = remedy("vanishing", [("relu", math.sqrt(1 / 3 / 256), 256)] * 5)
-    assert text.startswith(
-        "weights of std 0.0884 at fan-in 256 before relu: sigma_w = 1.41 is critical, it is 0.577 now"
-    )
-    assert text.endswith(GENERAL["vanishing"])
+    first, general = remedies("vanishing", calls("relu", math.sqrt(1 / 3 / 256)))
+    assert first.words == "weights of std 0.0884 at fan-in 256 before relu: sigma_w = 1.41 is critical, it is 0.577 now"
+    assert first.has_number and not general.has_number
 
 
-@pytest.mark.parametrize("layers", [[], [("gelu", 0.1, 100)], [("", 0.1, 100)], [("relu", math.sqrt(2 / 100), 100)]])
-def test_where_the_scale_is_not_to_blame_it_is_not_named(layers):
-    assert remedy("exploding", layers) == GENERAL["exploding"]
+def test_each_layer_has_the_scale_of_its_own_fan_in():
+    """Not of a median that belongs to no layer."""
+    (first, _) = remedies("vanishing", calls("tanh", 0.01, (64, 100, 400)))
+    assert first.weights == pytest.approx({"l0": 1 / 8, "l1": 1 / 10, "l2": 1 / 20}, rel=1e-6)
+    assert "0.125 at fan-in 64, 0.1 at fan-in 100, 0.05 at fan-in 400" in first.words
+
+
+@pytest.mark.parametrize(
+    ("kind", "activation", "ratio", "named"),
+    [
+        ("vanishing", "relu", 0.5, True),
+        ("vanishing", "relu", 2.0, False),
+        ("vanishing", "tanh", 2.0, True),
+        ("exploding", "relu", 2.0, True),
+        ("exploding", "tanh", 0.5, False),
+        ("saturated", "tanh", 0.5, False),
+        ("saturated", "tanh", 2.0, True),
+        ("vanishing", "sigmoid", 0.5, False),
+        ("vanishing", "gelu", 0.5, False),
+        ("vanishing", "relu", 1.0, False),
+        ("vanishing", "", 0.5, False),
+    ],
+)
+def test_the_scale_of_the_weights_is_named_in_the_direction_of_the_fault(kind, activation, ratio, named):
+    goal = critical(activation) or 1.0
+    rows = calls(activation, lambda fan_in: ratio * goal / math.sqrt(fan_in))
+    assert any(remedy.weights for remedy in remedies(kind, rows)) is named
+
+
+def test_under_a_norm_the_scale_of_the_weights_changes_nothing():
+    rows = calls("relu", 1.0, operations=["NativeBatchNorm", "Relu"])
+    (general,) = remedies("exploding", rows)
+    assert "weights" not in general.words and "norm" not in general.words
+
+
+def test_inputs_that_are_too_large_are_to_blame_and_not_weights():
+    rows = calls("tanh", 1 / 8, (64, 64), saturation=0.9, z_rms=100.0)
+    assert remedies("saturated", rows)[0].inputs == pytest.approx(0.01)
+    rows = calls("tanh", 1 / 8, (64, 64), saturation=0.9, z_rms=1.0)
+    assert all(remedy.inputs == 1 for remedy in remedies("saturated", rows))
+
+
+def test_a_remedy_is_applied_for_a_while():
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(8, 8), nn.utils.parametrizations.weight_norm(nn.Linear(8, 8)))
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    with applied(Remedy("", {"0": 0.5, "1": 0.5, "gone": 1.0}), model):
+        assert float(model[0].weight.square().mean().sqrt()) == pytest.approx(0.5)
+        assert torch.equal(model[0].bias, before["0.bias"])
+    with pytest.raises(ZeroDivisionError), applied(Remedy("", {"0": 0.5}), model):
+        raise ZeroDivisionError
+    assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
+
+
+def test_inputs_are_scaled_wherever_they_are():
+    x, n = torch.ones(3), torch.ones(3, dtype=torch.int64)
+    found = scaled({"x": x, "pair": (x, [n])}, 0.5)
+    assert torch.equal(found["x"], x / 2) and torch.equal(found["pair"][0], x / 2)
+    assert found["pair"][1][0] is n and scaled("words", 0.5) == "words"

@@ -18,6 +18,8 @@ from vgexp.watching.descent import Place
 from vgexp.watching.graph import ActivationNode
 from vgexp.watching.layers import Layer
 
+NARROW = (torch.float16, torch.float8_e4m3fn, torch.float8_e5m2)
+"""Types whose range is narrow, as the gradients of networks go."""
 UNDERFLOW_BELOW = {
     torch.float64: 1e8 * torch.finfo(torch.float64).tiny,
     torch.float32: 1e8 * torch.finfo(torch.float32).tiny,
@@ -44,8 +46,10 @@ class Call:
 
     __slots__ = (
         "_gradients",
+        "_stand_ins",
         "activations",
         "counts",
+        "dtype",
         "hooked",
         "index",
         "layer",
@@ -55,6 +59,7 @@ class Call:
         "totals",
         "twin",
         "underflow_below",
+        "zeros",
     )
 
     def __init__(self, layer: Layer, number: int, index: int = 0) -> None:
@@ -66,6 +71,8 @@ class Call:
         """By column: how many entries the norm is over, or how many numbers the sum is of."""
         self._gradients: dict[int, Gradient] = {}
         """By backward pass."""
+        self._stand_ins: dict[int, Gradient] = {}
+        """The same of outputs after the first."""
         self.place: Place | None = None
         """Where it lies below the loss, None where that is not known."""
         self.twin: Call | None = None
@@ -76,6 +83,10 @@ class Call:
         """For each piecewise linear activation: the units that were off on every example, and those that were off on
         none, (N,) each; positions in an image or a sequence count as examples. On a host numpy's arrays."""
         self.underflow_below = 0.0
+        self.dtype: torch.dtype | None = None
+        """The type of its output, and so of its dz."""
+        self.zeros: int | Tensor = 0
+        """Entries of dz that are exactly 0, in a type with a narrow range."""
         self.hooked = False
         """Whether it waits for a gradient."""
 
@@ -90,18 +101,23 @@ class Call:
         self.totals[column] = self.totals.get(column, 0.0) + number
         self.counts[column] = self.counts.get(column, 0) + 1
 
-    def gradient(self, task: int, dz: Tensor) -> None:
-        """Adds what a backward pass brings."""
+    def gradient(self, task: int, dz: Tensor, stand_in: bool = False) -> None:
+        """Adds what a backward pass brings; as a stand-in, what it brings to another output than the first."""
         norm = total_norm(dz)
-        summed = norm if dz.ndim < 3 else over_positions(dz, self.layer.unit_axis(dz.ndim), norm)
-        before = self._gradients.get(task)
+        positions = dz.ndim > 2 and not stand_in
+        summed = over_positions(dz, self.layer.unit_axis(dz.ndim), norm) if positions else norm
+        gradients = self._stand_ins if stand_in else self._gradients
+        if dz.dtype in NARROW:
+            self.zeros = self.zeros + (dz == 0).sum()
+        before = gradients.get(task)
         if before is not None:
             norm, summed = hypot(before.norm, norm), hypot(before.summed, summed)
-        self._gradients[task] = Gradient(norm, summed, dz.numel() + (before.entries if before else 0))
+        gradients[task] = Gradient(norm, summed, dz.numel() + (before.entries if before else 0))
 
     def settle(self, tasks: Collection[int]) -> None:
         """Takes the gradients of these backward passes, and none of any other, for its own."""
         brought = [gradient for task, gradient in self._gradients.items() if task in tasks]
+        brought = brought or [gradient for task, gradient in self._stand_ins.items() if task in tasks]
         if brought:
             norm, summed, entries = brought[0]
             for gradient in brought[1:]:

@@ -20,30 +20,38 @@ import torch
 from torch import Tensor, nn
 
 from vgexp.config import ConfigError, first_line
-from vgexp.watching.breaks import first_break
-from vgexp.watching.diagnosis import Diagnosis
+from vgexp.watching.batches import outcome
+from vgexp.watching.closer import look, look_closer
+from vgexp.watching.diagnosis import Diagnosis, conclude
 from vgexp.watching.layers import tensors
-from vgexp.watching.monitor import Monitor
-from vgexp.watching.state import untouched
+from vgexp.watching.trials import rescaled, tried
 
 Problem: TypeAlias = tuple[nn.Module, tuple[Any, Any], Callable[[Any, Any], Tensor]]
 """A model, a batch of inputs and targets, and the loss of outputs and targets."""
 
 
-def diagnose(model: nn.Module, batch: tuple[Any, Any], loss_fn: Callable[[Any, Any], Tensor]) -> Diagnosis:
-    """The diagnosis of a model from one batch (inputs, targets): one forward and one backward pass of
-    `loss_fn(model(inputs), targets)`.
+def diagnose(model: nn.Module, batch: Any, loss_fn: Callable[[Any, Any], Any] | None = None) -> Diagnosis:
+    """The diagnosis of a model from one batch (inputs, targets): a forward and a backward pass of
+    `loss_fn(model(inputs), targets)`, and more of them where something is found.
 
-    The model stays in its mode, training or evaluation. Its gradients, its buffers and torch's random numbers are
-    restored. Raises Unsupported as `watch` does, and whatever the model raises.
+    Batches are taken as people have them, and without a `loss_fn` the model says its loss itself: see
+    `vgexp.watching.batches`. Remedies that name a number are tried on the batch.
+
+    The model stays in its mode, training or evaluation. Its weights, gradients and buffers and torch's random numbers
+    are restored. Raises Unsupported as `watch` does, ValueError for a batch or a loss that is none, and whatever the
+    model raises.
     """
-    inputs, targets = batch
-    with Monitor(model, every=1) as monitor, untouched(model):
-        loss = loss_fn(model(inputs), targets)
-        loss.backward()
-        monitor.step()
-        sound = finite([loss, [parameter.grad for parameter in model.parameters()]])
-    return monitor.diagnosis(None if sound else culprit(model, batch, loss_fn))
+
+    def run() -> Tensor:
+        return outcome(model, batch, loss_fn).loss
+
+    def again(factor: float) -> Diagnosis:
+        evidence, _ = look(model, lambda: outcome(model, rescaled(batch, factor), loss_fn).loss)
+        return conclude([evidence])
+
+    evidence, sound = look(model, run)
+    evidence = look_closer(model, batch, loss_fn, evidence, sound)
+    return tried(conclude([evidence]), model, again)
 
 
 def load(target: str, input_shape: str | None = None) -> Problem:
@@ -83,18 +91,3 @@ def random_projection(output: Any, target: None) -> Tensor:
     x = next(tensors(output))
     cotangent = torch.randn(x.shape, generator=torch.Generator().manual_seed(1)).to(x.device)
     return (x * cotangent).real.sum() / len(x) if x.is_complex() else (x * cotangent).sum() / len(x)
-
-
-def culprit(model: nn.Module, batch: tuple[Any, Any], loss_fn: Callable[[Any, Any], Tensor]) -> tuple[str, str] | None:
-    """Where a pass over the batch first makes a number that is not finite, how, and what to do. None where it does not
-    happen again."""
-    inputs, targets = batch
-    found = first_break(model, lambda: loss_fn(model(inputs), targets))
-    if found is None:
-        return None
-    return found.module or ("inputs" if found.direction == "input" else "loss"), f"{found.evidence}: {found.advice}"
-
-
-def finite(values: Any) -> bool:
-    """Whether all floating-point tensors in nested values are finite."""
-    return all(bool(torch.isfinite(x.detach()).all()) for x in tensors(values))

@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 
 from torch import nn
 
-from vgexp.watching.trace import BACKWARD, GRAD, Event, Function, Trace
+from vgexp.watching.trace import BACKWARD, GRAD, GRAD_OF_PARAMETERS, Event, Function, Trace
 
 CHECKPOINT = "checkpoint (reentrant, no input requires a gradient)"
 _PYTHON = "Python's numbers and arrays have no gradient, compute with the tensor itself"
@@ -33,6 +33,7 @@ REASONS = {
     "alias": "a tensor is used that has the same memory without the graph (made by .data, detach or Variable)",
     "tensor": "torch.tensor(...) copies the numbers alone, use the tensor itself or torch.stack",
     GRAD: "the derivative comes without a graph, pass create_graph=True",
+    GRAD_OF_PARAMETERS: "the derivative comes without a graph, pass create_graph=True if it is to be differentiated",
     "grad": "the derivative depends on no parameter",
     BACKWARD: "the gradients come without a graph, use autograd.grad(..., create_graph=True)",
     CHECKPOINT: "pass use_reentrant=False",
@@ -157,7 +158,8 @@ def place(module: str, line: str) -> str:
 
 def constant_derivatives(model: nn.Module, run: Callable[[], Any]) -> list[Cut]:
     """Where a loss takes a derivative as a constant: `autograd.grad` or a backward pass without create_graph whose
-    result reaches the loss. The parameters may have gradients from its other terms.
+    result reaches the loss. The parameters may have gradients from its other terms. Derivatives by parameters are left
+    out: first-order meta-learning, and adaptive weights of losses, take them as constants on purpose.
 
     `run` is as `cuts` takes it.
     """

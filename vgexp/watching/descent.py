@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from vgexp.numerics import torch_private
-from vgexp.watching.graph import MARK, Node
+from vgexp.watching.graph import MARK, Node, operation
 
 _BITS: dict[type, int] = {}
 _OPERATIONS: list[str] = []
@@ -96,7 +96,7 @@ def _of_a_leaf(node: Node) -> bool:
 
 
 def _new_bit(kind: type) -> int:
-    _OPERATIONS.append(kind.__name__.rstrip("0123456789").removesuffix("Backward"))
+    _OPERATIONS.append(operation(kind))
     _BITS[kind] = 1 << (len(_OPERATIONS) - 1)
     return _BITS[kind]
 

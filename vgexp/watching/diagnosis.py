@@ -4,29 +4,25 @@ Legend: L layers.
 """
 
 import json
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from html import escape
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from vgexp.results import verdict
+from vgexp.watching.connections import constant, dead, disconnected, lost_precision, not_finite
 from vgexp.watching.evidence import Evidence
 from vgexp.watching.falls import NOTHING, Fall, fall_of
-from vgexp.watching.findings import (
-    FINDING_KINDS,
-    Finding,
-    dead,
-    disconnected,
-    not_finite,
-    overflowed,
-    saturated,
-    silent,
-    span,
-    trend,
-)
+from vgexp.watching.findings import FINDING_KINDS, Finding, span
+from vgexp.watching.trends import overflowed, trend
+from vgexp.watching.units import saturated, silent
+
+SCHEMA = 1
+"""The version of what `to_json` writes: see docs/watch.md."""
+BY_FALL = ("vanishing", "exploding", "cliff")
 
 
 @dataclass(frozen=True)
@@ -38,6 +34,10 @@ class Diagnosis:
     """How the gradient changes over the depth of the network."""
     step: int = 0
     """The recorded step that it is of."""
+    saturation: float = 0.0
+    """The largest fraction of an activation's entries that are saturated."""
+    notes: list[str] = field(default_factory=list)
+    """What is no finding, but good to know."""
 
     @property
     def verdict(self) -> str:
@@ -48,22 +48,46 @@ class Diagnosis:
 
     @property
     def profile(self) -> str:
-        """How the gradient changes over depth, in words."""
-        levels = self.fall.levels
-        if len(levels) < 2:
-            return "fewer than two layers with a gradient: there is no profile"
+        """How the gradient changes over depth, in words; empty with fewer than two layers that have one."""
+        steps = len(self.fall.levels) - 1
+        if steps < 1:
+            return ""
         decades = self.fall.decades.point
-        factor = np.float64(10) ** -(decades / (len(levels) - 1))
-        words = f"dz changes by {factor:.3g} a layer towards the input over {len(levels)} layers in a row"
-        return f"{words}, {'falls' if decades > 0 else 'grows'} by {abs(decades):.2g} decades"
+        words = f"dz changes by {10 ** -(decades / steps):.3g} a layer towards the input over {steps + 1} layers"
+        return f"{words} in a row, {'falls' if decades > 0 else 'grows'} by {abs(decades):.2g} decades"
+
+    def measure(self, kind: str) -> float:
+        """The number that a kind of finding is read from: decades, or the fraction that is saturated."""
+        if kind in BY_FALL:
+            return abs(self.fall.decades.point) if len(self.fall.levels) > 1 else math.inf
+        return self.saturation
+
+    def in_words(self, kind: str) -> str:
+        """The verdict, and what that number is."""
+        if kind in BY_FALL:
+            return f"{self.verdict}, {self.measure(kind):.2g} decades"
+        return f"{self.verdict}, {self.measure(kind):.0%} saturated"
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain Python, as JSON knows it."""
-        findings = [finding.to_dict() for finding in self.findings]
-        return {"verdict": self.verdict, "step": self.step, "profile": self.profile, "findings": findings}
+        """Plain Python, as JSON knows it: its fields are in docs/watch.md."""
+        levels = [
+            {"depth": level.depth, "log10_signal": level.log10_signal, "layers": [row["name"] for row in level.rows]}
+            for level in self.fall.levels
+        ]
+        decades = self.fall.decades.point
+        return {
+            "schema": SCHEMA,
+            "verdict": self.verdict,
+            "step": self.step,
+            "fall": decades if math.isfinite(decades) else None,
+            "profile": self.profile,
+            "levels": levels,
+            "findings": [finding.to_dict() for finding in self.findings],
+            "notes": self.notes,
+        }
 
     def to_json(self) -> str:
-        """The verdict, the step, the profile and the findings as JSON."""
+        """`to_dict` as JSON."""
         return json.dumps(self.to_dict(), indent=1)
 
     def __repr__(self) -> str:
@@ -75,25 +99,38 @@ class Diagnosis:
         """The verdict, and the findings as a table, for notebooks."""
         rows = [(found.kind, span(found.layers), found.evidence, found.remedy) for found in self.findings]
         table = pd.DataFrame(rows, columns=["finding", "in", "evidence", "try"]).to_html(index=False) if rows else ""
-        return f"<p>{escape(f'{self.verdict} (step {self.step}): {self.profile}')}</p>{table}"
+        return f"<p>{escape(self._headline())}</p>{table}"
+
+    def _headline(self) -> str:
+        first = f"{self.verdict} (step {self.step})"
+        if not self.findings:
+            rest = UNDECIDED if self.verdict == "undecided" else ""
+            return f"{first}: {self.profile}{rest}" if self.profile else first
+        return f"{first}: {self.findings[0].evidence}"
 
     def __str__(self) -> str:
-        return "\n".join([f"{self.verdict} (step {self.step}): {self.profile}", *map(str, self.findings)])
+        blocks = [str(finding).split("\n", 1) for finding in self.findings]
+        lines = [self._headline(), *(rest for _, rest in blocks[:1])]
+        for head, rest in blocks[1:]:
+            lines += [f"also {head}", rest]
+        return "\n".join([*lines, *(f"note: {note}" for note in self.notes)])
+
+
+UNDECIDED = ". That is between healthy (within 1.5) and a fault (above 2): look again after some training"
 
 
 def conclude(steps: Sequence[Evidence]) -> Diagnosis:
     """The diagnosis of the last of some recorded steps. Units count as silent if they were in all of them."""
     last = steps[-1]
-    fall = fall_of(last)
-    found = [
-        *not_finite(last),
-        *trend(last, fall),
-        *dead(last),
-        *disconnected(last),
-        *silent(steps),
-        *saturated(last),
-    ]
+    wide = last.closer.double or last
+    fall = fall_of(wide)
+    found = [*not_finite(last), *disconnected(last), *constant(last), *silent(steps), *saturated(last)]
+    if last.precision:
+        found += lost_precision(last)
+    if not last.precision or last.closer.double is not None:
+        found += [*trend(wide, fall), *dead(wide)]
     found.sort(key=lambda finding: FINDING_KINDS.index(finding.kind))
     if overflowed(last):  # then exploding is the cause, and infinite numbers follow from it
         found = [finding for finding in found if finding.kind != "nan"]
-    return Diagnosis(found, fall, last.step)
+    saturation = max((row["saturation"] for row in last.rows if row["saturation"] >= 0), default=0.0)
+    return Diagnosis(found, fall, last.step, saturation)

@@ -4,14 +4,18 @@ Legend: N units.
 """
 
 from collections.abc import Collection, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, NamedTuple, TypeAlias
 
 import torch
 from torch import nn
 
+from vgexp.watching.breaks import Break
+from vgexp.watching.calls import NARROW, Call
 from vgexp.watching.descent import LOSS, numbers, operations
 from vgexp.watching.layers import Layer
 from vgexp.watching.observations import Observation
+from vgexp.watching.precision import next_to_zero
 
 Row: TypeAlias = dict[str, Any]
 """What is known of one call: the columns of a monitor's frame, and
@@ -20,10 +24,26 @@ Row: TypeAlias = dict[str, Any]
 - `index`: the call's number within the step, `above`: the numbers of those from which its gradient came directly,
 - `operations`: what autograd's graph has between those and itself, as far as it can change a gradient's size,
 - `twin`: whether a module inside its own put out the same tensor, which counts once,
+- `dtype`: the type of dz; `zeros`: the fraction of its entries that are exactly 0, in types with a narrow range,
 - `underflow_below`: below this, dz may have underflowed,
 - `fan_in`: inputs of one unit; 0 where theory has no scale for the layer,
 - `off`: for each piecewise linear activation, which units were off on every example, and which on none, (N,) each.
 """
+
+
+class Closer(NamedTuple):
+    """What only a second look at the batch can tell."""
+
+    broken: Break | None = None
+    """The operation that made the first number that is not finite."""
+    cuts: Mapping[str, str] = MappingProxyType({})
+    """By the name of what is disconnected, where it leaves the graph, in words."""
+    zeroed: str = ""
+    """The operation at which the gradient of dead layers becomes exactly 0."""
+    constant: Sequence[str] = ()
+    """Where the loss takes a derivative as a constant, in words."""
+    double: "Evidence | None" = None
+    """The same of a copy in float64, where the network runs in a type with a narrow range."""
 
 
 class Evidence(NamedTuple):
@@ -37,8 +57,12 @@ class Evidence(NamedTuple):
     """Modules none of whose trainable parameters has a gradient, and single parameters without one; and why."""
     gates: list[str]
     """Parameters that are 0 and have a gradient: what they multiply starts closed."""
-    trouble: tuple[str, str] | None = None
-    """Where something first was not finite, found by looking closer, and how."""
+    others: bool = False
+    """Whether gradients of another function were seen, and left out: those of an inner `torch.autograd.grad`."""
+    precision: str = ""
+    """What low precision loses of dz, in words."""
+    closer: Closer = Closer()
+    """What a closer look found."""
 
 
 _PLUMBING = (
@@ -60,6 +84,8 @@ def gather(observation: Observation, layers: Sequence[Layer]) -> Evidence:
             "above": numbers(place.above),
             "operations": [name for name in operations(place.through) if name not in PLUMBING],
             "twin": call.twin is not None,
+            "dtype": call.dtype,
+            "zeros": float(call.zeros) / max(call.counts.get("dz_rms", 0), 1),
             "underflow_below": call.underflow_below,
             "fan_in": call.layer.fan_in,
             "off": [tuple(torch.as_tensor(units_N).cpu().numpy() for units_N in pair) for pair in call.off],
@@ -83,7 +109,15 @@ def gather(observation: Observation, layers: Sequence[Layer]) -> Evidence:
         name: absent.get(name, absent.get(_owner(name), "the loss does not depend on it"))
         for name in observation.ungraded
     }
-    return Evidence(observation.step, rows, absent, disconnected, observation.gates)
+    narrow = [alone(row, call) for row, call in zip(rows, observation.calls, strict=True) if call.dtype in NARROW]
+    precision = next_to_zero([row for row in narrow if row["entries"]]) or ""
+    return Evidence(observation.step, rows, absent, disconnected, observation.gates, observation.others, precision)
+
+
+def alone(row: Row, call: Call) -> Row:
+    """A call in a type with a narrow range as `precision` judges it, by the numbers that were in memory."""
+    norm, entries = float(call.totals.get("dz_rms", 0.0)), call.counts.get("dz_rms", 0)
+    return {**row, "norm": norm, "entries": entries}
 
 
 def closed_gates(model: nn.Module) -> list[str]:

@@ -89,6 +89,11 @@ WEIGHTS = {"AccumulateGrad", "TBackward0"}
 """Nodes that lead to weights, not to activations."""
 
 
+def operation(kind: type) -> str:
+    """The operation of a kind of node, `Relu` for `ReluBackward0`."""
+    return kind.__name__.rstrip("0123456789").removesuffix("Backward")
+
+
 def mark(output: Tensor, source: object) -> Any:
     """Writes into the graph that `output` is what `source` put out. A mark that is there already stays. Returns the
     mark that holds."""

@@ -10,7 +10,7 @@ Several backward passes may run within a step. Those that bring gradients to par
 
 import weakref
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
@@ -143,6 +143,11 @@ class Listener:
             seen[call.layer.name] += 1
         return calls
 
+    @property
+    def others(self) -> bool:
+        """Whether a backward pass was seen that brought nothing to a parameter, beside one that did."""
+        return bool(self._fed) and any(task not in self._fed for task in self._descents)
+
     def _in_order_of_execution(self) -> None:
         """Places as if all calls were one chain."""
         reached = [call for call in self._calls if call.reached]
@@ -176,9 +181,11 @@ class Listener:
         if torch_private.in_backward() and (layer.name, 0) in self._by_name:
             self._recomputed(layer, x)
         elif torch.is_grad_enabled() or self._graded:
-            self._called(layer, x)
+            call = self._called(layer, x)
+            if x is not output and next(module.children(), None) is None:
+                self._wait_for_others(call, list(tensors(output))[1:])
 
-    def _called(self, layer: Layer, x: Tensor) -> None:
+    def _called(self, layer: Layer, x: Tensor) -> Call:
         if self._over:  # after a backward pass a new forward pass begins: count its calls from 0
             self._numbers.clear()
             self._over = False
@@ -194,6 +201,15 @@ class Listener:
         if self._nesting == 0:
             self._pass = object()
             self._look_upstream(x)
+        return call
+
+    def _wait_for_others(self, call: Call, outputs: Sequence[Tensor]) -> None:
+        """A recurrent layer puts out its states too, and its reader may take these alone: their gradient stands for
+        that of the first output where that has none."""
+        for x in outputs:
+            if x.requires_grad and x.grad_fn is not None:
+                x.register_hook(partial(self._returned, call, x.shape, stand_in=True))
+                graph.mark(x, (call, self._pass))
 
     def _recomputed(self, layer: Layer, x: Tensor) -> None:
         """Hooks a checkpointed layer that runs again within the backward pass. In reentrant checkpointing the first run
@@ -207,7 +223,7 @@ class Listener:
         if not x.requires_grad:
             return
         call.hooked = True
-        call.underflow_below = UNDERFLOW_BELOW[x.dtype]
+        call.dtype, call.underflow_below = x.dtype, UNDERFLOW_BELOW.get(x.dtype, 0.0)
         output, shape = torch_private.whole(x), x.shape
         handle = output.register_hook(partial(self._returned, call, shape))
         if output.grad_fn is None:  # the output is a parameter: the hook would outlive the graph
@@ -216,10 +232,10 @@ class Listener:
         (holder, _) = graph.mark(output, (call, self._pass))
         call.twin = holder if holder is not call else None
 
-    def _returned(self, call: Call, shape: torch.Size, dz: Tensor) -> None:
+    def _returned(self, call: Call, shape: torch.Size, dz: Tensor, stand_in: bool = False) -> None:
         """The hook for the gradient of what a call put out, which may come as another view."""
         task = torch_private.graph_task()
-        call.gradient(task, dz if dz.shape == shape else dz.view(shape))
+        call.gradient(task, dz if dz.shape == shape else dz.view(shape), stand_in)
         descent = self._descents.get(task)
         if descent is None:
             descent = self._descents[task] = Descent(self._calls)

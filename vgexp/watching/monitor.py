@@ -102,17 +102,20 @@ class Monitor:
         """One row a recorded step and call of a layer: the columns are explained in docs/watch.md."""
         return table(self._observations)
 
-    def diagnosis(self, trouble: tuple[str, str] | None = None) -> Diagnosis:
-        """What the last recorded steps say. `trouble`, if known, is where something first was not finite, and how.
-        Raises RuntimeError while nothing is recorded."""
-        steps = self._recent()
+    def diagnosis(self) -> Diagnosis:
+        """What the last recorded steps say. Raises RuntimeError while nothing is recorded."""
+        steps = self.evidence()
         if not steps:
             raise RuntimeError("nothing is recorded yet: call step() after a backward pass")
-        return conclude([*steps[:-1], steps[-1]._replace(trouble=trouble)])
+        return conclude(steps)
+
+    def evidence(self) -> list[Evidence]:
+        """What the diagnosis reads of the last recorded steps."""
+        return [gather(observation, self.layers) for observation in self._observations[-RECENT:]]
 
     def coverage(self) -> pd.DataFrame:
         """One row a layer of the model: its calls in the last recorded step, and why it has no gradient, if so."""
-        steps = self._recent()
+        steps = self.evidence()
         calls = Counter(row["name"] for row in steps[-1].rows) if steps else Counter()
         absent = steps[-1].absent if steps else {}
         rows = [(layer.name, layer.kind, calls[layer.name], absent.get(layer.name, "")) for layer in self.layers]
@@ -166,6 +169,7 @@ class Monitor:
                 if self._listener.everything:
                     first[layer].norm("w_rms", weight)
         observation = Observation(self._step, calls, idle, *self._scale())
+        observation.others = self._listener.others
         observation.ungraded = ungraded(self._listener.trainable, self._listener.fed)
         if (observation.column("dw_rms") == 0).any():
             observation.gates = closed_gates(self.model)
@@ -182,10 +186,6 @@ class Monitor:
         scale = torch_private.scale_of(self._scaler)
         columns = ("dz_rms", "dz_norm") if torch_private.is_unscaled(self._scaler) else ("dz_rms", "dz_norm", "dw_rms")
         return (1.0, ()) if scale is None else (scale, columns)
-
-    def _recent(self) -> list[Evidence]:
-        """The evidence of the last recorded steps."""
-        return [gather(observation, self.layers) for observation in self._observations[-RECENT:]]
 
 
 def watch(

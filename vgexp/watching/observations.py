@@ -38,6 +38,8 @@ class Observation:
         self.step, self.calls, self.idle = step, calls, idle
         self.gates: list[str] = []
         """Parameters that are 0 and have a gradient: what they multiply starts closed."""
+        self.others = False
+        """Whether gradients of another function were seen, and left out."""
         self.ungraded: list[str] = []
         """Parameters that required a gradient and got none; modules, where that is true of all that they have."""
         self.identities = tuple(

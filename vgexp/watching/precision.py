@@ -24,6 +24,7 @@ from torch import Tensor, nn
 from vgexp.config import first_line
 from vgexp.numerics import torch_private, total_norm
 from vgexp.watching.batches import outcome
+from vgexp.watching.calls import NARROW
 from vgexp.watching.doubles import HOST_ONLY, double, double_of, doubled
 from vgexp.watching.layers import layers_of, plain_name, tensors
 from vgexp.watching.places import Places
@@ -32,8 +33,6 @@ from vgexp.watching.state import untouched
 Row: TypeAlias = Mapping[str, Any]
 """dz of one call of a layer: `name`, `call`, `norm` (Euclidean, over the whole batch), `zeros` (the fraction of entries
 that are exactly 0); and, where it is judged alone, `entries` and `dtype`."""
-NARROW = (torch.float16, torch.float8_e4m3fn, torch.float8_e5m2)
-"""Types whose range is narrow, as the gradients of networks go."""
 NEXT_TO_ZERO = 3
 """Where the entries that are left have a root mean square below so many times the smallest number, a tenth or more
 of normal ones was rounded to 0."""

@@ -33,8 +33,10 @@ Function = torch.autograd.function.BackwardCFunction
 READERS = {"item", "tolist", "numpy", "float", "int", "index", "complex"}
 """Operations that hand numbers over to Python."""
 GRAD, BACKWARD = "autograd.grad without create_graph", "backward without create_graph"
+GRAD_OF_PARAMETERS = "autograd.grad of parameters without create_graph"
+"""As first-order meta-learning and adaptive weights of losses have it, on purpose."""
 DIFFERENTIATIONS = {torch.autograd.grad: GRAD, Tensor.backward: BACKWARD}
-BY_THEMSELVES = {"detach", "data", "tensor", GRAD, *READERS}
+BY_THEMSELVES = {"detach", "data", "tensor", GRAD, GRAD_OF_PARAMETERS, *READERS}
 """Operations that cut whatever the mode, no_grad or not. So do those with whole numbers for a result."""
 INSIDE = tuple(f"{folder}/" for folder in (Path(torch.__file__).parent, Path(__file__).parents[1]))
 """Frames of torch and of this package are not where a person looks."""
@@ -130,6 +132,8 @@ class Trace(TorchFunctionMode):
         if func in DIFFERENTIATIONS:
             arguments = inspect.signature(func).bind(*call[0], **call[1]).arguments
             name = name if arguments.get("create_graph") else DIFFERENTIATIONS[func]
+            if name == GRAD and all(x in self.bits for x in every_tensor(arguments["inputs"])):
+                name = GRAD_OF_PARAMETERS
         lost = union(self._numbers_of(one) for one in given)
         if name == BACKWARD:
             self._gradients |= self._cut(name, given)

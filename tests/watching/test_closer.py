@@ -1,0 +1,80 @@
+"""What only a second look at the batch tells, on networks whose fault is known."""
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import nn
+from zoo import he, mlp
+
+from vgexp.watching.checkup import diagnose
+from vgexp.watching.closer import first_zero, look
+
+
+class Half(nn.Module):
+    """Runs in float16, whatever its inputs are."""
+
+    def __init__(self, phi=nn.ReLU, law=he):
+        super().__init__()
+        torch.manual_seed(0)
+        self.net = mlp(6, 64, phi, law)
+
+    def forward(self, x):
+        with torch.autocast("cpu", torch.float16):
+            return self.net(x)
+
+
+def problem(scale):
+    generator = torch.Generator().manual_seed(1)
+    x, y = torch.randn(32, 64, generator=generator), torch.randint(10, (32,), generator=generator)
+    return (x, y), lambda output, target: scale * F.cross_entropy(output.to(torch.float32), target)
+
+
+def test_what_low_precision_loses_is_said_with_the_numbers_of_float64():
+    batch, loss = problem(1e-6)
+    (finding,) = diagnose(Half(), batch, loss).findings
+    assert finding.kind == "vanishing" and finding.evidence.startswith("float16 rounds")
+    assert "in float64" in finding.evidence and "GradScaler" in finding.remedy
+
+
+def test_a_scale_of_the_loss_that_suits_float16_has_no_finding():
+    batch, loss = problem(1e3)
+    assert diagnose(Half(), batch, loss).findings == []
+
+
+def test_what_float64_loses_too_is_said_beside_it():
+    batch, loss = problem(1e-3)
+    kinds = [finding.evidence for finding in diagnose(Half(nn.Sigmoid, None), batch, loss).findings]
+    assert any(words.startswith("float16") for words in kinds) and any("falls by" in words for words in kinds)
+
+
+def test_the_first_operation_that_hands_on_zeros():
+    x = torch.ones(3, requires_grad=True)
+    assert first_zero((torch.tanh(x) * 2 - 100).relu().exp().sum()) == "Relu"
+    assert first_zero((x * 2).sum()) == ""
+    assert first_zero((x.round() + x).sum()) == "Round"
+
+
+def test_a_look_leaves_nothing_behind_and_says_whether_all_was_finite():
+    model = mlp(2, 8, nn.Tanh)
+    x = torch.randn(4, 8)
+    evidence, sound = look(model, lambda: model(x).square().mean())
+    assert sound and len(evidence.rows) == 3 and all(p.grad is None for p in model.parameters())
+    assert not look(model, lambda: (model(x) * torch.inf).sum())[1]
+
+
+@pytest.mark.parametrize("create_graph", [False, True])
+def test_a_derivative_that_is_a_constant_in_the_loss(create_graph):
+    class Slope(nn.Module):
+        def __init__(self):
+            super().__init__()
+            torch.manual_seed(0)
+            self.net = mlp(2, 8, nn.Tanh, inputs=3, classes=1)
+
+        def forward(self, x):
+            x = x.detach().requires_grad_()
+            y = self.net(x)
+            return y, torch.autograd.grad(y.sum(), x, create_graph=create_graph, retain_graph=True)[0]
+
+    diagnosis = diagnose(Slope(), (torch.randn(8, 3), None), lambda o, t: o[0].square().mean() + o[1].square().mean())
+    assert [finding.kind for finding in diagnosis.findings] == ([] if create_graph else ["disconnected"])
+    assert create_graph or "create_graph=True" in diagnosis.findings[0].evidence

@@ -1,0 +1,74 @@
+"""Every remedy that names a number is applied to the network that it is for, here once more by hand."""
+
+import warnings
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import nn
+from zoo import ZOO, gaussian, logits, mlp, problem
+
+from vgexp.watching.checkup import diagnose
+from vgexp.watching.remedies import scaled
+
+
+def loss(output, target):
+    return F.cross_entropy(logits(output), target)
+
+
+def rescaled(model, weights):
+    modules = dict(model.named_modules())
+    with torch.no_grad():
+        for name, std in weights.items():
+            weight = modules.get(name, model).weight
+            weight.mul_(std / weight.square().mean().sqrt())
+
+
+@pytest.mark.parametrize("name", [name for name, (verdict, *_) in ZOO.items() if verdict != "healthy"])
+def test_advice_with_a_number_improves_the_evidence(name):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        model, batch = problem(name)
+        before = diagnose(model, batch, loss)
+        for finding in before.findings:
+            for remedy in finding.remedies:
+                if remedy.has_number:
+                    model, (x, y) = problem(name)
+                    rescaled(model, remedy.weights)
+                    after = diagnose(model, (scaled(x, remedy.inputs), y), loss)
+                    assert after.measure(finding.kind) <= 0.5 * before.measure(finding.kind)
+                    assert {other.kind for other in after.findings} <= {other.kind for other in before.findings}
+                    assert remedy.tried.startswith(f"tried on this batch: {after.verdict}")
+
+
+@pytest.mark.parametrize(
+    ("name", "named"), [("relu default 20", True), ("tanh default 20", True), ("S: sigmoid 20", False)]
+)
+def test_what_theory_knows_is_tried(name, named):
+    model, batch = problem(name)
+    (finding, *_) = diagnose(model, batch, loss).findings
+    assert any(remedy.weights for remedy in finding.remedies) is named
+
+
+def test_a_remedy_that_does_not_help_is_not_given():
+    """The loss sees the output through 1e-12 of it: no scale of weights mends a cliff that is not theirs."""
+
+    class Faint(nn.Module):
+        def forward(self, x):
+            return x.detach() + 1e-12 * (x - x.detach())
+
+    torch.manual_seed(0)
+    model = nn.Sequential(mlp(3, 64, nn.Tanh, gaussian(0.5), classes=64), Faint(), mlp(3, 64, nn.Tanh, gaussian(0.5)))
+    x, y = torch.randn(32, 64), torch.randint(10, (32,))
+    (finding, *_) = diagnose(model, (x, y), F.cross_entropy).findings
+    assert finding.kind == "cliff" and not any(remedy.has_number for remedy in finding.remedies)
+
+
+def test_inputs_that_are_not_scaled_are_found():
+    torch.manual_seed(0)
+    model = mlp(3, 64, nn.Tanh, inputs=12, classes=1)
+    x, y = 300 * torch.rand(64, 12), torch.rand(64, 1)
+    diagnosis = diagnose(model, (x, y), F.mse_loss)
+    saturated = next(finding for finding in diagnosis.findings if finding.kind == "saturated")
+    assert saturated.remedy.startswith("scale the inputs to mean 0") and "0% saturated" in saturated.remedies[0].tried
+    assert diagnose(model, (x * saturated.remedies[0].inputs, y), F.mse_loss).verdict == "healthy"

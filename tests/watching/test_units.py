@@ -1,0 +1,63 @@
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import nn
+from watched import chain, row
+from zoo import biased, he, mlp
+
+from vgexp.watching.evidence import Evidence
+from vgexp.watching.monitor import watch
+from vgexp.watching.units import saturated, silent
+
+
+def test_units_that_are_silent_by_chance_are_none():
+    """Deep in a healthy network examples look alike: a unit is off, or on, on all of them."""
+    torch.manual_seed(0)
+    model = mlp(60, 64, nn.ReLU, he)
+    x, y = torch.randn(64, 64), torch.randint(10, (64,))
+    with watch(model) as monitor:
+        F.cross_entropy(model(x), y).backward()
+        monitor.step()
+    assert monitor.frame()["dead"].max() > 0.4
+    assert "silent" not in [finding.kind for finding in monitor.diagnosis().findings]
+
+
+def test_units_have_to_be_silent_over_the_steps():
+    torch.manual_seed(0)
+    model = biased(mlp(8, 64, nn.ReLU, he), 6, -100.0, 0.9)
+    x, y = torch.randn(64, 64), torch.randint(10, (64,))
+    with watch(model, every=1) as monitor:
+        for shift in (0.0, 200.0):
+            with torch.no_grad():
+                model[6].bias += shift
+            F.cross_entropy(model(x), y).backward()
+            monitor.step()
+            verdict = monitor.diagnosis().verdict
+            assert verdict == "silent" if shift == 0 else verdict != "silent"
+
+
+def test_half_of_the_units_off_are_not_too_many_for_chance():
+    """By hand: 40 of 64 units off and none on is a fault; 40 off and 24 on is what equal odds allow."""
+    always_N = np.arange(64) < 40
+    for never_N, faulty in ((np.zeros(64, bool), True), (~always_N, False)):
+        steps = [Evidence(step, [row(1, 1.0, off=[(always_N, never_N)])], {}, {}, []) for step in (0, 1)]
+        findings = silent(steps)
+        assert bool(findings) is faulty
+        if faulty:
+            assert (
+                findings[0].evidence == "62% of the units of l1 (layer 1) are off on every example of 2 recorded steps"
+            )
+
+
+def test_units_are_silent_only_if_they_were_off_in_every_step():
+    first_N = np.arange(64) < 40
+    steps = [Evidence(0, [row(1, 1.0, off=[(off_N, 0 * first_N)])], {}, {}, []) for off_N in (first_N, ~first_N)]
+    assert silent(steps[:1]) and silent(steps) == []
+
+
+def test_the_layer_next_to_the_loss_may_be_saturated():
+    rows = chain([0.0, 0.0, 0.0])
+    for each, fraction in zip(rows, (0.2, 0.7, 0.9), strict=True):
+        each |= {"saturation": fraction, "activation": "tanh"}
+    (finding,) = saturated(Evidence(0, rows, {}, {}, []))
+    assert finding.layers == ["l1"] and finding.evidence.startswith("70% of the tanh entries after l1 (layer 1)")

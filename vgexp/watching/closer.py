@@ -1,0 +1,102 @@
+"""A look at one batch, and a closer one: what only computing it once more can tell."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from vgexp.watching.batches import outcome
+from vgexp.watching.breaks import first_break
+from vgexp.watching.calls import NARROW
+from vgexp.watching.cuts import constant_derivatives, cuts
+from vgexp.watching.evidence import Closer, Evidence
+from vgexp.watching.graph import Node, operation
+from vgexp.watching.layers import tensors
+from vgexp.watching.monitor import Monitor
+from vgexp.watching.precision import comparison, in_float64, profile
+from vgexp.watching.state import untouched
+
+
+def look_closer(
+    model: nn.Module, batch: Any, loss_fn: Callable[[Any, Any], Any] | None, evidence: Evidence, sound: bool
+) -> Evidence:
+    """The evidence of a batch, and what a closer look says. `sound`: whether the loss and all gradients were finite."""
+
+    def run() -> Tensor:
+        return outcome(model, batch, loss_fn).loss
+
+    broken = None if sound else first_break(model, run)
+    with untouched(model):
+        cut = cuts_in_words(model, run, list(evidence.disconnected)) if evidence.disconnected else {}
+    zero = sound and any(row["dz_rms"] == 0 for row in evidence.rows)
+    with untouched(model):
+        zeroed = first_zero(run()) if zero else ""
+    with untouched(model):
+        constant = [cut.words for cut in constant_derivatives(model, run)] if evidence.others else []
+    closer = Closer(broken, cut, zeroed, constant)
+    low = next((row["dtype"] for row in evidence.rows if row["dtype"] in NARROW), None)
+    if low is None:
+        return evidence._replace(closer=closer)
+    twin = in_float64(model, batch, loss_fn).problem
+    if twin is None:
+        return evidence._replace(closer=closer)
+    lost = comparison(profile(model, batch, loss_fn), profile(*twin), low) or ""
+    double, _ = look(twin[0], lambda: outcome(*twin).loss)
+    return evidence._replace(precision=lost, closer=closer._replace(double=double))
+
+
+def look(model: nn.Module, run: Callable[[], Tensor]) -> tuple[Evidence, bool]:
+    """The evidence of one step of `run`, which computes the loss, and whether loss and gradients were finite."""
+    with Monitor(model, every=1) as monitor, untouched(model):
+        loss = run()
+        if loss.requires_grad:
+            loss.backward()
+        sound = finite([loss, [parameter.grad for parameter in model.parameters()]])
+        lost = [name for name, p in model.named_parameters() if p.requires_grad and p.grad is None]
+        monitor.step()
+    evidence = next(iter(monitor.evidence()), Evidence(0, [], {}, {}, []))
+    if len(lost) == sum(p.requires_grad for p in model.parameters()):  # then it is no matter of one module
+        evidence = evidence._replace(disconnected=dict.fromkeys(lost, "the loss depends on no parameter"))
+    return evidence, sound
+
+
+def finite(values: Any) -> bool:
+    """Whether all floating-point tensors in nested values are finite."""
+    return all(bool(torch.isfinite(x.detach()).all()) for x in tensors(values))
+
+
+def cuts_in_words(model: nn.Module, run: Callable[[], Tensor], names: Sequence[str]) -> Mapping[str, str]:
+    """Where parameters leave the graph; a module is named for all that it has."""
+    trainable = [name for name, parameter in model.named_parameters() if parameter.requires_grad]
+    members = {name: [p for p in trainable if p == name or p.startswith(f"{name}.")] for name in names}
+    found = cuts(model, run, [parameter for own in members.values() for parameter in own])
+    cut = {name: found[own[0]].words for name, own in members.items() if own and own[0] in found}
+    if len(cut) == len(trainable) and "unused" not in {found[name].operation for name in cut}:
+        return dict.fromkeys(cut, cut[trainable[-1]])  # all are lost at the place that is nearest to the loss
+    return cut
+
+
+def first_zero(loss: Tensor) -> str:
+    """The operation at which a gradient first becomes exactly 0 on its way back from the loss; empty if none does so
+    in all that it hands on."""
+    found: list[str] = []
+
+    def look(node: Node) -> Callable[[Sequence[Tensor | None], Sequence[Tensor | None]], None]:
+        def see(handed_on: Sequence[Tensor | None], came: Sequence[Tensor | None]) -> None:
+            on = [bool(x.any()) for x in handed_on if x is not None]
+            if on and not any(on) and any(bool(x.any()) for x in came if x is not None):
+                found.append(operation(type(node)))
+
+        return see
+
+    stack, seen = [loss.grad_fn], {loss.grad_fn}
+    while stack:
+        node: Node = stack.pop()
+        if node is not None:
+            node.register_hook(look(node))
+            upstream = [other for other, _ in node.next_functions if other is not None and other not in seen]
+            seen.update(upstream)
+            stack.extend(upstream)
+    loss.backward()
+    return found[0] if found else ""

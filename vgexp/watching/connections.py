@@ -1,0 +1,126 @@
+"""Findings about what reaches parameters: nothing (disconnected), exactly 0 (dead), or no number."""
+
+from collections import defaultdict
+from collections.abc import Sequence
+
+from vgexp.watching.calls import NARROW
+from vgexp.watching.evidence import Evidence, Row
+from vgexp.watching.findings import Finding, span, unique, where
+from vgexp.watching.precision import ADVICE
+from vgexp.watching.remedies import advice
+from vgexp.watching.trends import underflowed
+
+
+def not_finite(evidence: Evidence) -> list[Finding]:
+    """The first layer with something that is not finite: forward if there is any, else backward, else in dW. Where a
+    closer look found the operation, that."""
+    found = evidence.closer.broken
+    if found is not None:
+        place = found.module or ("inputs" if found.direction == "input" else "loss")
+        return [Finding("nan", [place], found.evidence, advice(found.advice))]
+    for column, what, help_ in (
+        ("w_rms", "its weights are not finite", "an update broke them: lower the learning rate, clip gradients"),
+        ("z_rms", "forward: the first layer whose output is not finite", "look at it and at what lies before it"),
+        (
+            "dz_rms",
+            "backward: the first layer, coming from the loss, whose dz is not finite, though all outputs are",
+            "look between it and the layer above: a root or norm at 0, a division by 0, a mask of infinities",
+        ),
+        ("dw_rms", "backward: its weight gradient is not finite, though z and dz are", "look at its inputs"),
+    ):
+        broken = [row for row in evidence.rows if column in row["broken"]]
+        if broken:
+            first = broken[-1] if column == "dz_rms" else broken[0]
+            many = f" (so are {len(broken) - 1} more)" if len(broken) > 1 else ""
+            return [Finding("nan", [first["name"]], f"{what}, in {where(first)}{many}", advice(help_))]
+    return []
+
+
+def lost_precision(evidence: Evidence) -> list[Finding]:
+    """What low precision loses of dz: it vanishes, or overflows, in a type with a narrow range."""
+    verb = next((verb for verb in ADVICE if verb in evidence.precision), "rounds")
+    names = unique(row["name"] for row in evidence.rows if row["dtype"] in NARROW and row["dz_rms"] == row["dz_rms"])
+    kind = "exploding" if verb == "overflows" else "vanishing"
+    return [Finding(kind, names, evidence.precision, advice(ADVICE[verb]))]
+
+
+def dead(evidence: Evidence) -> list[Finding]:
+    """Trainable layers that ran and whose weights get exactly zero gradient, by no underflow.
+
+    Layers behind a parameter that is 0 and has a gradient are not counted as long as a gradient finds a way around
+    them: a residual branch may start closed.
+    """
+    lost = set(underflowed(evidence))
+    rows = [row for row in evidence.rows if not row["frozen"] and row["name"] not in lost]
+    got = {row["name"]: row["dw_rms"] for row in rows if row["dw_rms"] == row["dw_rms"]}
+    for row in rows:  # where weights have no gradient of their own to look at, dz says it
+        if row["name"] not in got and row["dz_rms"] == row["dz_rms"] and row["name"] not in evidence.disconnected:
+            got[row["name"]] = max(row["dz_rms"], got.get(row["name"], 0.0))
+    names = [name for name, gradient in got.items() if gradient == 0]
+    zero = [row for row in rows if row["name"] in names]
+    if not zero or (evidence.gates and any(got.get(row["name"], 0) > 0 for row in behind(zero, rows))):
+        return []
+    words = f"{len(names)} of {len(got)} trainable layers that ran get exactly zero gradient"
+    last = max(row["layer"] for row in zero)
+    above = next((row for row in rows if row["layer"] > last and row["dz_rms"] > 0), None)
+    if above is not None:
+        words += f"; {where(above)}, above them, has rms(dz) {above['dz_rms']:.2g}"
+    if evidence.closer.zeroed:
+        words += f"; it becomes 0 at {evidence.closer.zeroed}"
+    if evidence.gates:
+        help_ = f"{', '.join(evidence.gates[:3])} is 0 and shuts them off: start it with small numbers"
+    else:
+        help_ = SHUT.get(evidence.closer.zeroed, "look for units that are all off, or for a loss that is flat")
+    return [Finding("dead", names, words, advice(help_))]
+
+
+SHUT = {
+    "Relu": "all units of that relu are off: smaller or positive biases, a smaller step, leaky_relu or softplus",
+    "Softmax": "that softmax is saturated: scale the inputs, or hand logits to the loss (cross_entropy)",
+    "Sigmoid": "that sigmoid is saturated: scale the inputs, or hand logits to the loss (with_logits)",
+    "Tanh": "that tanh is saturated: scale the inputs",
+    "Round": "round has a derivative of 0: pass the gradient straight through, x + (x.round() - x).detach()",
+    "Sign": "sign has a derivative of 0: pass the gradient straight through",
+    "Clamp": "everything is outside of that clamp: widen it, or scale what goes in",
+    "Hardtanh": "everything is outside of that range: scale what goes in",
+}
+"""What to do where an operation makes a gradient exactly 0."""
+
+
+def behind(zero: Sequence[Row], rows: Sequence[Row]) -> list[Row]:
+    """The calls whose gradient came through one of these, whatever other ways it took."""
+    below: dict[int, list[Row]] = defaultdict(list)
+    for row in rows:
+        for number in row["above"]:
+            below[number].append(row)
+    found: dict[int, Row] = {}
+    stack = list(zero)
+    while stack:
+        for row in below[stack.pop()["index"]]:
+            if row["index"] not in found:
+                found[row["index"]] = row
+                stack.append(row)
+    return list(found.values())
+
+
+def disconnected(evidence: Evidence) -> list[Finding]:
+    """Trainable parameters that no gradient reaches, those with one cause together."""
+    found: list[Finding] = []
+    whys = {name: evidence.closer.cuts.get(name, why) for name, why in evidence.disconnected.items()}
+    for why in unique(whys.values()):
+        names = [name for name, reason in whys.items() if reason == why]
+        help_ = "mend that place; or freeze them (requires_grad_(False)), or remove them, if that is meant"
+        if why == "never called":
+            help_ = "use them; or freeze them (requires_grad_(False)), or remove them, if that is meant"
+        found.append(Finding("disconnected", names, f"no gradient reaches {span(names)}: {why}", advice(help_)))
+    return found
+
+
+def constant(evidence: Evidence) -> list[Finding]:
+    """Terms of the loss that are constants, although they come of the model."""
+    help_ = "pass create_graph=True there; or detach it in plain words, if it is meant as a constant"
+    return [
+        Finding("disconnected", ["loss"], f"a term of the loss is a constant: {why}", advice(help_))
+        for why in evidence.closer.constant
+        if why not in evidence.closer.cuts.values()
+    ]

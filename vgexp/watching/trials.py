@@ -1,0 +1,45 @@
+"""Trials: a remedy that names a number is applied to the network that it is for, and kept if the evidence improves."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+from torch import nn
+
+from vgexp.watching.diagnosis import Diagnosis
+from vgexp.watching.findings import Finding
+from vgexp.watching.remedies import Remedy, applied, scaled
+
+IMPROVED = 0.5
+"""What is left of the evidence, at most, where a remedy has helped."""
+
+
+def tried(diagnosis: Diagnosis, model: nn.Module, again: Callable[[float], Diagnosis]) -> Diagnosis:
+    """The diagnosis with what its remedies did when they were tried; those that did not help, or that only brought up
+    something else, are gone. `again(factor)` diagnoses the model anew, its inputs times a factor."""
+    found = [_of_finding(finding, diagnosis, model, again) for finding in diagnosis.findings]
+    return replace(diagnosis, findings=found)
+
+
+def _of_finding(finding: Finding, before: Diagnosis, model: nn.Module, again: Callable[[float], Diagnosis]) -> Finding:
+    remedies: list[Remedy] = []
+    for remedy in finding.remedies:
+        if not remedy.has_number:
+            remedies.append(remedy)
+            continue
+        with applied(remedy, model):
+            after = again(remedy.inputs)
+        new = {found.kind for found in after.findings} - {found.kind for found in before.findings}
+        was, is_ = before.measure(finding.kind), after.measure(finding.kind)
+        if not new and is_ <= IMPROVED * was:
+            remedies.append(replace(remedy, tried=f"tried on this batch: {after.in_words(finding.kind)}"))
+    return replace(finding, remedies=remedies)
+
+
+def rescaled(batch: Any, factor: float) -> Any:
+    """A batch (inputs, targets), or of inputs alone, with its inputs times a factor."""
+    if factor == 1.0:
+        return batch
+    if isinstance(batch, tuple | list) and len(batch) > 1:
+        return (*(scaled(inputs, factor) for inputs in batch[:-1]), batch[-1])
+    return scaled(batch, factor)

@@ -1,0 +1,60 @@
+"""Findings about the units of layers: silent ones, and saturated ones.
+
+Legend: N units.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+from scipy import stats
+
+from vgexp.watching.evidence import Evidence, Row
+from vgexp.watching.findings import Finding, unique, where
+from vgexp.watching.remedies import advice, remedies
+
+MAJORITY = 0.5
+"""A layer counts as silent when more than this fraction of its units is, and as saturated when more than this fraction
+of its activation's entries is."""
+SIGN_TEST_LEVEL = 1e-3
+"""Deep in a healthy network examples look alike: about half of the units are off on all of them, and half are on. So
+units that are off are a fault only where they are too many for that. A sign test compares how many are off on all
+examples with how many are on; it has to reject equal odds at this level, divided by the number of layers tested."""
+
+
+def silent(steps: Sequence[Evidence]) -> list[Finding]:
+    """Layers most of whose units are off on every example of all the recorded steps, and too many for chance: see
+    SIGN_TEST_LEVEL."""
+    tested = [row for row in steps[-1].rows if row["off"]]
+    level = SIGN_TEST_LEVEL / max(len(tested), 1)
+    worst: list[tuple[Row, float]] = []
+    for row in tested:
+        seen = [off for step in steps for twin in _same_call(step, row) for off in twin["off"]]
+        if len({always_N.shape for always_N, _ in seen}) > 1:
+            continue
+        always_N, never_N = (np.logical_and.reduce(units) for units in zip(*seen, strict=True))
+        always, never, fraction = int(always_N.sum()), int(never_N.sum()), float(always_N.mean())
+        if fraction > MAJORITY and stats.binomtest(always, always + never, 0.5, "greater").pvalue < level:
+            worst.append((row, fraction))
+    if not worst:
+        return []
+    row, fraction = max(worst, key=lambda item: item[1])
+    words = f"{fraction:.0%} of the units of {where(row)} are off on every example of {len(steps)} recorded steps"
+    help_ = advice("smaller or zero biases, a lower learning rate, or leaky_relu")
+    return [Finding("silent", unique(row["name"] for row, _ in worst), words, help_)]
+
+
+def _same_call(step: Evidence, row: Row) -> list[Row]:
+    """A call as it was in another step, if it was there."""
+    return [other for other in step.rows if (other["name"], other["call"]) == (row["name"], row["call"])]
+
+
+def saturated(evidence: Evidence) -> list[Finding]:
+    """Layers most of whose activation's entries are flat; not those next to the loss, whose outputs may be close to 0
+    and 1."""
+    rows = [row for row in evidence.rows if row["saturation"] > MAJORITY and row["depth"] != 0]
+    if not rows:
+        return []
+    row = max(rows, key=lambda row: row["saturation"])
+    entries = f"{row['saturation']:.0%} of the {row['activation']} entries after {where(row)}"
+    words = f"{entries} have |phi'| below 4 % of its maximum"
+    return [Finding("saturated", unique(row["name"] for row in rows), words, remedies("saturated", evidence.rows))]
