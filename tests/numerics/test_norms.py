@@ -1,4 +1,5 @@
 import inspect
+import math
 import subprocess
 import sys
 
@@ -7,7 +8,8 @@ import torch
 from torch import Tensor
 from torch.utils._pytree import tree_map_only
 
-from vgexp.numerics.norms import PIECE, norm, safe_norm, total_norm
+from vgexp.numerics import norms, quantities
+from vgexp.numerics.norms import PIECE, norm, safe_norm, square, total_norm
 
 
 @pytest.mark.parametrize("exponent", [-40, -30, -23, 0, 20, 30])
@@ -161,6 +163,25 @@ def test_a_float64_norm_lives_where_the_sum_of_squares_does_not(scale):
 
 def test_a_subclass_that_wraps_a_tensor_has_the_norm_of_what_it_wraps():
     assert total_norm(Wrapper(x_PQ)) == pytest.approx(x_PQ.double().norm().item())
+
+
+@pytest.fixture
+def without_float64(monkeypatch):
+    """The meta device in the place of one that has no float64: its tensors come to the host as ones."""
+    for module in (norms, quantities):
+        monkeypatch.setattr(module, "WITHOUT_FLOAT64", ("meta",))
+    monkeypatch.setattr(Tensor, "cpu", lambda x: torch.ones(x.shape, dtype=x.dtype))
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float16, torch.bfloat16, torch.int8])
+def test_where_there_is_no_float64_the_host_measures(without_float64, dtype):
+    x = torch.empty(1, 4, 6, device="meta", dtype=dtype)
+    assert total_norm(x) == pytest.approx(math.sqrt(24))
+    if dtype is torch.float32:
+        assert square(x) == pytest.approx([24])
+        totals, deviations = quantities.moments(x)
+        assert (list(totals), list(deviations)) == ([24], [0])
+        assert quantities.fraction(x > 0) == [1]
 
 
 def test_a_norm_on_a_device_stays_there():

@@ -299,6 +299,13 @@ def test_what_is_next_to_zero(low, words):
     assert (found is None) if words is None else (words in str(found))
 
 
+class Coarse(nn.Linear):
+    """A layer that puts out float8."""
+
+    def forward(self, x):
+        return super().forward(x.float()).to(torch.float8_e5m2)
+
+
 KINDS = {
     "float8 weights": lambda: (Few(torch.float8_e5m2), batch(width=4, classes=4), F.cross_entropy),
     "integers": lambda: (Few(torch.int8), batch(width=4, classes=4), F.cross_entropy),
@@ -306,6 +313,11 @@ KINDS = {
         nn.Sequential(nn.Linear(4, 4), Act(lambda h: h.to(torch.float8_e5m2).float()), nn.Linear(4, 4)),
         batch(width=4, classes=4),
         F.cross_entropy,
+    ),
+    "float8 outputs": lambda: (
+        nn.Sequential(Coarse(4, 4), Coarse(4, 4)),
+        batch(width=4, classes=4),
+        lambda output, y: F.cross_entropy(output.float(), y),
     ),
     "complex": lambda: (
         nn.Sequential(nn.Linear(4, 4, dtype=torch.complex64), Act(torch.tanh), nn.Linear(4, 4, dtype=torch.complex64)),
@@ -316,7 +328,12 @@ KINDS = {
 }
 
 
-@pytest.mark.parametrize("kind", KINDS)
+TYPELESS = pytest.mark.xfail(raises=KeyError, reason="UNDERFLOW_BELOW in calls.py has no float8")
+
+
+@pytest.mark.parametrize(
+    "kind", [pytest.param(kind, marks=TYPELESS if kind == "float8 outputs" else ()) for kind in KINDS]
+)
 def test_every_kind_of_number_is_diagnosed(kind):
     torch.manual_seed(0)
     assert diagnose(*KINDS[kind]()).verdict in ("healthy", "undecided")

@@ -4,7 +4,7 @@ from vgexp.numerics import torch_private
 from vgexp.numerics.averages import Averages, averages, tabulated
 from vgexp.numerics.criticality import critical_sigma_w, doubly_critical, mean_square, mean_square_slope
 from vgexp.numerics.gaussian import gaussian_gap, gaussian_mean, gaussian_product
-from vgexp.numerics.norms import Numbers, norm, numbers, safe_norm, square, total_norm
+from vgexp.numerics.norms import WITHOUT_FLOAT64, Numbers, norm, numbers, safe_norm, square, total_norm
 from vgexp.numerics.processor import model_name
 from vgexp.numerics.products import affine, times_transposed
 from vgexp.numerics.quantities import (
@@ -24,6 +24,7 @@ __all__ = [
     "QUANTITIES",
     "SATURATED",
     "TENSORS",
+    "WITHOUT_FLOAT64",
     "Averages",
     "Numbers",
     "Quantity",

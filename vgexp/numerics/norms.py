@@ -22,6 +22,8 @@ PIECE = 8192
 threads of its own, which compete with torch's."""
 Numbers = list[float] | Tensor
 """One number a member: floats on a host, a float64 tensor on a device."""
+WITHOUT_FLOAT64 = ("mps",)
+"""Kinds of devices that have no float64: their tensors are measured on the host, which shares their memory."""
 
 
 def norm(x_MPQ: Tensor) -> Tensor:
@@ -42,6 +44,8 @@ def square(x_MPQ: Tensor) -> Numbers:
     """Sum of squares over the last two axes, (M,)."""
     if x_MPQ.requires_grad:
         x_MPQ = x_MPQ.detach()
+    if not x_MPQ.is_cpu and x_MPQ.device.type in WITHOUT_FLOAT64:
+        x_MPQ = x_MPQ.cpu()
     if not x_MPQ.is_cpu:
         return _exact(x_MPQ)
     if x_MPQ.size(0) == 1 and (array := _array(x_MPQ)) is not None:
@@ -71,6 +75,8 @@ def total_norm(x: Tensor) -> float | Tensor:
         x = (x.coalesce() if x.layout is torch.sparse_coo else x).values()
     if x.is_complex():
         x = torch.view_as_real(x.resolve_conj())
+    if not x.is_cpu and x.device.type in WITHOUT_FLOAT64:
+        x = x.cpu()
     if x.itemsize == 1 or not x.is_floating_point():  # float8 has no arithmetic, integers no norm
         x = x.double()
     if not x.is_cpu:

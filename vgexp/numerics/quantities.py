@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from vgexp.config import own
-from vgexp.numerics.norms import SAFE_FROM, SAFE_TO, Numbers, square
+from vgexp.numerics.norms import SAFE_FROM, SAFE_TO, WITHOUT_FLOAT64, Numbers, square
 
 SATURATED = 0.04
 """A unit is saturated on an example where |phi'| is below this fraction of its maximum."""
@@ -33,6 +33,8 @@ def moments(x_MPQ: Tensor) -> tuple[Numbers, Numbers]:
     """
     if x_MPQ.requires_grad:
         x_MPQ = x_MPQ.detach()
+    if not x_MPQ.is_cpu and x_MPQ.device.type in WITHOUT_FLOAT64:
+        x_MPQ = x_MPQ.cpu()
     if not x_MPQ.is_cpu:
         return x_MPQ.sum((-2, -1), dtype=torch.float64), square(_centered(x_MPQ))
     totals, squares = x_MPQ.sum((-2, -1)).tolist(), square(x_MPQ)
@@ -63,9 +65,9 @@ def percentile(p: float) -> Callable[[Tensor], Tensor]:
 def fraction(true_MPQ: Tensor | np.ndarray) -> Numbers:
     """Fraction of entries that are true over the last two axes, (M,); NaN where there are none."""
     if isinstance(true_MPQ, Tensor):
-        if not true_MPQ.is_cpu:
+        if not true_MPQ.is_cpu and true_MPQ.device.type not in WITHOUT_FLOAT64:
             return true_MPQ.double().mean((-2, -1))
-        true_MPQ = true_MPQ.numpy()
+        true_MPQ = true_MPQ.cpu().numpy()
     entries = true_MPQ.shape[-2] * true_MPQ.shape[-1] or math.nan
     return [np.count_nonzero(true_PQ) / entries for true_PQ in true_MPQ]
 

@@ -8,8 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-HOST_ONLY = ("mps",)
-"""Kinds of devices without float64: their tensors go to the host."""
+from vgexp.numerics import WITHOUT_FLOAT64
 
 
 def doubled(value: Any, instead: Mapping[int, Tensor] | None = None) -> Any:
@@ -39,7 +38,7 @@ def doubled(value: Any, instead: Mapping[int, Tensor] | None = None) -> Any:
 def double(x: Tensor) -> Tensor:
     """One tensor in float64 or complex128, or as it is if it has neither reals nor complex numbers."""
     leaf = x.requires_grad and x.is_leaf
-    x = x.detach().cpu() if x.device.type in HOST_ONLY else x.detach()
+    x = x.detach().cpu() if x.device.type in WITHOUT_FLOAT64 else x.detach()
     return x.to(double_of(x.dtype)).requires_grad_(leaf)
 
 

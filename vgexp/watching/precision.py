@@ -22,10 +22,10 @@ import torch
 from torch import Tensor, nn
 
 from vgexp.config import first_line
-from vgexp.numerics import torch_private, total_norm
+from vgexp.numerics import WITHOUT_FLOAT64, torch_private, total_norm
 from vgexp.watching.batches import outcome
 from vgexp.watching.calls import NARROW
-from vgexp.watching.doubles import HOST_ONLY, double, double_of, doubled
+from vgexp.watching.doubles import double, double_of, doubled
 from vgexp.watching.layers import layers_of, plain_name, tensors
 from vgexp.watching.places import Places
 from vgexp.watching.state import untouched
@@ -162,7 +162,7 @@ def _widened(model: nn.Module, attributes: bool = False) -> nn.Module:
     kinds = Tensor | torch.dtype if attributes else Tensor
     for p in model.parameters():
         p.grad = None
-    if any(p.device.type in HOST_ONLY for p in model.parameters()):
+    if any(p.device.type in WITHOUT_FLOAT64 for p in model.parameters()):
         model = model.cpu()
     for p in model.parameters():
         p.data = double(p.data)
