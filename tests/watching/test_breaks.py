@@ -252,7 +252,7 @@ def test_weights_come_first(value):
     found = first_break(model, run)
     assert found is not None
     assert (found.direction, found.operation, found.module, found.line) == ("weights", "", "2", "")
-    assert found.made == ("nan" if value != value else "inf") and "weight of 2" in found.evidence
+    assert found.made == ("nan" if value != value else "inf") and "2.weight has" in found.evidence
 
 
 def test_running_statistics_count_where_they_are_read():

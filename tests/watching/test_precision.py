@@ -328,12 +328,7 @@ KINDS = {
 }
 
 
-TYPELESS = pytest.mark.xfail(raises=KeyError, reason="UNDERFLOW_BELOW in calls.py has no float8")
-
-
-@pytest.mark.parametrize(
-    "kind", [pytest.param(kind, marks=TYPELESS if kind == "float8 outputs" else ()) for kind in KINDS]
-)
+@pytest.mark.parametrize("kind", KINDS)
 def test_every_kind_of_number_is_diagnosed(kind):
     torch.manual_seed(0)
     assert diagnose(*KINDS[kind]()).verdict in ("healthy", "undecided")

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from vgexp.watching.extents import Extent, extent
+from vgexp.watching.extents import Extent, extent, joined
 from vgexp.watching.operations import Operation, Recorder, Source
 from vgexp.watching.pitfalls import advice
 from vgexp.watching.state import untouched
@@ -121,7 +121,7 @@ def _of_source(found: Source) -> Break:
         evidence = f"what comes from outside (inputs, targets, constants) has {made} before anything is computed"
         what = "look at the data: missing values, a division in its preparation"
     else:
-        evidence = f"{found.name} of {found.module} has {made} before anything is computed"
+        evidence = f"{found.module}.{found.name} has {made} before anything is computed"
         what = "an earlier update broke it: go back to weights that are finite, lower the learning rate, clip gradients"
         if found.name.startswith("running_"):
             what = "an earlier batch broke its statistics: reset_running_stats() and look at the inputs"
@@ -138,17 +138,14 @@ def _of_operation(found: Operation, backward: bool, ends: list[Operation | Sourc
     direction = "forward"
     if derivative or backward:
         direction = "weight gradient" if backward and _only_weights(found, ends) else "backward"
-    inputs = forward.inputs
-    finite = [extent for extent in inputs if extent.low == extent.low]
-    low = min((extent.low for extent in finite), default=float("nan"))
-    high = max((extent.high for extent in finite), default=float("nan"))
+    low, high, *_ = joined(forward.inputs)
     made, dtype = MADE[found.output.nan], _plain(found.dtype)
     where = f" in {found.module}" if found.module else ""
     where += f" ({found.line.partition(': ')[0]})" if found.line else ""
     subject = f"the derivative of {found.name}{where}" if derivative else f"{found.name}{where}"
-    evidence = f"{direction}: {subject} is {made} in {dtype}; into {found.name} went {_listed(inputs)}"
+    evidence = f"{direction}: {subject} is {made} in {dtype}; {_listed(forward.inputs)} went into {found.name}"
     if derivative:
-        evidence += f", into its derivative {_listed(found.inputs)}"
+        evidence += f", {_listed(found.inputs)} into its derivative"
     elif hidden_by:
         evidence += f"; {hidden_by} hides it forward, but its derivative is nan"
     return Break(direction, found.name, found.module, found.line, dtype, made, low, high, evidence, what)

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from vgexp.results import WATCHED
 from vgexp.watching.calls import Call
+from vgexp.watching.doubles import double
 
 IDENTITY = WATCHED.key[1:] + WATCHED.columns
 """Columns that say what a row is of, after its step."""
@@ -103,6 +104,6 @@ def host(values: Sequence[float | Tensor]) -> list[float]:
     there = [(i, value) for i, value in enumerate(values) if isinstance(value, Tensor)]
     for device in {value.device for _, value in there}:
         indices, tensors = zip(*((i, value) for i, value in there if value.device == device), strict=True)
-        for i, number in zip(indices, torch.stack([value.double() for value in tensors]).tolist(), strict=True):
+        for i, number in zip(indices, torch.stack([double(value) for value in tensors]).tolist(), strict=True):
             numbers[i] = number
     return numbers
