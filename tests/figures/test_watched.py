@@ -7,25 +7,33 @@ import vgexp
 from vgexp.figures.watched import QUANTITIES, STEPS_SHOWN, watched_frame, watched_picture
 
 
-def recorded(steps):
+def recorded(steps, updated=False):
     torch.manual_seed(0)
     model = nn.Sequential(nn.Linear(3, 4), nn.Tanh(), nn.Linear(4, 4), nn.Tanh(), nn.Linear(4, 2))
-    with vgexp.watch(model, every=1) as monitor:
+    optimizer = torch.optim.SGD(model.parameters(), 0.01)
+    with vgexp.watch(model, every=1, optimizer=optimizer if updated else None) as monitor:
         for _ in range(steps):
             model.zero_grad()
             model(torch.randn(5, 3)).square().mean().backward()
             monitor.step()
+            optimizer.step()
     return monitor.frame()
 
 
 def test_rows_are_those_of_the_monitor():
-    frame = recorded(2)
+    frame = recorded(2, updated=True)
     long = watched_frame(frame)
     assert len(long) == 2 * 3 * len(QUANTITIES)
     for _, row in long.iterrows():
         source = frame[(frame["step"] == row["step"]) & (frame["layer"] == row["layer"])]
         assert source[row["quantity"]].item() == row["value"]
         assert source["name"].item() == row["name"]
+
+
+def test_updates_have_a_panel_where_they_were_measured():
+    panels = {updated: len(watched_picture(recorded(2, updated)).figure.axes) for updated in (False, True)}
+    assert panels == {False: 3, True: 4}
+    assert_drawn(watched_picture(recorded(2, updated=True)), "value")
 
 
 def test_what_is_drawn_is_the_frame_of_a_few_steps():

@@ -303,3 +303,10 @@ def test_private_names_are_used_in_this_module_alone():
 )
 def test_private_names_are_recognized(code):
     assert list(private_uses(ast.parse(code), own=set()))
+
+
+def test_a_version_counts_changes_in_place():
+    x = torch.zeros(2)
+    before = torch_private.version(x)
+    x.add_(1)
+    assert torch_private.version(x) == before + 1

@@ -1,4 +1,4 @@
-"""A watched model: gradient, preactivation and weight gradient over its calls."""
+"""A watched model: gradient, preactivation, weight gradient and update over its calls."""
 
 import numpy as np
 import pandas as pd
@@ -10,17 +10,19 @@ from vgexp.results import label
 
 STEPS_SHOWN = 6
 """Recorded steps that get a line, evenly chosen from however many there are."""
-QUANTITIES = ("dz_rms", "z_rms", "dw_rms")
+QUANTITIES = ("dz_rms", "z_rms", "dw_rms", "update_ratio")
+"""What gets a panel; the last, where an optimizer was watched too."""
 
 
 def watched_picture(recorded: pd.DataFrame) -> Picture:
-    """Gradient, preactivation and weight gradient of a watched model over depth, a line a recorded step."""
+    """Gradient, preactivation, weight gradient and, where it was measured, the update of a watched model over depth, a
+    line a recorded step."""
     frame = watched_frame(recorded)
     return Picture(
         draw_watched(frame),
-        "Root mean square of the gradient dz, of the preactivation z and of the weight gradient dW over the layers of "
-        "the model in the order in which they run, one line a recorded step; one run. Where a value is exactly 0 there "
-        "is no point.",
+        "Root mean square of the gradient dz, of the preactivation z, of the weight gradient dW and, where it was "
+        "measured, of the update over that of the weights, over the layers of the model in the order in which they "
+        "run, one line a recorded step; one run. Where a value is exactly 0 there is no point.",
         frame,
     )
 
@@ -37,8 +39,10 @@ def watched_frame(recorded: pd.DataFrame) -> pd.DataFrame:
 def draw_watched(frame: pd.DataFrame) -> Figure:
     """A panel a quantity; early steps dark, late ones light."""
     steps = sorted(frame["step"].unique())
-    with panels(1, len(QUANTITIES)) as (figure, axes):
-        for ax, quantity in zip(axes[0], QUANTITIES, strict=True):
+    updated = bool((frame["quantity"] == QUANTITIES[-1]).any())
+    drawn = QUANTITIES if updated else QUANTITIES[:-1]
+    with panels(1, len(drawn)) as (figure, axes):
+        for ax, quantity in zip(axes[0], drawn, strict=True):
             for number, step in enumerate(steps, start=1):
                 rows = frame[(frame["step"] == step) & (frame["quantity"] == quantity)]
                 color = layer_color(number, len(steps))

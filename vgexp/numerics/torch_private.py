@@ -71,6 +71,11 @@ def whole(x: Tensor) -> Tensor:
     return base if base.is_contiguous() and x.is_contiguous() else x
 
 
+def version(x: Tensor) -> int:
+    """How often a tensor was changed in place, by operations that autograd knows of."""
+    return _attribute(x, "_version")
+
+
 def is_transformed(x: Tensor) -> bool:
     """Whether a tensor belongs to one of torch.func's transforms (vmap, grad, jvp, functionalize)."""
     return private("torch._C._functorch", "is_functorch_wrapped_tensor")(x)

@@ -167,7 +167,7 @@ TABLES: dict[str, Table] = {
 WATCHED = Table(
     ("step", "layer"),
     ("name", "call", "module", "activation", "frozen"),
-    ("z_rms", "h_mean", "h_std", "saturation", "dead", "depth", "dz_rms", "dz_norm", "dw_rms", "w_rms"),
+    ("z_rms", "h_mean", "h_std", "saturation", "dead", "depth", "dz_rms", "dz_norm", "dw_rms", "w_rms", "update_ratio"),
 )
 """The frame of a watched model: a layer is a call there, in the order of execution."""
 

@@ -56,6 +56,8 @@ def dead(evidence: Evidence) -> list[Finding]:
     for row in rows:  # where weights have no gradient of their own to look at, dz says it
         if row["name"] not in got and row["dz_rms"] == row["dz_rms"] and row["name"] not in evidence.disconnected:
             got[row["name"]] = max(row["dz_rms"], got.get(row["name"], 0.0))
+    arrived = {row["name"] for row in rows if row["dz_rms"] != 0}
+    got |= {name: 0.0 for name in evidence.leftover if name in got and name not in arrived}  # dW is an old one
     names = [name for name, gradient in got.items() if gradient == 0]
     zero = [row for row in rows if row["name"] in names]
     if not zero or (evidence.gates and any(got.get(row["name"], 0) > 0 for row in behind(zero, rows))):

@@ -17,6 +17,7 @@ from vgexp.watching.connections import constant, dead, disconnected, lost_precis
 from vgexp.watching.evidence import Evidence
 from vgexp.watching.falls import NOTHING, Fall, fall_of
 from vgexp.watching.findings import FINDING_KINDS, Finding, span
+from vgexp.watching.stalls import not_updated
 from vgexp.watching.trends import overflowed, trend
 from vgexp.watching.units import saturated, silent
 
@@ -124,7 +125,8 @@ def conclude(steps: Sequence[Evidence]) -> Diagnosis:
     last = steps[-1]
     wide = last.closer.double or last
     fall = fall_of(wide)
-    found = [*not_finite(last), *disconnected(last), *constant(last), *silent(steps), *saturated(last)]
+    found = [*not_finite(last), *disconnected(last), *constant(last), *not_updated(steps)]
+    found += [*silent(steps), *saturated(last)]
     if last.precision:
         found += lost_precision(last)
     if not last.precision or last.closer.double is not None:

@@ -13,9 +13,10 @@ from torch import nn
 from vgexp.watching.breaks import Break
 from vgexp.watching.calls import NARROW, Call
 from vgexp.watching.descent import LOSS, numbers, operations
-from vgexp.watching.layers import Layer
+from vgexp.watching.layers import Layer, names_of, owner
 from vgexp.watching.observations import Observation
 from vgexp.watching.precision import next_to_zero
+from vgexp.watching.updates import Holdings
 
 Row: TypeAlias = dict[str, Any]
 """What is known of one call: the columns of a monitor's frame, and
@@ -61,6 +62,12 @@ class Evidence(NamedTuple):
     """Whether gradients of another function were seen, and left out: those of an inner `torch.autograd.grad`."""
     precision: str = ""
     """What low precision loses of dz, in words."""
+    holdings: Holdings | None = None
+    """What optimizers do not update; None where none was given."""
+    unmoved: Mapping[str, int] = MappingProxyType({})
+    """Layers whose weights have not changed since a recorded step, and that step."""
+    leftover: Sequence[str] = ()
+    """Layers to whose gradients of the step before this step's were added."""
     closer: Closer = Closer()
     """What a closer look found."""
 
@@ -106,12 +113,23 @@ def gather(observation: Observation, layers: Sequence[Layer]) -> Evidence:
             why = "called without a graph (no_grad or detach)"
         absent[layer.name] = why
     disconnected = {
-        name: absent.get(name, absent.get(_owner(name), "the loss does not depend on it"))
+        name: absent.get(name, absent.get(owner(name), "the loss does not depend on it"))
         for name in observation.ungraded
     }
     narrow = [alone(row, call) for row, call in zip(rows, observation.calls, strict=True) if call.dtype in NARROW]
     precision = next_to_zero([row for row in narrow if row["entries"]]) or ""
-    return Evidence(observation.step, rows, absent, disconnected, observation.gates, observation.others, precision)
+    return Evidence(
+        observation.step,
+        rows,
+        absent,
+        disconnected,
+        observation.gates,
+        observation.others,
+        precision,
+        observation.holdings,
+        observation.unmoved,
+        observation.leftover,
+    )
 
 
 def alone(row: Row, call: Call) -> Row:
@@ -130,15 +148,8 @@ def closed_gates(model: nn.Module) -> list[str]:
 
 
 def ungraded(trainable: Mapping[str, nn.Parameter], fed: Collection[int]) -> list[str]:
-    """The names of trainable parameters to which no backward pass brought a gradient; those of one module as its name,
-    if that is true of all that it has. None where no pass brought any: then gradients are taken by other means."""
+    """The names of trainable parameters to which no backward pass brought a gradient, as `names_of` has them. None
+    where no pass brought any: then gradients are taken by other means."""
     if not fed or len(fed) == len(trainable):
         return []
-    lost = [name for name, parameter in trainable.items() if id(parameter) not in fed]
-    reached = {_owner(name) for name, parameter in trainable.items() if id(parameter) in fed} | {""}
-    return list(dict.fromkeys(name if _owner(name) in reached else _owner(name) for name in lost))
-
-
-def _owner(parameter: str) -> str:
-    """The name of the module that has a parameter of this name; empty for the model itself."""
-    return parameter.rpartition(".")[0]
+    return names_of(trainable, {id(parameter) for parameter in trainable.values()}.difference(fed))

@@ -1,6 +1,6 @@
 """Layers: the modules of a model that own weights, and the tensors that modules put out."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, fields, is_dataclass
 from typing import Any
 
@@ -68,6 +68,18 @@ def layers_of(model: nn.Module) -> list[Layer]:
 def plain_name(name: str) -> str:
     """A module's name without the prefix of DistributedDataParallel."""
     return name.removeprefix("module.") if name != "module" else ""
+
+
+def names_of(parameters: Mapping[str, nn.Parameter], wanted: Collection[int]) -> list[str]:
+    """The names of those parameters whose `id` is wanted; those of one module as its name, if all that it has are."""
+    others = {owner(name) for name, parameter in parameters.items() if id(parameter) not in wanted} | {""}
+    found = [name for name, parameter in parameters.items() if id(parameter) in wanted]
+    return list(dict.fromkeys(name if owner(name) in others else owner(name) for name in found))
+
+
+def owner(parameter: str) -> str:
+    """The name of the module that has a parameter of this name; empty for the model itself."""
+    return parameter.rpartition(".")[0]
 
 
 def tensors(output: Any) -> Iterator[Tensor]:

@@ -22,6 +22,7 @@ from vgexp.watching import graph
 from vgexp.watching.calls import UNDERFLOW_BELOW, Call
 from vgexp.watching.descent import Descent, Place
 from vgexp.watching.layers import Layer, layers_of, tensors, weights
+from vgexp.watching.leftovers import Leftovers, samples
 
 SHARDED = ("FullyShardedDataParallel", "DataParallel", "DeepSpeedEngine")
 _watched: "weakref.WeakSet[nn.Module]" = weakref.WeakSet()
@@ -67,6 +68,7 @@ class Listener:
         self._handles: list[Any] = []
         self.trainable: dict[str, nn.Parameter] = {}
         """Parameters that required a gradient when the step began."""
+        self._samples: dict[str, nn.Parameter] = {}
         _watched.update(layer.module for layer in self.layers)
         self.forget()
 
@@ -78,6 +80,7 @@ class Listener:
             layer.weights = weights(layer.module)
             self._handles.append(layer.module.register_forward_hook(Hook(self._forward, layer)))
         self.trainable = {name: p for name, p in self.model.named_parameters() if p.requires_grad}
+        self._samples = samples(self.layers)
         for parameter in self.trainable.values():
             self._handles.append(parameter.register_post_accumulate_grad_hook(self._accumulated))
         for module in self.model.modules():
@@ -112,6 +115,7 @@ class Listener:
         self._over = False
         self.fed: set[int] = set()
         """`id` of the parameters to which a backward pass brought a gradient: a parameter takes long to hash."""
+        self._leftovers = Leftovers()
         self.reentrant = False
         """Whether part of the graph was made within the backward pass: then depths are not known from it."""
 
@@ -147,6 +151,10 @@ class Listener:
     def others(self) -> bool:
         """Whether a backward pass was seen that brought nothing to a parameter, beside one that did."""
         return bool(self._fed) and any(task not in self._fed for task in self._descents)
+
+    def leftover(self) -> list[str]:
+        """Layers to whose gradients of the step before this step's were added."""
+        return self._leftovers.found(self._samples, self.fed)
 
     def _in_order_of_execution(self) -> None:
         """Places as if all calls were one chain."""
@@ -239,6 +247,7 @@ class Listener:
         descent = self._descents.get(task)
         if descent is None:
             descent = self._descents[task] = Descent(self._calls)
+            self._leftovers.look(self._samples)
         node = torch_private.current_node()
         if node is not None and graph.MARK in node.metadata:
             descent.arrive(node)

@@ -7,9 +7,10 @@ listener); weights and their gradients are measured in `step()`.
 
 from collections import Counter
 from collections.abc import Sequence
+from functools import partial
 from html import escape
 from pathlib import Path
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import pandas as pd
 import torch
@@ -22,6 +23,7 @@ from vgexp.watching.diagnosis import Diagnosis, conclude
 from vgexp.watching.evidence import Evidence, closed_gates, gather, ungraded
 from vgexp.watching.listener import Listener, Unsupported
 from vgexp.watching.observations import Observation, table
+from vgexp.watching.updates import Standstill, Updates
 
 if TYPE_CHECKING:
     from vgexp.figures import Picture
@@ -43,6 +45,7 @@ class Monitor:
         every: str | int | Sequence[int] = "log",
         quantities: str = "all",
         scaler: "torch.amp.GradScaler | None" = None,
+        optimizer: Any = None,
     ) -> None:
         try:
             self._due = schedule(every, FOREVER)
@@ -52,6 +55,12 @@ class Monitor:
             raise ValueError(f"quantities: got {quantities!r}, accepts all, gradients")
         self._listener = Listener(model, everything=quantities == "all")
         self.model, self.layers, self._scaler = model, self._listener.layers, scaler
+        try:
+            self._updates = None if optimizer is None else Updates(optimizer, self.layers)
+        except ValueError:
+            self._listener.close()
+            raise
+        self._standstill = Standstill()
         self._step = 0
         self._observations: list[Observation] = []
         self._listen()
@@ -74,8 +83,10 @@ class Monitor:
         self.close()
 
     def close(self) -> None:
-        """Takes every hook out of the model. What was recorded stays."""
+        """Takes every hook out of the model and its optimizers. What was recorded stays."""
         self._listener.close()
+        if self._updates is not None:
+            self._updates.close()
         self._due = lambda step: False
 
     def step(self) -> None:
@@ -85,6 +96,8 @@ class Monitor:
         accumulated, call it once an optimizer step. Raises Unsupported if no layer was seen to run although the weights
         have gradients.
         """
+        if self._updates is not None:
+            self._updates.expect(None)
         if self._due(self._step):
             self._record()
         self._listener.forget()
@@ -122,7 +135,7 @@ class Monitor:
         return pd.DataFrame(rows, columns=["name", "module", "calls", "why"])
 
     def plot(self) -> "Picture":
-        """Gradient, preactivation and weight gradient over depth, a line a recorded step."""
+        """Gradient, preactivation, weight gradient and update over depth, a line a recorded step."""
         from vgexp.figures import watched_picture
 
         return watched_picture(self.frame())
@@ -173,6 +186,11 @@ class Monitor:
         observation.ungraded = ungraded(self._listener.trainable, self._listener.fed)
         if (observation.column("dw_rms") == 0).any():
             observation.gates = closed_gates(self.model)
+        observation.leftover = self._listener.leftover()
+        observation.unmoved = self._standstill.look(self._step, self.layers, observation.known("w_rms"))
+        if self._updates is not None:
+            observation.holdings = self._updates.holdings(self.model, self._listener.trainable, self._listener.fed)
+            self._updates.expect(partial(observation.fill, "update_ratio"))
         if self._observations:
             observation.share(self._observations[-1])
         self._observations.append(observation)
@@ -193,12 +211,14 @@ def watch(
     every: str | int | Sequence[int] = "log",
     quantities: str = "all",
     scaler: "torch.amp.GradScaler | None" = None,
+    optimizer: Any = None,
 ) -> Monitor:
     """Watches a model while it trains: a context manager; call its `step()` after each backward pass.
 
     `every` says which steps are recorded: a schedule as `probe.every` takes it (`log`, the default, is five steps a
-    decade). `quantities="gradients"` measures dz and dW alone. The factor of a `scaler` is divided out. Raises
-    ValueError for other words, and Unsupported, a RuntimeError, for models that are watched or compiled already,
-    sharded or scripted.
+    decade). `quantities="gradients"` measures dz and dW alone. The factor of a `scaler` is divided out. With an
+    `optimizer`, or a list of them, what none of them updates is found, and the update after each recorded step is
+    measured. Raises ValueError for other arguments, and Unsupported, a RuntimeError, for models that are watched or
+    compiled already, sharded or scripted.
     """
-    return Monitor(model, every, quantities, scaler)
+    return Monitor(model, every, quantities, scaler, optimizer)

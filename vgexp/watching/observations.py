@@ -4,7 +4,7 @@ Legend: R rows (calls), C columns.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -15,6 +15,7 @@ from torch import Tensor
 from vgexp.results import WATCHED
 from vgexp.watching.calls import Call
 from vgexp.watching.doubles import double
+from vgexp.watching.updates import Holdings
 
 IDENTITY = WATCHED.key[1:] + WATCHED.columns
 """Columns that say what a row is of, after its step."""
@@ -43,6 +44,12 @@ class Observation:
         """Whether gradients of another function were seen, and left out."""
         self.ungraded: list[str] = []
         """Parameters that required a gradient and got none; modules, where that is true of all that they have."""
+        self.holdings: Holdings | None = None
+        """What optimizers do not update; None where none was given."""
+        self.unmoved: dict[str, int] = {}
+        """Layers whose weights have not changed since a recorded step, and that step."""
+        self.leftover: list[str] = []
+        """Layers to whose gradients of the step before this step's were added."""
         self.identities = tuple(
             [
                 (row, call.layer.name, call.number, call.layer.kind, call.activation, call.layer.frozen)
@@ -68,6 +75,20 @@ class Observation:
         """Most steps differ in their numbers only: keeps one copy of the rest."""
         if self.identities == other.identities:
             self.identities = other.identities
+
+    def fill(self, name: str, values: Mapping[str, float | Tensor]) -> None:
+        """Puts in a column what is known later, by layer, in the rows of first calls. What is not finite is missing."""
+        by_name = dict(zip(values, host([*values.values()]), strict=True))
+        column = NUMBERS.index(name)
+        for row, (_, layer, *_) in enumerate(self.identities):
+            value = by_name.pop(layer, math.nan)
+            if math.isfinite(value):
+                self.numbers_RC[row, column] = value
+
+    def known(self, name: str) -> dict[str, float]:
+        """What a column has, by layer."""
+        column_R = self.column(name)[: len(self.identities)]
+        return {identity[1]: x for identity, x in zip(self.identities, column_R.tolist(), strict=True) if x == x}
 
     def column(self, name: str) -> np.ndarray:
         """A column over all calls, then over the layers that did not run."""

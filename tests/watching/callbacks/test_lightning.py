@@ -49,4 +49,5 @@ def test_lightning(accumulate, tmp_path):
     assert frame["step"].unique().tolist() == [0, 1, 2]
     assert frame["name"].unique().tolist() == ["net.0", "net.2", "net.4", "net.6"]
     agree(frame[frame["step"] == 0], expected, ("z_rms", "dz_rms", "dw_rms"))  # before clipping, of the whole batch
+    assert frame["update_ratio"].gt(0).all()
     assert not any(m._forward_hooks for m in module.modules())

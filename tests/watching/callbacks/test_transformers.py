@@ -43,6 +43,6 @@ def test_hugging_face_trainer(tmp_path):
     assert frame["name"].unique().tolist() == ["net.0", "net.2", "net.4", "net.6"]
     start = [float(weight.square().mean().sqrt()) for weight in weights]
     assert frame["w_rms"][:4].tolist() == pytest.approx(start, rel=1e-5)
-    assert frame[["dz_rms", "dw_rms"]].gt(0).all(axis=None)
+    assert frame[["dz_rms", "dw_rms", "update_ratio"]].gt(0).all(axis=None)
     assert callback.monitor.diagnosis().verdict in ("healthy", "undecided")
     assert not any(m._forward_hooks for m in model.modules())

@@ -24,7 +24,7 @@ class Watch(Callback):
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         plugin = trainer.precision_plugin
         scaler: Any = plugin.scaler if isinstance(plugin, MixedPrecision) else None
-        self.monitor = watch(pl_module, self.every, self.quantities, scaler)
+        self.monitor = watch(pl_module, self.every, self.quantities, scaler, trainer.optimizers)
 
     def on_before_optimizer_step(self, trainer: Trainer, pl_module: LightningModule, optimizer: Any) -> None:
         assert self.monitor is not None

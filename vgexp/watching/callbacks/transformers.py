@@ -21,9 +21,15 @@ class Watch(TrainerCallback):
         self.monitor: Monitor | None = None
 
     def on_train_begin(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, model: Any = None, **others: Any
+        self,
+        args: TrainingArguments,
+        state: TrainerState,
+        control: TrainerControl,
+        model: Any = None,
+        optimizer: Any = None,
+        **others: Any,
     ) -> None:
-        self.monitor = watch(model, self.every, self.quantities)
+        self.monitor = watch(model, self.every, self.quantities, optimizer=optimizer)
 
     def on_pre_optimizer_step(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **others: Any
