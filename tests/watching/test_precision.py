@@ -121,6 +121,12 @@ def test_tied_weights_buffers_attributes_and_weights_of_the_loss_come_along():
     assert torch.equal(model.norm.running_mean, torch.zeros(4))
 
 
+def test_a_profile_of_float8():
+    model, data = nn.Sequential(Coarse(4, 4), Coarse(4, 4)), batch(width=4, classes=4)
+    rows = profile(model, data, lambda output, y: F.cross_entropy(output.float(), y))
+    assert [row["dtype"] for row in rows] == [torch.float8_e5m2] * 2 and 0 < rows[0]["norm"] < 1
+
+
 def test_lists_of_recurrent_weights_are_those_of_the_copy():
     twin = in_float64(nn.LSTM(3, 4), (torch.randn(5, 2, 3), None), lambda output, _: output[0].sum())
     assert twin.problem is not None
@@ -269,12 +275,13 @@ def rows(*norms_and_zeros, dtype=HALF, entries=10**4):
         ),
         (rows((math.nan, 0), (1, 0)), rows((1e5, 0), (1, 0)), "overflows"),
         (
-            rows((1e-6, 0.8), (1, 0.5)),
+            rows((2e-6, 0.8), (1, 0.5)),
             rows((1e-6, 0.5), (1, 0.5)),
             "part of dz of 1 of 2 layers to 0: at 0 8",
         ),
         (rows((0, 1), (1, 0)), rows((0, 1), (1, 0)), None),
-        (rows((1e-6, 0.55), (1, 0.5)), rows((1e-6, 0.5), (1, 0.5)), None),
+        (rows((2e-6, 0.55), (1, 0.5)), rows((1e-6, 0.5), (1, 0.5)), None),
+        (rows((1e-6, 0.8), (1, 0.5)), rows((1e-6, 0.5), (1, 0.5)), None),
         (rows((1, 0), (1, 0)), rows(), None),
     ],
 )

@@ -36,8 +36,9 @@ that are exactly 0); and, where it is judged alone, `entries` and `dtype`."""
 NEXT_TO_ZERO = 3
 """Where the entries that are left have a root mean square below so many times the smallest number, a tenth or more
 of normal ones was rounded to 0."""
-OFF = 0.3
-"""Decades by which a norm in low precision differs from that in float64 if much of it was lost."""
+THINNED, OFF = 0.1, 0.1
+"""dz is lost in part where so many more of its entries are 0 than in float64, and its norm is off by so many decades:
+where the norm is right, the entries that are left carry it."""
 ADVICE = {
     "rounds": "scale the loss (torch.amp.GradScaler), or bfloat16, which has the range of float32",
     "overflows": "a smaller scale of the loss (GradScaler finds one within some steps), or bfloat16",
@@ -97,7 +98,8 @@ def profile(model: nn.Module, batch: Any, loss_fn: Callable[[Any, Any], Tensor] 
             x.register_hook(partial(returned, row))
 
     def returned(row: dict[str, Any], dz: Tensor) -> None:
-        zeros = 1 - float(dz.count_nonzero()) / max(dz.numel(), 1)
+        alive = dz.float() if dz.itemsize == 1 else dz
+        zeros = 1 - float(alive.count_nonzero()) / max(dz.numel(), 1)
         row |= {"norm": float(total_norm(dz)), "zeros": zeros, "entries": dz.numel(), "dtype": dz.dtype}
 
     handles = [layer.module.register_forward_hook(partial(called, layer.name)) for layer in layers_of(model)]
@@ -113,8 +115,7 @@ def profile(model: nn.Module, batch: Any, loss_fn: Callable[[Any, Any], Tensor] 
 def comparison(low: Sequence[Row], exact: Sequence[Row], dtype: torch.dtype) -> str | None:
     """What a low precision `dtype` loses of the gradients that float64 has, in a sentence; None where it is nothing.
 
-    The rows are matched by name and call. A gradient that float64 rounds to 0 too is not lost, nor is one that is off
-    by less than a factor of 2 and has no more zeros than a tenth above those of float64.
+    The rows are matched by name and call. What float64 rounds to 0 too is not lost.
     """
     twins = {(row["name"], row["call"]): row for row in exact}
     pairs = [(row, twins[row["name"], row["call"]]) for row in low if (row["name"], row["call"]) in twins]
@@ -205,7 +206,7 @@ def _casts(model: nn.Module, batch: Any, loss_fn: Any) -> dict[torch.dtype, str]
 
 
 def _is_thinned(row: Row, twin: Row) -> bool:
-    return row["zeros"] > twin["zeros"] + 0.1 or abs(math.log10(row["norm"] / twin["norm"])) > OFF
+    return row["zeros"] > twin["zeros"] + THINNED and abs(math.log10(row["norm"] / twin["norm"])) > OFF
 
 
 def _of(some: Sequence[Row], pairs: Sequence[Any]) -> str:
