@@ -564,7 +564,7 @@ def test_diagnose(monkeypatch, capfd, tmp_path):
         return code, *capfd.readouterr()
 
     code, text, _ = diagnose("factories:sick")
-    assert code == 3 and text.startswith("vanishing (step 0)") and "try weights of std" in text
+    assert code == 3 and text.startswith("vanishing (step 0)") and "\n  try    residual connections" in text
     code, text, _ = diagnose("factories:sick", "--json")
     assert code == 3 and json.loads(text)["verdict"] == "vanishing"
     code, text, _ = diagnose("factories:well", "--input-shape", "8,16")

@@ -80,6 +80,24 @@ def test_a_diagnosis_is_shown_in_one_line_and_in_notebooks_as_a_table():
     diagnosis = Diagnosis([Finding("vanishing", names, "||dz|| < 1", [Remedy("<b>")])], NOTHING, 3)
     assert repr(diagnosis) == "Diagnosis(vanishing at step 3: vanishing)"
     shown = diagnosis._repr_html_()
-    assert "vanishing (step 3): ||dz|| &lt; 1" in shown and "(40 layers)" in shown
-    assert shown.count("<tr") == 2 and "&lt;b&gt;" in shown and "<b>" not in shown and "<0>" not in shown
+    assert "<b>vanishing</b> (step 3)" in shown and "||dz|| &lt; 1" in shown and "(40 layers)" in shown
+    assert shown.count("<tr") == 2 and "&lt;b&gt;" in shown and "<td><b>" not in shown and "<0>" not in shown
     assert repr(Diagnosis()) == "Diagnosis(healthy at step 0)" and "<table" not in Diagnosis()._repr_html_()
+
+
+def test_a_diagnosis_has_its_profile_as_a_frame_a_picture_and_json():
+    model, batch = problem("H: He relu 10")
+    diagnosis = diagnose(model, batch, scaled(1.0))
+    frame = diagnosis.frame()
+    assert list(frame.columns) == ["depth", "signal", "calls", "strongest"] and len(frame) == 11
+    assert np.log10(frame["signal"].iloc[0] / frame["signal"].iloc[-1]) == pytest.approx(diagnosis.fall.decades.point)
+    assert len(diagnosis.plot().frame) == 11 and "<img alt=" in diagnosis._repr_html_()
+    written = json.loads(diagnosis.to_json())
+    assert written["schema"] == 1 and written["fall"] == pytest.approx(diagnosis.fall.decades.point)
+    assert [level["depth"] for level in written["levels"]] == list(range(11))
+    assert written["levels"][0]["layers"] == ["20"]
+    one, batch = problem("one layer")
+    alone = diagnose(one, batch, scaled(1.0))
+    assert json.loads(alone.to_json())["fall"] is None and "nan" not in str(alone)
+    with pytest.raises(ValueError, match="no profile to draw"):
+        alone.plot()

@@ -30,7 +30,11 @@ def predict(
 def diagnose(
     target: Annotated[
         str,
-        typer.Argument(metavar="MODULE:FACTORY", help="A function that returns (model, batch, loss_fn), or a model."),
+        typer.Argument(
+            metavar="MODULE:FACTORY",
+            help="A function that returns (model, batch, loss_fn), (model, batch) where the model returns its loss, or "
+            "a model.",
+        ),
     ],
     input_shape: Annotated[
         str | None, typer.Option(help="The shape of a batch, where the factory returns a model alone.")
@@ -39,7 +43,7 @@ def diagnose(
 ) -> None:
     """A verdict on any model from one batch: does its gradient vanish, explode or die, and where?
 
-    Exit code 0: healthy; 3: something was found; 2: it could not run.
+    Exit code 0: healthy, or undecided; 3: something was found; 2: it could not run.
 
     vgexp diagnose mypackage.training:example
 
@@ -55,6 +59,22 @@ def diagnose(
             raise
         why = f"{type(error).__name__}: {first_line(error)}"
         raise ConfigError(target, why, "a model that runs forward and backward") from None
-    print(diagnosis.to_json() if as_json else diagnosis)
+    if as_json:
+        print(diagnosis.to_json())
+    else:
+        show(str(diagnosis), diagnosis.findings != [])
     if diagnosis.findings:
         raise typer.Exit(3)
+
+
+def show(text: str, found: bool) -> None:
+    """Prints a diagnosis: on a terminal its verdict and its labels in colour, elsewhere as it is."""
+    from rich.console import Console
+    from rich.text import Text
+
+    console = Console(highlight=False, soft_wrap=True)
+    shown = Text(text)
+    shown.highlight_regex(r"^\w+(?= \(step)", "bold red" if found else "bold green")
+    shown.highlight_regex(r"(?m)^(also \w+|note)(?=:)", "bold")
+    shown.highlight_regex(r"(?m)^  (where|try|or)(?= )", "dim")
+    console.print(shown)

@@ -1,6 +1,7 @@
 """Figures: functions from results to a tidy frame and a picture of it, in the house style."""
 
 from vgexp.figures.curves import curve_picture
+from vgexp.figures.falls import fall_picture
 from vgexp.figures.heatmaps import heatmap_picture
 from vgexp.figures.histograms import bins, densities, draw_densities, histogram_picture
 from vgexp.figures.looks import numbered
@@ -29,6 +30,7 @@ __all__ = [
     "draw_each",
     "draw_group",
     "draw_series",
+    "fall_picture",
     "heatmap_picture",
     "histogram_picture",
     "label_panel",

@@ -26,8 +26,8 @@ from vgexp.watching.diagnosis import Diagnosis, conclude
 from vgexp.watching.layers import tensors
 from vgexp.watching.trials import rescaled, tried
 
-Problem: TypeAlias = tuple[nn.Module, tuple[Any, Any], Callable[[Any, Any], Tensor]]
-"""A model, a batch of inputs and targets, and the loss of outputs and targets."""
+Problem: TypeAlias = tuple[nn.Module, Any, Callable[[Any, Any], Any] | None]
+"""A model, a batch as `diagnose` takes it, and the loss of outputs and targets, None where the model has its own."""
 
 
 def diagnose(model: nn.Module, batch: Any, loss_fn: Callable[[Any, Any], Any] | None = None) -> Diagnosis:
@@ -55,8 +55,8 @@ def diagnose(model: nn.Module, batch: Any, loss_fn: Callable[[Any, Any], Any] | 
 
 
 def load(target: str, input_shape: str | None = None) -> Problem:
-    """Model, batch and loss from a factory `package.module:factory`, which returns all three, or a model alone; a model
-    by its own name will do.
+    """Model, batch and loss from a factory `package.module:factory`, which returns all three, the first two where the
+    model returns its loss, or a model alone; a model by its own name will do.
 
     For a model alone the batch is normal numbers of `input_shape` (`32,3,64,64`, the batch first), and the loss a
     random projection of the output. Modules are looked for in the working directory too. Raises ConfigError.
@@ -71,10 +71,11 @@ def load(target: str, input_shape: str | None = None) -> Problem:
     except Exception as error:  # whatever a module or a factory of somebody's raises
         why = f"{type(error).__name__}: {first_line(error)}"
         raise ConfigError("MODULE:FACTORY", target, f"a factory that can be imported and called ({why})") from error
-    if isinstance(made, tuple) and len(made) == 3 and isinstance(made[0], nn.Module):
-        return made
+    if isinstance(made, tuple) and len(made) in (2, 3) and isinstance(made[0], nn.Module):
+        return made[0], made[1], made[2] if len(made) == 3 else None
     if not isinstance(made, nn.Module):
-        raise ConfigError(target, type(made).__name__, "a factory of (model, batch, loss_fn) or of an nn.Module")
+        accepted = "a factory of (model, batch, loss_fn), of (model, batch) or of an nn.Module"
+        raise ConfigError(target, type(made).__name__, accepted)
     if input_shape is None:
         raise ConfigError("--input-shape", None, "the shape of a batch, as 32,3,64,64: the factory returns a model")
     if not re.fullmatch(r"[1-9]\d*(,[1-9]\d*)*", input_shape):

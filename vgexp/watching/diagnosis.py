@@ -3,12 +3,13 @@
 Legend: L layers.
 """
 
+import base64
 import json
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from html import escape
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
@@ -20,6 +21,9 @@ from vgexp.watching.findings import FINDING_KINDS, Finding, span
 from vgexp.watching.stalls import not_updated
 from vgexp.watching.trends import overflowed, trend
 from vgexp.watching.units import saturated, silent
+
+if TYPE_CHECKING:
+    from vgexp.figures import Picture
 
 SCHEMA = 1
 """The version of what `to_json` writes: see docs/watch.md."""
@@ -96,11 +100,38 @@ class Diagnosis:
         kinds = ", ".join(finding.kind for finding in self.findings)
         return f"Diagnosis({self.verdict} at step {self.step}{f': {kinds}' if kinds else ''})"
 
+    def frame(self) -> pd.DataFrame:
+        """One row a depth, from the loss down: `depth signal calls strongest`, the last the name of the call with the
+        largest signal."""
+        levels = self.fall.levels
+        return pd.DataFrame(
+            {
+                "depth": [level.depth for level in levels],
+                "signal": [10**level.log10_signal for level in levels],
+                "calls": [len(level.rows) for level in levels],
+                "strongest": [level.strongest["name"] for level in levels],
+            }
+        )
+
+    def plot(self) -> "Picture":
+        """The gradient over the depth of the network. Raises ValueError with fewer than two layers that have one."""
+        from vgexp.figures import fall_picture
+
+        if len(self.fall.levels) < 2:
+            raise ValueError("fewer than two layers have a gradient: there is no profile to draw")
+        return fall_picture(self.frame())
+
     def _repr_html_(self) -> str:
-        """The verdict, and the findings as a table, for notebooks."""
+        """The verdict, the findings as a table, and the gradient over depth, for notebooks."""
         rows = [(found.kind, span(found.layers), found.evidence, found.remedy) for found in self.findings]
         table = pd.DataFrame(rows, columns=["finding", "in", "evidence", "try"]).to_html(index=False) if rows else ""
-        return f"<p>{escape(self._headline())}</p>{table}"
+        picture = ""
+        if len(self.fall.levels) > 1:
+            image = base64.b64encode(self.plot()._repr_png_()).decode()
+            picture = f'<img alt="{escape(self.profile)}" src="data:image/png;base64,{image}">'
+        notes = "".join(f"<p>{escape(note)}</p>" for note in self.notes)
+        head = f"<p><b>{self.verdict}</b> (step {self.step}){escape(f': {self.profile}' if self.profile else '')}</p>"
+        return head + table + notes + picture
 
     def _headline(self) -> str:
         first = f"{self.verdict} (step {self.step})"

@@ -48,8 +48,11 @@ def trend(evidence: Evidence, fall: Fall) -> list[Finding]:
         words += f"; below, it underflows to 0 in {len(faded)} more"
     if burst:
         words += f"; below, it overflows in {len(burst)} more"
-    names = unique([*(row["name"] for row in rows), *faded, *burst])
-    return [Finding(word, names, words, remedies(word, evidence.rows))]
+    there = {row["name"] for row in rows} | {*faded, *burst}
+    names = unique(row["name"] for row in evidence.rows if row["name"] in there)
+    through_time = fall.time is not None and 2 * abs(fall.time.decades) > abs(fall.decades.point)
+    help_ = advice(THROUGH_TIME[word]) if through_time else remedies(word, evidence.rows)
+    return [Finding(word, names, f"through time {words}" if through_time else words, help_)]
 
 
 def _whole(fall: Fall, word: str) -> str:

@@ -38,7 +38,8 @@ def silent(steps: Sequence[Evidence]) -> list[Finding]:
     if not worst:
         return []
     row, fraction = max(worst, key=lambda item: item[1])
-    words = f"{fraction:.0%} of the units of {where(row)} are off on every example of {len(steps)} recorded steps"
+    seen = f"{len(steps)} recorded steps" if len(steps) > 1 else "the recorded step"
+    words = f"{fraction:.0%} of the units of {where(row)} are off on every example of {seen}"
     help_ = advice("smaller or zero biases, a lower learning rate, or leaky_relu")
     return [Finding("silent", unique(row["name"] for row, _ in worst), words, help_)]
 
