@@ -282,6 +282,7 @@ def rows(*norms_and_zeros, dtype=HALF, entries=10**4):
         (rows((0, 1), (1, 0)), rows((0, 1), (1, 0)), None),
         (rows((2e-6, 0.55), (1, 0.5)), rows((1e-6, 0.5), (1, 0.5)), None),
         (rows((1e-6, 0.8), (1, 0.5)), rows((1e-6, 0.5), (1, 0.5)), None),
+        (rows((2e-6, 0.8), *[(1, 0.5)] * 7), rows((1e-6, 0.5), *[(1, 0.5)] * 7), None),
         (rows((1, 0), (1, 0)), rows(), None),
     ],
 )
@@ -297,6 +298,7 @@ def test_the_comparison(low, exact, words):
         (rows((0, 1), (3e-6, 0.8)), "at 1 80% of dz is 0, the rest is 7e-08 (rms); in 1 other layers all of it is 0"),
         (rows((0, 1), (1, 0.5)), None),
         (rows((1e-3, 0.99), (1, 0.5)), None),
+        (rows((3e-6, 0.8), *[(1, 0.5)] * 7), None),
         (rows((0, 1), (0, 1), dtype=torch.float32), None),
         ([], None),
     ],

@@ -39,6 +39,8 @@ of normal ones was rounded to 0."""
 THINNED, OFF = 0.1, 0.1
 """dz is lost in part where so many more of its entries are 0 than in float64, and its norm is off by so many decades:
 where the norm is right, the entries that are left carry it."""
+SHARE = 0.25
+"""Where fewer of the layers lose a part of their gradient, it is a weak branch's: the keys of attention get little."""
 ADVICE = {
     "rounds": "scale the loss (torch.amp.GradScaler), or bfloat16, which has the range of float32",
     "overflows": "a smaller scale of the loss (GradScaler finds one within some steps), or bfloat16",
@@ -127,7 +129,7 @@ def comparison(low: Sequence[Row], exact: Sequence[Row], dtype: torch.dtype) -> 
     if gone:
         return f"{_plain(dtype)} rounds dz of {_of(gone, pairs)} to 0; {_sizes(gone)}"
     thinned = [(row, twin) for row, twin in pairs if _is_thinned(row, twin)]
-    if thinned:
+    if len(thinned) > SHARE * len(pairs):
         row, twin = max(thinned, key=lambda pair: pair[0]["zeros"] - pair[1]["zeros"])
         few = _of([twin for _, twin in thinned], pairs)
         zeros = f"{row['zeros']:.0%} of its entries are 0, {twin['zeros']:.0%} in float64"
@@ -146,9 +148,9 @@ def next_to_zero(rows: Sequence[Row]) -> str | None:
     narrow = [row for row in rows if row["dtype"] in NARROW]
     left = [row for row in narrow if 0 < row["norm"] < math.inf]
     small = [row for row in left if _rms(row) < NEXT_TO_ZERO * _smallest(row["dtype"])]
-    if not narrow or (left and not small):
-        return None
     gone = [row for row in narrow if row["norm"] == 0]
+    if not narrow or (left and (not small or len(small) + len(gone) <= SHARE * len(narrow))):
+        return None
     name, smallest = _plain(narrow[0]["dtype"]), f"{_smallest(narrow[0]['dtype']):.1g}"
     if not small:
         return f"dz of all {len(narrow)} layers is exactly 0 in {name}, which has no number below {smallest}"
