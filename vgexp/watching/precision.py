@@ -39,8 +39,9 @@ of normal ones was rounded to 0."""
 THINNED, OFF = 0.1, 0.1
 """dz is lost in part where so many more of its entries are 0 than in float64, and its norm is off by so many decades:
 where the norm is right, the entries that are left carry it."""
-SHARE = 0.25
-"""Where fewer of the layers lose a part of their gradient, it is a weak branch's: the keys of attention get little."""
+SHARE = 1 / 3
+"""Where fewer of the layers lose a part of their gradient, these are weak branches: queries and keys of attention get
+little."""
 ADVICE = {
     "rounds": "scale the loss (torch.amp.GradScaler), or bfloat16, which has the range of float32",
     "overflows": "a smaller scale of the loss (GradScaler finds one within some steps), or bfloat16",
