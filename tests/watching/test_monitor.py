@@ -172,3 +172,43 @@ def test_a_monitor_is_shown_in_one_line_and_in_notebooks_with_its_first_layers()
     shown = monitor._repr_html_()
     assert shown.count("<tr") == 11 and "inner.&lt;b&gt;.0" in shown and "<b>" not in shown
     assert f"{monitor.frame().query('step == 4')['dz_rms'].iloc[0]:.3g}" in shown
+
+
+def test_what_is_frozen_is_read_when_a_step_is_recorded():
+    """As where two optimizers take turns and each freezes what the other trains, or layers are thawed one by one."""
+    model, (x, y) = mlp(), batch()
+    halves = linears(model)[:2], linears(model)[2:]
+    with watch(model, every=1) as monitor:
+        for step in range(4):
+            for half, on in zip(halves, (step % 2 == 0, step % 2 == 1), strict=True):
+                for layer in half:
+                    layer.requires_grad_(on)
+            backpropagate(model, x, y)
+            monitor.step()
+            diagnosis = monitor.diagnosis()
+            for layer in linears(model):
+                layer.requires_grad_(True)  # when it is asked for, all of it requires a gradient
+            assert "disconnected" not in [finding.kind for finding in monitor.diagnosis().findings], step
+            assert "disconnected" not in [finding.kind for finding in diagnosis.findings], step
+            model.zero_grad()
+    frozen = monitor.frame().pivot(index="step", columns="name", values="frozen")
+    assert frozen["0"].tolist() == [False, True, False, True] and frozen["6"].tolist() == [True, False, True, False]
+
+
+def test_a_layer_that_is_thawed_and_gets_nothing_is_disconnected():
+    class Two(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.body, self.spare = mlp(), nn.Linear(5, 5)
+
+        def forward(self, x):
+            return self.body(x)
+
+    model, (x, y) = Two(), batch()
+    model.spare.requires_grad_(False)
+    with watch(model, every=1) as monitor:
+        for thawed in (False, True):
+            model.spare.requires_grad_(thawed)
+            backpropagate(model, x, y)
+            monitor.step()
+            assert (monitor.diagnosis().verdict == "disconnected") is thawed

@@ -150,6 +150,5 @@ def closed_gates(model: nn.Module) -> list[str]:
 def ungraded(trainable: Mapping[str, nn.Parameter], fed: Collection[int]) -> list[str]:
     """The names of trainable parameters to which no backward pass brought a gradient, as `names_of` has them. None
     where no pass brought any: then gradients are taken by other means."""
-    if not fed or len(fed) == len(trainable):
-        return []
-    return names_of(trainable, {id(parameter) for parameter in trainable.values()}.difference(fed))
+    lost = {id(parameter) for parameter in trainable.values()}.difference(fed) if fed else set()
+    return names_of(trainable, lost) if lost else []

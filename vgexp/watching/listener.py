@@ -66,8 +66,8 @@ class Listener:
         if not self.layers:
             raise Unsupported("the model has no parameter of two or more dimensions: there is no layer to watch")
         self._handles: list[Any] = []
-        self.trainable: dict[str, nn.Parameter] = {}
-        """Parameters that required a gradient when the step began."""
+        self._parameters: list[nn.Parameter] = []
+        self._hooked: set[int] = set()
         self._samples: dict[str, nn.Parameter] = {}
         _watched.update(layer.module for layer in self.layers)
         self.forget()
@@ -79,20 +79,26 @@ class Listener:
         for layer in self.layers:
             layer.weights = weights(layer.module)
             self._handles.append(layer.module.register_forward_hook(Hook(self._forward, layer)))
-        self.trainable = {name: p for name, p in self.model.named_parameters() if p.requires_grad}
         self._samples = samples(self.layers)
-        for parameter in self.trainable.values():
-            self._handles.append(parameter.register_post_accumulate_grad_hook(self._accumulated))
+        self._parameters = list(self.model.parameters())
+        self._hook_parameters()
         for module in self.model.modules():
             if next(module.children(), None) is not None:
                 self._handles.append(module.register_forward_pre_hook(Hook(self._enter)))
                 self._handles.append(module.register_forward_hook(Hook(self._leave), always_call=True))
 
+    def _hook_parameters(self) -> None:
+        """Hooks what requires a gradient now: layers are frozen and thawed in the course of a training."""
+        for parameter in self._parameters:
+            if parameter.requires_grad and id(parameter) not in self._hooked:
+                self._hooked.add(id(parameter))
+                self._handles.append(parameter.register_post_accumulate_grad_hook(self._accumulated))
+
     def silence(self) -> None:
         """Takes the hooks out."""
         for handle in self._handles:
             handle.remove()
-        self._handles = []
+        self._handles, self._hooked = [], set()
 
     def close(self) -> None:
         """Takes the hooks out for good: the model may be watched anew."""
@@ -147,6 +153,15 @@ class Listener:
             seen[call.layer.name] += 1
         return calls
 
+    def trainable(self) -> dict[str, nn.Parameter]:
+        """The parameters that require a gradient now. Those that no hook waits for, made since the step began, count as
+        fed if they have a gradient."""
+        found = {name: parameter for name, parameter in self.model.named_parameters() if parameter.requires_grad}
+        for parameter in found.values():
+            if id(parameter) not in self._hooked and parameter.grad is not None:
+                self.fed.add(id(parameter))
+        return found
+
     @property
     def others(self) -> bool:
         """Whether a backward pass was seen that brought nothing to a parameter, beside one that did."""
@@ -171,6 +186,7 @@ class Listener:
         if self._nesting == 0:
             self._pass = object()
             self._graded = torch.is_grad_enabled() and not torch_private.in_backward()
+            self._hook_parameters()
         self._nesting += 1
 
     def _leave(self, subject: None, module: nn.Module, args: Any, output: Any) -> None:

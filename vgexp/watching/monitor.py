@@ -183,13 +183,14 @@ class Monitor:
                     first[layer].norm("w_rms", weight)
         observation = Observation(self._step, calls, idle, *self._scale())
         observation.others = self._listener.others
-        observation.ungraded = ungraded(self._listener.trainable, self._listener.fed)
+        trainable = self._listener.trainable()
+        observation.ungraded = ungraded(trainable, self._listener.fed)
         if (observation.column("dw_rms") == 0).any():
             observation.gates = closed_gates(self.model)
         observation.leftover = self._listener.leftover()
         observation.unmoved = self._standstill.look(self._step, self.layers, observation.known("w_rms"))
         if self._updates is not None:
-            observation.holdings = self._updates.holdings(self.model, self._listener.trainable, self._listener.fed)
+            observation.holdings = self._updates.holdings(self.model, trainable, self._listener.fed)
             self._updates.expect(partial(observation.fill, "update_ratio"))
         if self._observations:
             observation.share(self._observations[-1])
