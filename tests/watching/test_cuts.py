@@ -557,4 +557,4 @@ def test_names_in_a_wrapper_for_distributed_training_have_no_prefix():
     model = Wrapper(Net(KINDS["argmax"]))
     cut_of = found(model)
     assert list(cut_of) == [f"module.{name}" for name in FIRST]
-    assert {cut.module for cut in cut_of.values()} == {"Wrapper"}
+    assert {cut.module for cut in cut_of.values()} == {"Net"}

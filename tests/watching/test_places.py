@@ -4,7 +4,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from vgexp.watching.places import Place, Places
+from vgexp.watching.places import Place, Places, shown
 
 
 def line_of(function):
@@ -67,3 +67,23 @@ def test_frames_below_the_bottom_do_not_count():
     assert frame is not None
     assert Places(nn.Identity()).here(frame) == Place("", "")
     assert "here(frame.f_back)" in Places(nn.Identity()).here(frame.f_back).line
+
+
+def test_paths_are_shown_from_the_working_directory(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert shown(str(tmp_path / "nets" / "net.py")) == str((tmp_path / "nets" / "net.py").relative_to(tmp_path))
+    assert shown(str(tmp_path.parent / "net.py")) == str(tmp_path.parent / "net.py")
+
+
+def test_the_function_of_ones_own_that_runs_is_named():
+    seen = []
+
+    class Look(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx, x):
+            look(Places(nn.Identity()), seen)
+            return x.clone()
+
+    Look.apply(torch.ones(1))
+    look(Places(nn.Identity()), seen)
+    assert [place.function for place in seen] == ["Look", ""]

@@ -5,7 +5,7 @@ import torch
 from torch import nn
 from torch.overrides import TorchFunctionMode
 
-from vgexp.watching.trace import Trace, memory, name_of, shown, valued
+from vgexp.watching.trace import Trace, memory, name_of, valued
 
 
 class Names(TorchFunctionMode):
@@ -52,12 +52,6 @@ def test_views_share_their_memory_and_sparse_tensors_have_none():
     assert memory(x) is memory(x[1].view(-1)) is memory(x.detach()) is not memory(x.clone())
     sparse = x.to_sparse()
     assert memory(sparse) is sparse
-
-
-def test_paths_are_shown_from_the_working_directory(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    assert shown(str(tmp_path / "nets" / "net.py")) == str((tmp_path / "nets" / "net.py").relative_to(tmp_path))
-    assert shown(str(tmp_path.parent / "net.py")) == str(tmp_path.parent / "net.py")
 
 
 class Random(nn.Module):

@@ -20,6 +20,7 @@ from vgexp.watching.doubles import doubled
 from vgexp.watching.extents import Extent, extent, joined
 from vgexp.watching.layers import plain_name, tensors
 from vgexp.watching.places import Places
+from vgexp.watching.trace import memory
 
 NAMES = {
     "addmm": "matmul",
@@ -109,7 +110,7 @@ class Recorder:
     def __init__(self, model: nn.Module) -> None:
         self._places = Places(model)
         self._owned = {
-            id(_storage(x)): (
+            id(memory(x)): (
                 "weights" if x.requires_grad else "buffer",
                 plain_name(path) or type(module).__name__,
                 name,
@@ -140,10 +141,10 @@ class Recorder:
 
     def makers(self, x: Tensor) -> "list[Operation | Source]":
         """What made the entries of a tensor that are not finite."""
-        made = self._makers.get(id(_storage(x)))
+        made = self._makers.get(id(memory(x)))
         if made:
             return list(made)
-        kind, module, name = self._owned.get(id(_storage(x)), ("input", "", ""))
+        kind, module, name = self._owned.get(id(memory(x)), ("input", "", ""))
         found = extent(x)
         masks = not found.nan and not x.is_complex() and not bool((x == math.inf).any())
         return [Source(kind, module, name, found, x.dtype, masks)]
@@ -155,7 +156,7 @@ class Recorder:
         result = function(*args, **kwargs)
         written = [] if name.startswith(UNFINISHED) else [result, given.written]
         came_out = [(x, extent(x)) for x in tensors(written)]
-        module, line = self._places.here(self._bottom)
+        module, line, _ = self._places.here(self._bottom)
         owner = self._derived(node)
         derives = owner if not (module or line) else None
         if derives is not None:
@@ -209,9 +210,9 @@ class Recorder:
         self, operation: Operation, given: list[Tensor], written: list[Tensor], came_out: list[tuple[Tensor, Extent]]
     ) -> None:
         """Writes down the operation as the maker of what it put out; views are made by what made their base."""
-        taken = {id(_storage(x)) for x in given}
+        taken = {id(memory(x)) for x in given}
         for x, found in came_out:
-            storage = _storage(x)
+            storage = memory(x)
             fresh = id(storage) not in taken
             if not fresh and not any(x is y for y in written):
                 continue
@@ -259,14 +260,6 @@ def _largest(function: Any, arguments: tuple[tuple[Any, ...], dict[str, Any]]) -
     except (RuntimeError, TypeError):
         return math.nan
     return max(abs(found.low), abs(found.high)) if found.finite else math.nan
-
-
-def _storage(x: Tensor) -> Any:
-    """What a tensor shares with its views."""
-    try:
-        return x.untyped_storage()
-    except (RuntimeError, NotImplementedError):
-        return x
 
 
 def _name(function: Any) -> str:

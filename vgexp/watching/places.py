@@ -16,6 +16,7 @@ from vgexp.watching.layers import plain_name
 SKIPPED = (str(Path(torch.__file__).parent), str(Path(__file__).parents[1]), "<frozen")
 """Frames of torch, of this package and of Python's own are not where anything was called."""
 ENGINE = torch.autograd.graph.__file__
+APPLY = torch.autograd.Function.apply.__func__.__code__
 
 
 class Place(NamedTuple):
@@ -25,6 +26,8 @@ class Place(NamedTuple):
     """The innermost module that runs, the model itself by its class; empty outside, as in a loss."""
     line: str
     """The first line outside torch and this package: `file:number: text`; empty where there is none."""
+    function: str = ""
+    """The autograd.Function whose forward pass runs."""
 
 
 class Places:
@@ -36,7 +39,7 @@ class Places:
     def here(self, bottom: FrameType | None = None) -> Place:
         """Where the caller runs, as far as the frame `bottom`, and within a backward pass as far as autograd's engine:
         whoever started that pass is not where its operations were called."""
-        frame, module, line = inspect.currentframe(), "", ""
+        frame, module, line, function = inspect.currentframe(), "", "", ""
         inside = torch_private.in_backward()
         while frame is not None and frame is not bottom:
             file = frame.f_code.co_filename
@@ -46,11 +49,18 @@ class Places:
                 line = _line(file, frame.f_lineno)
             if not module:
                 module = self._names.get(id(frame.f_locals.get("self")), "")
+            if not function and frame.f_code is APPLY:
+                function = frame.f_locals["cls"].__name__
             frame = frame.f_back
-        return Place(module, line)
+        return Place(module, line, function)
+
+
+def shown(file: str) -> str:
+    """A path, from the working directory where it lies below."""
+    path = Path(file)
+    return str(path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path)
 
 
 def _line(file: str, number: int) -> str:
-    path = Path(file)
-    shown = path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
-    return f"{shown}:{number}: {linecache.getline(file, number).strip()}".rstrip(": ")
+    text = linecache.getline(file, number).strip()
+    return f"{shown(file)}:{number}" + (f": {text}" if text else "")

@@ -9,12 +9,10 @@ Sets of parameters and of events are integers, a bit each.
 """
 
 import inspect
-import linecache
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import reduce
 from operator import or_
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
@@ -24,6 +22,7 @@ from torch.utils.weak import WeakIdKeyDictionary
 
 from vgexp.numerics import torch_private
 from vgexp.watching.layers import every_tensor, plain_name
+from vgexp.watching.places import Places
 
 Node = Any
 """torch.autograd.graph.Node and the nodes of C++, which share no base."""
@@ -38,8 +37,6 @@ GRAD_OF_PARAMETERS = "autograd.grad of parameters without create_graph"
 DIFFERENTIATIONS = {torch.autograd.grad: GRAD, Tensor.backward: BACKWARD}
 BY_THEMSELVES = {"detach", "data", "tensor", GRAD, GRAD_OF_PARAMETERS, *READERS}
 """Operations that cut whatever the mode, no_grad or not. So do those with whole numbers for a result."""
-INSIDE = tuple(f"{folder}/" for folder in (Path(torch.__file__).parent, Path(__file__).parents[1]))
-"""Frames of torch and of this package are not where a person looks."""
 
 
 @dataclass
@@ -76,8 +73,9 @@ class Trace(TorchFunctionMode):
         super().__init__()
         self.bits: dict[Tensor, int] = {parameter: 1 << i for i, parameter in enumerate(model.parameters())}
         self._wanted = union(self.bits[parameter] for parameter in wanted)
-        named = [(module, plain_name(name) or type(model).__name__) for name, module in model.named_modules()]
+        named = [(module, plain_name(name) or type(module).__name__) for name, module in model.named_modules()]
         self.modules = dict(named)
+        self._places, self._bottom = Places(model), None
         self.called: set[nn.Module] = set()
         self.events: list[Event] = []
         self.reads: dict[int, tuple[str, str]] = {}
@@ -98,11 +96,13 @@ class Trace(TorchFunctionMode):
 
     def follow(self, run: Callable[[], Any]) -> Any:
         """What `run` returns."""
+        self._bottom = inspect.currentframe()
         handle = nn.modules.module.register_module_forward_pre_hook(lambda module, _: self.called.add(module))
         try:
             with self:
                 return run()
         finally:
+            self._bottom = None
             handle.remove()
 
     def sources(self, values: Any) -> tuple[int, int]:
@@ -128,7 +128,7 @@ class Trace(TorchFunctionMode):
         for one in given:
             bit = self.bits.get(one.x, 0)
             if bit and bit not in self.reads:
-                self.reads[bit] = self._here()[:2]
+                self.reads[bit] = self._places.here(self._bottom)[:2]
         if func in DIFFERENTIATIONS:
             arguments = inspect.signature(func).bind(*call[0], **call[1]).arguments
             name = name if arguments.get("create_graph") else DIFFERENTIATIONS[func]
@@ -196,7 +196,7 @@ class Trace(TorchFunctionMode):
         """Notes an event; 0 where it concerns no parameter that is looked for."""
         if not parameters & self._wanted:
             return 0
-        self.events.append(Event(name, *self._here(), parameters & self._wanted, whole))
+        self.events.append(Event(name, *self._places.here(self._bottom), parameters & self._wanted, whole))
         return 1 << len(self.events) - 1
 
     def _upstream(self, one: Given) -> int:
@@ -226,22 +226,6 @@ class Trace(TorchFunctionMode):
         if events:
             place = x if x.grad_fn is None and memory(x) in self._live else memory(x)
             self._lost[place] = self._lost.get(place, 0) | events
-
-    def _here(self) -> tuple[str, str, str]:
-        """The innermost module that runs, the line of the innermost frame outside of torch, and the
-        autograd.Function."""
-        module = line = function = ""
-        frame = inspect.currentframe()
-        while frame is not None and frame.f_code is not Trace.follow.__code__:
-            file, owner = frame.f_code.co_filename, frame.f_locals.get("self")
-            if not module and isinstance(owner, nn.Module):
-                module = self.modules.get(owner, "")
-            if not line and not file.startswith(INSIDE):
-                line = f"{shown(file)}:{frame.f_lineno}: {linecache.getline(file, frame.f_lineno).strip()}"
-            if not function and frame.f_code is torch.autograd.Function.apply.__func__.__code__:
-                function = frame.f_locals["cls"].__name__
-            frame = frame.f_back
-        return module, line, function
 
 
 def inputs(values: Any) -> list[Given]:
@@ -278,12 +262,6 @@ def memory(x: Tensor) -> Any:
         return x.untyped_storage()
     except (NotImplementedError, RuntimeError):
         return x
-
-
-def shown(file: str) -> str:
-    """A path, from the working directory where it lies below."""
-    path = Path(file)
-    return str(path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path)
 
 
 def union(sets: Iterable[int]) -> int:
