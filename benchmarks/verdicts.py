@@ -10,9 +10,11 @@ does not halve the loss, SGD with momentum and other learning rates are tried to
 """
 
 import argparse
+import copy
 import csv
 import time
 import warnings
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -46,27 +48,36 @@ def judged(name: str, model: Any, seed: int) -> dict[str, Any]:
     return {"said": verdict, "allowed": " ".join(sorted(allowed)), "right": verdict in allowed, **numbers}
 
 
-def cell(name: str, fault: str) -> list[dict[str, Any]]:
-    """The rows of one network with one fault: at initialisation, and after training that reduced the loss."""
-    network, model = NETWORKS[name], mutated(name, fault)
-    if model is None:
-        return [{"said": "", "when": "init"}]
-    first = {"when": "init", **judged(name, model, 1)}
-    if first["said"] == "raises":
-        return [first]
-    if fault in LATE:
-        model = mutated(name, "sound")
-    left = train(model, network, adam(model, network))
-    rows = [first | {"left": f"{left:.2g}"}]
-    if left < 0.5:
-        rows[0]["learns"] = f"Adam {network.lr:g}"
+def cells(name: str, faults: list[str]) -> Iterator[dict[str, Any]]:
+    """The rows of one network with each of some faults: at initialisation, and after training that reduced the loss."""
+    network, sound, left = NETWORKS[name], None, 0.0
+    for fault in faults:
+        model = mutated(name, fault)
+        if model is None:
+            yield {"fault": fault, "when": "init", "said": ""}
+            continue
+        first = {"fault": fault, "when": "init", **judged(name, model, 1)}
+        if first["said"] == "raises":
+            yield first
+            continue
         if fault in LATE:
-            with torch.random.fork_rng(devices=[]):
-                MUTATIONS[fault](model, network)
-        rows.append({"when": "trained", **judged(name, model, 1000)})
-    elif first["allowed"] not in {"nan", "disconnected", "dead"}:
-        rows[0]["learns"] = learns(lambda: mutated(name, fault), network) or "no"
-    return rows
+            if sound is None:
+                sound = mutated(name, "sound")
+                left = train(sound, network, adam(sound, network))
+            model = copy.deepcopy(sound)
+        else:
+            left = train(model, network, adam(model, network))
+        first["left"] = f"{left:.2g}"
+        if left < 0.5:
+            if fault in LATE:
+                with torch.random.fork_rng(devices=[]):
+                    MUTATIONS[fault](model, network)
+            yield first | {"learns": f"Adam {network.lr:g}"}
+            yield {"fault": fault, "when": "trained", **judged(name, model, 1000)}
+        elif first["allowed"] in {"nan", "disconnected", "dead"}:
+            yield first
+        else:
+            yield first | {"learns": learns(lambda fault=fault: mutated(name, fault), network) or "no"}
 
 
 def tables(rows: list[dict[str, str]]) -> str:
@@ -109,15 +120,11 @@ def main() -> None:
             writer.writeheader()
         for name in options.only:
             began = time.perf_counter()
-            for fault in MUTATIONS:
-                if (name, fault) in done:
-                    continue
-                found = cell(name, fault)
-                writer.writerows({"network": name, "fault": fault, **row} for row in found)
+            for row in cells(name, [fault for fault in MUTATIONS if (name, fault) not in done]):
+                writer.writerow({"network": name, **row})
                 file.flush()
-                for row in found:
-                    if row.get("right") is False:
-                        print(f"{name}, {fault}: {row}", flush=True)
+                if row.get("right") is False:
+                    print(f"{name}: {row}", flush=True)
             print(f"{name}: {time.perf_counter() - began:.0f} s", flush=True)
 
 

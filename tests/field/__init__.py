@@ -52,7 +52,7 @@ NETWORKS = {
     "GCN": Network(sequences.Gcn, sequences.communities, F.cross_entropy, 1e-2),
     "PINN": Network(others.Pinn, others.rod, others.physics, 3e-3),
     "DQN": Network(others.Dqn, others.moves, lambda outputs, _: F.smooth_l1_loss(*outputs)),
-    "residual MLP, 50": Network(others.deep, others.flat, F.cross_entropy),
+    "residual MLP, 50": Network(others.deep, others.flat, F.cross_entropy, 3e-3),
 }
 
 

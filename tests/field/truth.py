@@ -60,6 +60,8 @@ class Truth:
     """Trainable layers that ran and whose gradient is exactly 0, and may not be."""
     lost: list[str] = field(default_factory=list)
     """Layers whose gradient is exactly 0 in the model's own type alone."""
+    rounded: float = 0.0
+    """The largest share of a layer's ||dz|| in float64 that the model's own type has lost."""
     saturated: float = 0.0
     """The largest share of a sigmoid's or tanh's entries with a derivative below 4 % of its maximum."""
     silent: float = 0.0
@@ -85,6 +87,7 @@ class Truth:
             allowed |= {"undecided"} if abs(self.fall) > 1.5 - NEAR else set()
             allowed |= {"saturated"} if self.saturated > 0.5 else set()
             allowed |= {"silent"} if self.silent > 0.5 else set()
+        allowed |= {"vanishing"} if self.rounded > 0.25 else set()
         allowed |= {"cliff"} if self.spike > 2 - NEAR else set()
         allowed |= {"vanishing"} if self.fall > 2 - NEAR or max(self.branch, self.time) > 4 - NEAR else set()
         allowed |= {"exploding"} if self.fall < NEAR - 2 or self.peak > 2 - NEAR else set()
@@ -102,6 +105,9 @@ def truth(model, batch, loss_fn):
     zero = exact_zeros(double)
     found.zero = zero if not excused(double, zero) else []
     found.lost = sorted(set(exact_zeros(own)) - set(zero)) if dtype_of(model) != torch.float64 else []
+    found.rounded = max(
+        [0.0, *(1 - a.signal / b.signal for a, b in zip(own.calls, double.calls, strict=True) if b.signal)]
+    )
     found.saturated, found.silent = double.saturated, double.silent
     rule(found, double.calls)
     return found
