@@ -123,6 +123,10 @@ BAD = [
     (["probe.every=sometimes"], "probe.every: got 'sometimes', accepts never, start"),
     (["probe.every=[0,99]", "steps=10"], "probe.every: got [0, 99], accepts steps up to 10"),
     (["data=mnist"], "data.name: got 'mnist', accepts a data set whose files are whole: mnist is not on this computer"),
+    (
+        ["data=mnist"],
+        "(vgexp data fetch mnist, vgexp data fetch mnist --from FOLDER, or vgexp data fetch mnist --from URL)",
+    ),
     (["memory=invert"], "memory: got 'invert', accepts store"),
     (["device=cuda:7"], "device: got 'cuda:7', accepts auto, cpu, cuda"),
     (["max_members=none"], "max_members: got 'none', accepts auto, or an integer"),
@@ -209,6 +213,10 @@ def test_a_train_with_nothing_left_to_do_loads_no_pandas():
         (["reproduce", "glorot2010", "--scale", "huge"], "scale: got 'huge', accepts smoke"),
         (["reproduce", "glorot2010", "--only", "tanhh"], "only: got 'tanhh', accepts plateau, training, initial"),
         (["data", "fetch", "minst"], "NAME: got 'minst', accepts mnist, cifar10"),
+        (
+            ["data", "fetch", "mnist", "--from", "nowhere"],
+            "--from: got 'nowhere', accepts a folder, or a URL that begins",
+        ),
         (["report", "nowhere"], "nowhere: no results here"),
         (["status", "nowhere"], "nowhere: no results here"),
         (["plot", "nowhere"], "nowhere: no results here"),

@@ -1,11 +1,16 @@
-"""Downloads: the original files of MNIST and CIFAR-10 from their mirrors, checked by their sums.
+"""Downloads: the original files of MNIST and CIFAR-10, from a folder, a URL or their mirrors, checked by their sums.
 
 Imported by name: reading data needs none of what this loads.
 """
 
-from collections.abc import Sequence
+import gzip
+import hashlib
+import shutil
+import zlib
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pooch
@@ -18,25 +23,29 @@ from vgexp.data.originals import folder, short
 
 
 class FetchError(ConfigError):
-    """A file that no mirror could give."""
+    """A file that could not be had, or is not what was published."""
 
 
 @dataclass(frozen=True)
 class Original:
-    """The published files of a data set: names with their MD5 sums, and where they are served."""
+    """The published files of a data set, and where they are served."""
 
-    files: dict[str, str]
+    files: tuple[Mapping[str, str], ...]
+    """For each file, the names that it may have, that of the mirrors first, with the MD5 sum of its content: of an IDX
+    file uncompressed, since it may have been compressed again; of an archive as it is."""
     mirrors: tuple[str, ...]
 
 
+MNIST = {
+    "train-images-idx3-ubyte": "6bbc9ace898e44ae57da46a324031adb",
+    "train-labels-idx1-ubyte": "a25bea736e30d166cdddb491f175f624",
+    "t10k-images-idx3-ubyte": "2646ac647ad5339dbf082846283269ea",
+    "t10k-labels-idx1-ubyte": "27ae3e4e09519cfbb04c329615203637",
+}
+"""The uncompressed files with their published MD5 sums."""
 ORIGINALS = {
     "mnist": Original(
-        files={
-            "train-images-idx3-ubyte.gz": "f68b3c2dcbeaaa9fbdd348bbdeb94873",
-            "train-labels-idx1-ubyte.gz": "d53e105ee54ea40749a09fcbcd1e9432",
-            "t10k-images-idx3-ubyte.gz": "9fb629c4189551a2d022fa330f9573f3",
-            "t10k-labels-idx1-ubyte.gz": "ec29112dd5afa0611ce80d1b7f02629c",
-        },
+        files=tuple({f"{file}.gz": md5, file: md5} for file, md5 in MNIST.items()),
         mirrors=(
             "https://ossci-datasets.s3.amazonaws.com/mnist/",
             "https://storage.googleapis.com/cvdf-datasets/mnist/",
@@ -44,42 +53,107 @@ ORIGINALS = {
         ),
     ),
     "cifar10": Original(
-        files={"cifar-10-binary.tar.gz": "c32a1d4ab5d03f1284b67883e8d87530"},
+        files=(
+            {
+                "cifar-10-binary.tar.gz": "c32a1d4ab5d03f1284b67883e8d87530",
+                "cifar-10-python.tar.gz": "c58f30108f718f92721af3b95e74349a",
+            },
+        ),
         mirrors=("https://www.cs.toronto.edu/~kriz/", "http://www.cs.toronto.edu/~kriz/"),
     ),
 }
 
 
-def fetch(name: str, mirrors: Sequence[str] = ()) -> Path:
-    """Downloads the missing files of a data set, from `mirrors` first, checks all of them and returns their folder.
+def fetch(name: str, source: str | None = None) -> Path:
+    """Brings the files of a data set that are missing or damaged, checks all of them and returns their folder.
 
-    Raises ConfigError for a name that is not an original, FetchError when every mirror fails.
+    `source`: a folder or a URL below which they lie; without it, the mirrors. Nothing is kept unless all are whole.
+    Raises ConfigError for a name that is not an original, FetchError for a file that cannot be had.
     """
     if name not in ORIGINALS:
         raise ConfigError("NAME", name, ", ".join(ORIGINALS))
     original, target = ORIGINALS[name], folder(name)
-    pooch.get_logger().setLevel("WARNING")
-    for file, md5 in original.files.items():
-        failures = []
-        for mirror in (*mirrors, *original.mirrors):
-            url = mirror.rstrip("/") + "/" + file
-            try:
-                _retrieve(url, md5, target / file)
-                break
-            except (requests.RequestException, ValueError, OSError) as error:
-                failures.append(f"{mirror}: {short(error)}")
-        else:
-            raise FetchError(file, "; ".join(failures), f"a file with the MD5 sum {md5} from a mirror (--mirror URL)")
+    with TemporaryDirectory(prefix="vgexp-") as staging:
+        found = []
+        for names in original.files:
+            if any(_sum(target / file) == md5 for file, md5 in names.items()):
+                continue
+            if source is None:
+                path = _downloaded(names, [mirror + next(iter(names)) for mirror in original.mirrors], Path(staging))
+            elif source.startswith(("http://", "https://")):
+                path = _downloaded(names, [source.rstrip("/") + "/" + file for file in names], Path(staging))
+            else:
+                path = _looked_up(names, Path(source).expanduser())
+            found.append((names, path))
+        for names, path in found:
+            _keep(path, target)
+            for other in set(names) - {path.name}:
+                (target / other).unlink(missing_ok=True)
     return target
 
 
-def _retrieve(url: str, md5: str, path: Path) -> None:
-    """One file from one mirror, kept only when its sum is right."""
+def _looked_up(names: Mapping[str, str], source: Path) -> Path:
+    """The file in a folder, under any of its names."""
+    if not source.is_dir():
+        raise FetchError("--from", str(source), "a folder, or a URL that begins with http:// or https://")
+    found = {source / file: _sum(source / file) for file in names if (source / file).is_file()}
+    for path, md5 in found.items():
+        if md5 == names[path.name]:
+            return path
+    if not found:
+        raise FetchError("--from", str(source), f"a folder with {' or '.join(names)}")
+    path, md5 = next(iter(found.items()))
+    raise FetchError(str(path), md5 or "a damaged file", f"content with the MD5 sum {names[path.name]}")
+
+
+def _downloaded(names: Mapping[str, str], urls: Sequence[str], staging: Path) -> Path:
+    """The file from the first of some URLs that serves it whole."""
+    failures = []
+    for url in urls:
+        path = staging / url.rpartition("/")[2]
+        path.unlink(missing_ok=True)
+        try:
+            _retrieve(url, path)
+        except (requests.RequestException, ValueError, OSError) as error:
+            failures.append(f"{url}: {short(error)}")
+            continue
+        md5 = _sum(path)
+        if md5 == names[path.name]:
+            return path
+        failures.append(f"{url}: {f'its content has the MD5 sum {md5}' if md5 else 'it is damaged'}")
+    file, md5 = next(iter(names.items()))
+    raise FetchError(file, "; ".join(failures), f"content with the MD5 sum {md5} (--from FOLDER or --from URL)")
+
+
+def _retrieve(url: str, path: Path) -> None:
+    """What a URL serves, whatever it is."""
     columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
+    pooch.get_logger().setLevel("WARNING")
     with Progress(*columns, TimeRemainingColumn(), console=Console(stderr=True)) as progress:
         bar: Any = _Bar(progress, path.name)  # pooch takes any object of that shape; its annotation says bool
         downloader: Any = pooch.HTTPDownloader(progressbar=bar, timeout=30)
-        pooch.retrieve(url, known_hash=f"md5:{md5}", fname=path.name, path=path.parent, downloader=downloader)
+        pooch.retrieve(url, known_hash=None, fname=path.name, path=path.parent, downloader=downloader)
+
+
+def _sum(path: Path) -> str | None:
+    """The MD5 sum of a file's content; None where it is missing or cannot be uncompressed."""
+    opened: Any = gzip.open if path.name.endswith("ubyte.gz") else open
+    try:
+        with opened(path, "rb") as content:
+            return hashlib.file_digest(content, "md5").hexdigest()
+    except (FileNotFoundError, gzip.BadGzipFile, EOFError, zlib.error):
+        return None
+
+
+def _keep(path: Path, target: Path) -> None:
+    """Copies a file into a folder: all of it or nothing."""
+    target.mkdir(parents=True, exist_ok=True)
+    part = target / f".{path.name}.part"
+    try:
+        shutil.copyfile(path, part)
+        part.replace(target / path.name)
+    finally:
+        part.unlink(missing_ok=True)
 
 
 class _Bar:

@@ -1,12 +1,14 @@
 """The original files of MNIST and CIFAR-10, once they have been fetched (`vgexp.data.downloads`).
 
-MNIST comes as gzipped IDX files, CIFAR-10 as the archive of its binary batches: nothing is unpickled.
+MNIST comes as IDX files, gzipped or not, CIFAR-10 as the archive of its binary batches or of its pickled ones. Of the
+latter the instructions are read, and none is carried out: nothing is unpickled.
 
 Legend: K images, I inputs.
 """
 
 import gzip
 import os
+import pickletools
 import struct
 import tarfile
 import zlib
@@ -27,10 +29,11 @@ Arrays = tuple[np.ndarray, np.ndarray]
 
 
 class Unavailable(ConfigError):
-    """A data set whose files are missing or damaged; `reason` says which, in one clause."""
+    """A data set whose files are missing or damaged; `reason` says which, in one clause, and what brings them."""
 
     def __init__(self, name: str, reason: str) -> None:
-        self.reason = f"{reason} (vgexp data fetch {name})"
+        fetch = f"vgexp data fetch {name}"
+        self.reason = f"{reason} ({fetch}, {fetch} --from FOLDER, or {fetch} --from URL)"
         super().__init__("data.name", name, f"a data set whose files are whole: {self.reason}")
 
 
@@ -45,8 +48,8 @@ def mnist() -> dict[str, Arrays]:
     """`train` and `test`: 60,000 and 10,000 images of 28 x 28 pixels. Raises Unavailable."""
     parts = {}
     for part, stem in (("train", "train"), ("test", "t10k")):
-        pixels = _idx("mnist", f"{stem}-images-idx3-ubyte.gz", MAGIC_IMAGES)
-        classes = _idx("mnist", f"{stem}-labels-idx1-ubyte.gz", MAGIC_LABELS).ravel()
+        pixels = _idx("mnist", f"{stem}-images-idx3-ubyte", MAGIC_IMAGES)
+        classes = _idx("mnist", f"{stem}-labels-idx1-ubyte", MAGIC_LABELS).ravel()
         if len(pixels) != len(classes):
             raise Unavailable("mnist", f"{len(pixels)} images of the {part} set have {len(classes)} labels")
         parts[part] = pixels, classes.astype(np.int64)
@@ -55,34 +58,37 @@ def mnist() -> dict[str, Arrays]:
 
 def cifar10() -> dict[str, Arrays]:
     """`train` and `test`: 50,000 and 10,000 images of 32 x 32 x 3 pixels. Raises Unavailable."""
-    file = "cifar-10-binary.tar.gz"
-    path = _path("cifar10", file)
+    path = _path("cifar10", "cifar-10-binary.tar.gz", "cifar-10-python.tar.gz")
+    file = path.name
     try:
         with tarfile.open(path) as archive:
             members = {Path(member.name).name: member for member in archive.getmembers()}
+            ending, read = (".bin", _records) if "binary" in file else ("", _pickled)
             batches = {}
-            for name in (*(f"data_batch_{i}.bin" for i in range(1, 6)), "test_batch.bin"):
+            for batch in (*(f"data_batch_{i}" for i in range(1, 6)), "test_batch"):
+                name = batch + ending
                 stream = archive.extractfile(members[name]) if name in members else None
                 if stream is None:
                     raise Unavailable("cifar10", f"{file} lacks {name}")
-                batches[name] = _records(name, stream.read())
+                batches[batch] = read(name, stream.read())
     except (tarfile.TarError, OSError, EOFError, zlib.error) as error:
         raise Unavailable("cifar10", f"{file} is damaged: {short(error)}") from None
     train = [batch for name, batch in batches.items() if name.startswith("data")]
     return {
         "train": (np.concatenate([x for x, _ in train]), np.concatenate([y for _, y in train])),
-        "test": batches["test_batch.bin"],
+        "test": batches["test_batch"],
     }
 
 
-def _idx(name: str, file: str, magic: int) -> np.ndarray:
-    """An IDX file of unsigned bytes as an array (K, everything else).
+def _idx(name: str, stem: str, magic: int) -> np.ndarray:
+    """An IDX file of unsigned bytes, gzipped or not, as an array (K, everything else).
 
     Four bytes of magic (0, 0, 8 for unsigned bytes, the number of axes), four bytes an axis, big-endian, and the bytes.
     """
-    path = _path(name, file)
+    path = _path(name, f"{stem}.gz", stem)
+    file = path.name
     try:
-        content = gzip.decompress(path.read_bytes())
+        content = path.read_bytes() if file == stem else gzip.decompress(path.read_bytes())
     except (OSError, EOFError, zlib.error) as error:
         raise Unavailable(name, f"{file} is damaged: {short(error)}") from None
     axes = magic & 0xFF
@@ -103,18 +109,48 @@ def _records(name: str, content: bytes) -> Arrays:
     if not content or len(content) % RECORD:
         raise Unavailable("cifar10", f"{name} holds {len(content)} bytes, no multiple of {RECORD}")
     records = np.frombuffer(content, np.uint8).reshape(-1, RECORD)
-    if records[:, 0].max() > 9:
-        raise Unavailable("cifar10", f"{name} holds a class {records[:, 0].max()}, above 9")
-    return records[:, 1:], records[:, 0].astype(np.int64)
+    return _classified(name, records[:, 1:], records[:, 0])
 
 
-def _path(name: str, file: str) -> Path:
-    """A file of a data set that is here."""
-    path = folder(name) / file
-    if not path.exists():
-        there = folder(name).is_dir() and any(folder(name).iterdir())
-        raise Unavailable(name, f"{file} is missing" if there else f"{name} is not on this computer")
-    return path
+def _pickled(name: str, content: bytes) -> Arrays:
+    """One pickled batch of CIFAR-10, as Python 2 wrote it.
+
+    A pickle is a list of instructions. The pixels are the argument of one of them, the longest string, which says of
+    itself just before whether it goes by columns; the classes are the small integers after the key `labels`.
+    """
+    pixels, columns, classes, key, before = "", False, [], "", None
+    try:
+        for instruction, argument, _ in pickletools.genops(content):
+            if isinstance(argument, str):
+                key = argument
+                if len(argument) > len(pixels):
+                    pixels, columns = argument, before == "NEWTRUE"
+            elif key == "labels" and instruction.name == "BININT1":
+                classes.append(argument)
+            before = instruction.name
+    except ValueError as error:
+        raise Unavailable("cifar10", f"{name} is damaged: {short(error)}") from None
+    if not classes or len(pixels) != (RECORD - 1) * len(classes):
+        raise Unavailable("cifar10", f"{name} holds {len(pixels)} bytes of pixels with {len(classes)} classes")
+    values = np.frombuffer(pixels.encode("latin-1"), np.uint8)  # pickletools reads the bytes of a string so
+    shape = len(classes), RECORD - 1
+    return _classified(name, values.reshape(shape, order="F" if columns else "C"), np.array(classes))
+
+
+def _classified(name: str, pixels: np.ndarray, classes: np.ndarray) -> Arrays:
+    """The images of a batch of CIFAR-10 with their classes, which must be ten."""
+    if classes.max() > 9:
+        raise Unavailable("cifar10", f"{name} holds a class {classes.max()}, above 9")
+    return pixels, classes.astype(np.int64)
+
+
+def _path(name: str, *files: str) -> Path:
+    """The first of these files of a data set that is here."""
+    for path in (folder(name) / file for file in files):
+        if path.exists():
+            return path
+    there = folder(name).is_dir() and any(folder(name).iterdir())
+    raise Unavailable(name, f"{files[0]} is missing" if there else f"{name} is not on this computer")
 
 
 def short(error: BaseException) -> str:
