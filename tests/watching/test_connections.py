@@ -4,6 +4,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from torch import nn
+from torch.utils.checkpoint import checkpoint
 from watched import row
 from zoo import logits, mlp, problem
 
@@ -108,3 +109,64 @@ def test_a_loss_without_a_graph_is_disconnected():
     model.forward = blind
     (finding,) = diagnose(model, (x, y), F.cross_entropy).findings
     assert finding.kind == "disconnected" and "no_grad" in finding.evidence
+
+
+class Backbone(nn.Module):
+    """A head on features that are computed in a way of their own."""
+
+    def __init__(self, features):
+        super().__init__()
+        torch.manual_seed(0)
+        self.backbone, self.head, self.features = mlp(3, 16, nn.Tanh, classes=16), nn.Linear(16, 4), features
+
+    def forward(self, x):
+        return self.head(self.features(self.backbone, x))
+
+
+@torch.no_grad()
+def without_graph(backbone, x):
+    return backbone(x)
+
+
+def frozen_while_it_ran(backbone, x):
+    backbone.requires_grad_(False)
+    h = backbone(x)
+    backbone.requires_grad_(True)
+    return h
+
+
+def behind_a_checkpoint(backbone, x):
+    return checkpoint(backbone, x, use_reentrant=True)
+
+
+def left_out(backbone, x):
+    backbone(x)
+    return x
+
+
+@pytest.mark.parametrize(
+    ("features", "remedy"),
+    [
+        (without_graph, "take it out of no_grad"),
+        (frozen_while_it_ran, "before the forward pass"),
+        (behind_a_checkpoint, "use_reentrant=False"),
+        (left_out, "into the loss"),
+        (lambda backbone, x: x, "use them in forward"),
+        (lambda backbone, x: backbone(x).detach(), "drop that detach"),
+        (lambda backbone, x: torch.as_tensor(backbone(x).detach().numpy()), "in torch"),
+        (lambda backbone, x: F.one_hot(backbone(x).argmax(1), 16).float(), "softmax"),
+        (lambda backbone, x: (backbone(x) > 0).float(), "a sigmoid in the place of the comparison"),
+    ],
+)
+def test_layers_that_one_cause_cuts_off_are_one_finding_with_its_remedy(features, remedy):
+    batch = torch.randn(8, 16), torch.randint(4, (8,))
+    (finding,) = diagnose(Backbone(features), batch, F.cross_entropy).findings
+    assert finding.kind == "disconnected" and finding.layers == [f"backbone.{i}" for i in (0, 2, 4, 6)]
+    assert remedy in finding.remedy and "freeze" in finding.remedies[1].words
+
+
+def test_a_network_in_which_nothing_is_trainable_is_disconnected():
+    model = mlp(2, 16, nn.Tanh).requires_grad_(False)
+    (finding,) = diagnose(model, (torch.randn(8, 16), torch.randint(10, (8,))), F.cross_entropy).findings
+    assert finding.kind == "disconnected" and "none requires a gradient" in finding.evidence
+    assert "requires_grad_(True)" in finding.remedy

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from vgexp.watching.batches import outcome
 from vgexp.watching.breaks import first_break
 from vgexp.watching.calls import NARROW
-from vgexp.watching.cuts import constant_derivatives, cuts
+from vgexp.watching.cuts import Cut, constant_derivatives, cuts
 from vgexp.watching.evidence import Closer, Evidence
 from vgexp.watching.graph import Node, operation
 from vgexp.watching.layers import tensors
@@ -28,7 +28,7 @@ def look_closer(
 
     broken = None if sound else first_break(model, run)
     with untouched(model):
-        cut = cuts_in_words(model, run, list(evidence.disconnected)) if evidence.disconnected else {}
+        cut = cuts_of(model, run, list(evidence.disconnected)) if evidence.disconnected else {}
     zero = sound and any(row["dz_rms"] == 0 for row in evidence.rows)
     with untouched(model):
         zeroed = first_zero(run()) if zero else ""
@@ -57,7 +57,9 @@ def look(model: nn.Module, run: Callable[[], Tensor]) -> tuple[Evidence, bool]:
         monitor.step()
     evidence = next(iter(monitor.evidence()), Evidence(0, [], {}, {}, []))
     if len(lost) == sum(p.requires_grad for p in model.parameters()):  # then it is no matter of one module
-        evidence = evidence._replace(disconnected=dict.fromkeys(lost, "the loss depends on no parameter"))
+        why = "the loss depends on none" if lost else "none requires a gradient"
+        names = lost or [name for name, _ in model.named_parameters()]
+        evidence = evidence._replace(disconnected=dict.fromkeys(names, why), severed=True)
     return evidence, sound
 
 
@@ -66,13 +68,13 @@ def finite(values: Any) -> bool:
     return all(bool(torch.isfinite(x.detach()).all()) for x in tensors(values))
 
 
-def cuts_in_words(model: nn.Module, run: Callable[[], Tensor], names: Sequence[str]) -> Mapping[str, str]:
+def cuts_of(model: nn.Module, run: Callable[[], Tensor], names: Sequence[str]) -> Mapping[str, Cut]:
     """Where parameters leave the graph; a module is named for all that it has."""
     trainable = [name for name, parameter in model.named_parameters() if parameter.requires_grad]
     members = {name: [p for p in trainable if p == name or p.startswith(f"{name}.")] for name in names}
     found = cuts(model, run, [parameter for own in members.values() for parameter in own])
-    cut = {name: found[own[0]].words for name, own in members.items() if own and own[0] in found}
-    if len(cut) == len(trainable) and "unused" not in {found[name].operation for name in cut}:
+    cut = {name: found[own[0]] for name, own in members.items() if own and own[0] in found}
+    if cut and len(cut) == len(trainable) and "unused" not in {found[name].operation for name in cut}:
         return dict.fromkeys(cut, cut[trainable[-1]])  # all are lost at the place that is nearest to the loss
     return cut
 

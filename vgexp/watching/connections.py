@@ -107,15 +107,27 @@ def behind(zero: Sequence[Row], rows: Sequence[Row]) -> list[Row]:
 
 def disconnected(evidence: Evidence) -> list[Finding]:
     """Trainable parameters that no gradient reaches, those with one cause together."""
-    found: list[Finding] = []
-    whys = {name: evidence.closer.cuts.get(name, why) for name, why in evidence.disconnected.items()}
-    for why in unique(whys.values()):
-        names = [name for name, reason in whys.items() if reason == why]
-        help_ = "mend that place; or freeze them (requires_grad_(False)), or remove them, if that is meant"
-        if why == "never called":
-            help_ = "use them; or freeze them (requires_grad_(False)), or remove them, if that is meant"
-        found.append(Finding("disconnected", names, f"no gradient reaches {span(names)}: {why}", advice(help_)))
-    return found
+    causes: dict[object, list[str]] = defaultdict(list)
+    for name, why in evidence.disconnected.items():
+        cut = evidence.closer.cuts.get(name)
+        causes[why if cut is None else cut.cause].append(name)
+    return [_disconnected(names, evidence) for names in causes.values()]
+
+
+def _disconnected(names: list[str], evidence: Evidence) -> Finding:
+    whole = evidence.severed and len(names) == len(evidence.disconnected)
+    cut, why = evidence.closer.cuts.get(names[0]), evidence.disconnected[names[0]]
+    if cut is not None:
+        places = unique(evidence.closer.cuts[name].words for name in names)
+        why = f"{cut.words}; likewise in {len(places) - 1} more" if len(places) > 1 else cut.words
+        mend = cut.remedy
+    elif whole:
+        mend = "requires_grad_(True) for what is to be trained, and a loss that is computed from the model's output"
+    else:
+        mend = "use them in forward, and what comes of them in the loss, without detach or no_grad"
+    others = [] if whole else ["freeze them (requires_grad_(False)), or remove them, if that is meant"]
+    subject = "any parameter" if whole else span(names, noun="in all")
+    return Finding("disconnected", names, f"no gradient reaches {subject}: {why}", advice(mend, *others))
 
 
 def constant(evidence: Evidence) -> list[Finding]:
@@ -124,5 +136,5 @@ def constant(evidence: Evidence) -> list[Finding]:
     return [
         Finding("disconnected", ["loss"], f"a term of the loss is a constant: {why}", advice(help_))
         for why in evidence.closer.constant
-        if why not in evidence.closer.cuts.values()
+        if why not in {cut.words for cut in evidence.closer.cuts.values()}
     ]

@@ -40,6 +40,33 @@ REASONS = {
     **dict.fromkeys(("item", "tolist", "numpy", "float", "int", "index", "complex"), _PYTHON),
 }
 """Why an operation passes no gradient on, and what to do instead."""
+_CHOICE = "softmax or gumbel_softmax(hard=True) in the place of {}; in a loss, one with a derivative, as cross_entropy"
+_COMPARISON = "a sigmoid in the place of the comparison; in a loss, one with a derivative, as cross_entropy"
+_SAMPLE = "rsample or gumbel_softmax; or the log-probability of what was drawn, times what it earned, in the loss"
+_WHOLE = "pass the gradient straight through, x + (x.round() - x).detach()"
+_IN_TORCH = "compute with the tensor itself, in torch"
+INSTEAD = {
+    **dict.fromkeys(("argmax", "argmin", "topk", "sort", "argsort", "max", "min", "bucketize"), _CHOICE),
+    **dict.fromkeys(("gt", "lt", "ge", "le", "eq", "ne", "sign", "logical_and", "logical_or"), _COMPARISON),
+    **dict.fromkeys(("multinomial", "bernoulli", "poisson"), _SAMPLE),
+    **dict.fromkeys(("long", "to", "type", "round", "floor"), _WHOLE),
+    **dict.fromkeys(("item", "tolist", "numpy", "float", "int", "index", "complex"), _IN_TORCH),
+    "tensor": "use the tensor itself, or torch.stack, in the place of torch.tensor",
+    "detach": "drop that detach",
+    "data": "drop .data: use the tensor itself",
+    "alias": "use the tensor itself, without .data, detach or Variable",
+    "nn.Parameter": "use the tensor itself: nn.Parameter(...) belongs into __init__ alone",
+    "no_grad": "take it out of no_grad (in sampling: rsample in the place of sample)",
+    "inference_mode": "take it out of inference_mode",
+    GRAD: "pass create_graph=True there",
+    GRAD_OF_PARAMETERS: "pass create_graph=True there",
+    BACKWARD: "autograd.grad(..., create_graph=True) there",
+    CHECKPOINT: "pass use_reentrant=False to that checkpoint",
+    "frozen": "requires_grad_(True) before the forward pass that is to train them",
+    "unused": "use them in forward",
+    "not in the loss": "put what comes of them into the loss",
+}
+"""What to do against a cut, by its operation."""
 CONTAINERS = (nn.ModuleList, nn.ModuleDict, nn.ParameterList, nn.ParameterDict)
 """Modules that are never called."""
 
@@ -56,6 +83,25 @@ class Cut(NamedTuple):
     """`file:line: source` of the innermost frame outside of torch; empty if there is none."""
     words: str
     """A sentence."""
+
+    @property
+    def remedy(self) -> str:
+        """What to do against it."""
+        operation = self.operation.removesuffix(".forward")
+        if operation != self.operation or operation.endswith(" returns no gradient"):
+            return "return a gradient for it in the backward of that autograd.Function"
+        return INSTEAD.get(operation, "mend that place").format(operation)
+
+    @property
+    def cause(self) -> tuple[str, str]:
+        """What cuts have in common that are to be mended together: one state of torch, or of parameters, cuts off each
+        layer that runs in it at a place of its own."""
+        never_ran = self.operation == "unused" and self.words.endswith("never ran")
+        return self.operation, "" if never_ran or self.operation in STATES else self.words
+
+
+STATES = ("no_grad", "inference_mode", "frozen", "not in the loss", CHECKPOINT)
+"""What cuts off many layers at once."""
 
 
 def cuts(model: nn.Module, run: Callable[[], Any], names: Collection[str]) -> dict[str, Cut]:

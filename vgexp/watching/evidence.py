@@ -12,6 +12,7 @@ from torch import nn
 
 from vgexp.watching.breaks import Break
 from vgexp.watching.calls import NARROW, Call
+from vgexp.watching.cuts import Cut
 from vgexp.watching.descent import LOSS, numbers, operations
 from vgexp.watching.layers import Layer, names_of, owner
 from vgexp.watching.observations import Observation
@@ -37,8 +38,8 @@ class Closer(NamedTuple):
 
     broken: Break | None = None
     """The operation that made the first number that is not finite."""
-    cuts: Mapping[str, str] = MappingProxyType({})
-    """By the name of what is disconnected, where it leaves the graph, in words."""
+    cuts: Mapping[str, Cut] = MappingProxyType({})
+    """By the name of what is disconnected, where it leaves the graph."""
     zeroed: str = ""
     """The operation at which the gradient of dead layers becomes exactly 0."""
     constant: Sequence[str] = ()
@@ -68,6 +69,8 @@ class Evidence(NamedTuple):
     """Layers whose weights have not changed since a recorded step, and that step."""
     leftover: Sequence[str] = ()
     """Layers to whose gradients of the step before this step's were added."""
+    severed: bool = False
+    """Whether no parameter has a gradient at all."""
     closer: Closer = Closer()
     """What a closer look found."""
 

@@ -19,6 +19,8 @@ FINDING_KINDS = (
     "silent",
 )
 """Worst first."""
+OF_PARAMETERS = ("disconnected", "not_updated")
+"""Kinds that are found of parameters, and of layers where all that they have is concerned."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +47,8 @@ class Finding:
 
     def __str__(self) -> str:
         tries = [f"  {word:<6} {remedy}" for word, remedy in zip(_words(), self.remedies, strict=False)]
-        return "\n".join([f"{self.kind}: {self.evidence}", f"  where  {span(self.layers)}", *tries])
+        noun = "in all" if self.kind in OF_PARAMETERS else "layers"
+        return "\n".join([f"{self.kind}: {self.evidence}", f"  where  {span(self.layers, noun=noun)}", *tries])
 
 
 def _words() -> Iterable[str]:
@@ -70,8 +73,8 @@ def unique(names: Iterable[str]) -> list[str]:
     return list(dict.fromkeys(names))
 
 
-def span(names: Sequence[str], shown: int = 6) -> str:
+def span(names: Sequence[str], shown: int = 6, noun: str = "layers") -> str:
     """Names for a line of text: the first, the last, and how many."""
     if len(names) <= shown:
         return ", ".join(names)
-    return f"{', '.join(names[: shown // 2])} ... {', '.join(names[-2:])} ({len(names)} layers)"
+    return f"{', '.join(names[: shown // 2])} ... {', '.join(names[-2:])} ({len(names)} {noun})"
