@@ -51,7 +51,8 @@ class Truth:
     branch: float = 0.0
     """The largest fall to one source of the deeper half."""
     time: float = 0.0
-    """The largest fall between the calls of one layer that is called at five depths or more."""
+    """The largest fall between the calls of one layer that is called at five depths or more, or over the time steps of
+    one that takes them all at once."""
     broken: bool = False
     """Something is not finite in the model's own type."""
     missing: list[str] = field(default_factory=list)
@@ -110,6 +111,7 @@ def truth(model, batch, loss_fn):
     )
     found.saturated, found.silent = double.saturated, double.silent
     rule(found, double.calls)
+    found.time = max([found.time, *double.times])
     return found
 
 
@@ -153,6 +155,8 @@ class Gradients:
     finite: bool
     saturated: float
     silent: float
+    times: list[float]
+    """The fall over the time steps of each call of a recurrent layer."""
 
 
 def cast_copy(model):
@@ -162,7 +166,13 @@ def cast_copy(model):
 def gradients(model, batch, loss_fn):
     """All calls of a copy of the model with their depths and signals, and the gradients of its parameters."""
     model = copy.deepcopy(model)
-    calls, flat, off, made = [], [0.0], [0.0], {}
+    calls, flat, off, made, entered = [], [0.0], [0.0], {}, []
+
+    def enter(module, args):
+        x, *others = args
+        if torch.is_tensor(x) and torch.is_grad_enabled():
+            entered.append((module, x.clone() if x.requires_grad else x.clone().requires_grad_()))
+            return (entered[-1][1], *others)
 
     def see(name):
         def hook(module, args, kwargs, output):
@@ -187,6 +197,8 @@ def gradients(model, batch, loss_fn):
     for name, module in model.named_modules():
         if any(p.ndim > 1 for p in module.parameters(recurse=False)) and "parametrizations" not in name:
             module.register_forward_hook(see(name), with_kwargs=True)
+        if isinstance(module, nn.RNNBase):
+            module.register_forward_pre_hook(enter)
         elif isinstance(module, (nn.Sigmoid, nn.Tanh, nn.ReLU, nn.ReLU6)):
             module.register_forward_hook(look)
     inputs, targets = batch
@@ -194,7 +206,7 @@ def gradients(model, batch, loss_fn):
         torch.manual_seed(0)
         loss = loss_fn(model(inputs), targets)
     named = {name: p for name, p in model.named_parameters() if p.requires_grad}
-    outputs = [x for call in calls for x in call.outputs]
+    outputs = [*(x for call in calls for x in call.outputs), *(x for _, x in entered)]
     if loss.requires_grad:
         found = torch.autograd.grad(loss, [*outputs, *named.values()], allow_unused=True)
     else:
@@ -204,10 +216,11 @@ def gradients(model, batch, loss_fn):
         pairs = [(x, d) for x, d in zip(call.outputs, [next(dz) for _ in call.outputs], strict=True) if d is not None]
         call.outputs = [x for x, _ in pairs]
         call.signal = signal(call.module, pairs[0][1]) if pairs else 0.0
+    times = [over_time(module, dx) for (module, _), dx in zip(entered, dz, strict=True) if dx is not None]
     nodes = topological(loss.grad_fn)
     order(nodes, calls)
     values = [loss, *model.parameters(), *(d for d in found if d is not None)]
-    return Gradients(model, calls, dw, nodes, all(bool(x.isfinite().all()) for x in values), max(flat), max(off))
+    return Gradients(model, calls, dw, nodes, all(bool(x.isfinite().all()) for x in values), max(flat), max(off), times)
 
 
 def signal(module, dz):
@@ -218,6 +231,14 @@ def signal(module, dz):
     unit = 1 if "Conv" in type(module).__name__ and dz.ndim > 3 else dz.ndim - 1
     places = [axis for axis in range(1, dz.ndim) if axis != unit]
     return max(float(dz.norm()), float(dz.sum(places).norm()) if places else 0.0)
+
+
+def over_time(module, dx):
+    """Decades lost from the last time step to the first; from an end to the middle, where a layer runs both ways."""
+    steps = dx.double().movedim(int(module.batch_first), 0).flatten(1).norm(dim=1)
+    first, middle, last = steps[0], steps[len(steps) // 2], steps[-1]
+    lost = max(first, last) / middle if module.bidirectional else last / first
+    return float(lost.log10()) if 0 < lost < math.inf else 0.0
 
 
 def topological(root):

@@ -56,7 +56,11 @@ def test_faults_are_named_and_harmless_ones_are_not(name):
     assert not wrong
 
 
-UNSEEN = {"checkpointed", "checkpointed, reentrant", "functional relu silent"}
+UNSEEN = {
+    "checkpointed",
+    "checkpointed, reentrant",
+    "functional relu silent",
+}
 """Layers that run again, and units of functions, are beyond the oracle."""
 
 

@@ -48,7 +48,7 @@ def look_closer(
 
 def look(model: nn.Module, run: Callable[[], Tensor]) -> tuple[Evidence, bool]:
     """The evidence of one step of `run`, which computes the loss, and whether loss and gradients were finite."""
-    with Monitor(model, every=1) as monitor, untouched(model):
+    with Monitor(model, every=1, through_time=True) as monitor, untouched(model):
         loss = run()
         if loss.requires_grad:
             loss.backward()

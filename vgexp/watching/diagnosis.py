@@ -18,6 +18,8 @@ from vgexp.watching.connections import constant, dead, disconnected, lost_precis
 from vgexp.watching.evidence import Evidence
 from vgexp.watching.falls import NOTHING, Fall, fall_of
 from vgexp.watching.findings import FINDING_KINDS, Finding, span
+from vgexp.watching.recurrence import TimeProfile
+from vgexp.watching.sequences import through_time
 from vgexp.watching.stalls import not_updated
 from vgexp.watching.trends import overflowed, trend
 from vgexp.watching.units import saturated, silent
@@ -41,6 +43,8 @@ class Diagnosis:
     """The recorded step that it is of."""
     saturation: float = 0.0
     """The largest fraction of an activation's entries that are saturated."""
+    times: list[TimeProfile] = field(default_factory=list)
+    """The gradient over the time steps of recurrent layers."""
     notes: list[str] = field(default_factory=list)
     """What is no finding, but good to know."""
 
@@ -87,6 +91,9 @@ class Diagnosis:
             "fall": decades if math.isfinite(decades) else None,
             "profile": self.profile,
             "levels": levels,
+            "times": [
+                {"layer": profile.layer.name, "call": profile.call, "dx_norm": profile.dx_T} for profile in self.times
+            ],
             "findings": [finding.to_dict() for finding in self.findings],
             "notes": self.notes,
         }
@@ -161,9 +168,10 @@ def conclude(steps: Sequence[Evidence]) -> Diagnosis:
     if last.precision:
         found += lost_precision(last)
     if not last.precision or last.closer.double is not None:
-        found += [*trend(wide, fall), *dead(wide)]
+        found += [*trend(wide, fall), *through_time(wide), *dead(wide)]
     found.sort(key=lambda finding: FINDING_KINDS.index(finding.kind))
     if overflowed(last):  # then exploding is the cause, and infinite numbers follow from it
         found = [finding for finding in found if finding.kind != "nan"]
     saturation = max((row["saturation"] for row in last.rows if row["saturation"] >= 0), default=0.0)
-    return Diagnosis(found, fall, last.step, saturation)
+    notes = [f"time is not measured: the input of {name} requires no gradient" for name in last.untimed]
+    return Diagnosis(found, fall, last.step, saturation, list(wide.times), notes)

@@ -17,6 +17,7 @@ from vgexp.watching.descent import LOSS, numbers, operations
 from vgexp.watching.layers import Layer, names_of, owner
 from vgexp.watching.observations import Observation
 from vgexp.watching.precision import next_to_zero
+from vgexp.watching.recurrence import TimeProfile
 from vgexp.watching.updates import Holdings
 
 Row: TypeAlias = dict[str, Any]
@@ -69,6 +70,10 @@ class Evidence(NamedTuple):
     """Layers whose weights have not changed since a recorded step, and that step."""
     leftover: Sequence[str] = ()
     """Layers to whose gradients of the step before this step's were added."""
+    times: Sequence[TimeProfile] = ()
+    """The gradient over the time steps of recurrent layers."""
+    untimed: Sequence[str] = ()
+    """Recurrent layers whose input requires no gradient."""
     severed: bool = False
     """Whether no parameter has a gradient at all."""
     closer: Closer = Closer()
@@ -132,6 +137,8 @@ def gather(observation: Observation, layers: Sequence[Layer]) -> Evidence:
         observation.holdings,
         observation.unmoved,
         observation.leftover,
+        observation.times,
+        observation.untimed,
     )
 
 

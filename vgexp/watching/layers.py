@@ -1,7 +1,7 @@
 """Layers: the modules of a model that own weights, and the tensors that modules put out."""
 
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import dataclass, field, fields, is_dataclass
 from typing import Any
 
 from torch import Tensor, nn
@@ -16,7 +16,7 @@ class Layer:
 
     name: str
     module: nn.Module
-    weights: list[nn.Parameter]
+    weights: list[nn.Parameter] = field(repr=False)
     tied: str = ""
     """The layer that came first and has the same weights."""
 

@@ -23,6 +23,7 @@ from vgexp.watching.calls import UNDERFLOW_BELOW, Call
 from vgexp.watching.descent import Descent, Place
 from vgexp.watching.layers import Layer, layers_of, tensors, weights
 from vgexp.watching.leftovers import Leftovers, samples
+from vgexp.watching.recurrence import Recurrence
 
 SHARDED = ("FullyShardedDataParallel", "DataParallel", "DeepSpeedEngine")
 _watched: "weakref.WeakSet[nn.Module]" = weakref.WeakSet()
@@ -37,16 +38,15 @@ class Hook:
 
     __slots__ = ("act", "subject")
 
-    def __init__(self, act: Callable[..., None] | None = None, subject: Any = None) -> None:
+    def __init__(self, act: Callable[..., Any] | None = None, subject: Any = None) -> None:
         self.act, self.subject = act, subject
 
-    def __call__(self, *arguments: Any) -> None:
+    def __call__(self, *arguments: Any) -> Any:
         if self.act is None:
-            return
+            return None
         if torch.compiler.is_compiling():
-            torch.compiler.disable(self.act)(self.subject, *arguments)
-        else:
-            self.act(self.subject, *arguments)
+            return torch.compiler.disable(self.act)(self.subject, *arguments)
+        return self.act(self.subject, *arguments)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> "Hook":
         return Hook()
@@ -58,13 +58,15 @@ class Hook:
 class Listener:
     """The hooks in a model, and the calls that they saw since the last `forget`."""
 
-    def __init__(self, model: nn.Module, everything: bool) -> None:
-        """`everything` measures z, activations and weights too, else gradients alone. Raises Unsupported for what
+    def __init__(self, model: nn.Module, everything: bool, through_time: bool = False) -> None:
+        """`everything` measures z, activations and weights too, else gradients alone. `through_time` has inputs of
+        recurrent layers require a gradient. Raises Unsupported for what
         cannot be watched."""
         refuse_unwatchable(model)
         self.model, self.everything, self.layers = model, everything, layers_of(model)
         if not self.layers:
             raise Unsupported("the model has no parameter of two or more dimensions: there is no layer to watch")
+        self.recurrence = Recurrence(self.layers, through_time)
         self._handles: list[Any] = []
         self._parameters: list[nn.Parameter] = []
         self._hooked: set[int] = set()
@@ -79,6 +81,9 @@ class Listener:
         for layer in self.layers:
             layer.weights = weights(layer.module)
             self._handles.append(layer.module.register_forward_hook(Hook(self._forward, layer)))
+        for layer in self.recurrence.layers:
+            hook = Hook(self.recurrence.enter, layer)
+            self._handles.append(layer.module.register_forward_pre_hook(hook, with_kwargs=True))
         self._samples = samples(self.layers)
         self._parameters = list(self.model.parameters())
         self._hook_parameters()
@@ -122,6 +127,7 @@ class Listener:
         self.fed: set[int] = set()
         """`id` of the parameters to which a backward pass brought a gradient: a parameter takes long to hash."""
         self._leftovers = Leftovers()
+        self.recurrence.forget()
         self.reentrant = False
         """Whether part of the graph was made within the backward pass: then depths are not known from it."""
 
@@ -131,7 +137,7 @@ class Listener:
 
         Where no pass brought a gradient to a parameter, as when all is done by `torch.autograd.grad`, all count.
         """
-        tasks = [task for task in self._descents if not self._fed or task in self._fed]
+        tasks = self.tasks
         for call in self._calls:
             call.settle(tasks)
             for task in tasks:
@@ -161,6 +167,11 @@ class Listener:
             if id(parameter) not in self._hooked and parameter.grad is not None:
                 self.fed.add(id(parameter))
         return found
+
+    @property
+    def tasks(self) -> list[int]:
+        """The backward passes that count."""
+        return [task for task in self._descents if not self._fed or task in self._fed]
 
     @property
     def others(self) -> bool:

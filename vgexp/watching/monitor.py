@@ -46,14 +46,16 @@ class Monitor:
         quantities: str = "all",
         scaler: "torch.amp.GradScaler | None" = None,
         optimizer: Any = None,
+        through_time: bool = False,
     ) -> None:
+        """As `watch`. `through_time` has inputs of recurrent layers require a gradient, so that it is measured."""
         try:
             self._due = schedule(every, FOREVER)
         except ValueError:
             raise ValueError(f"every: got {every!r}, accepts {ACCEPTS}") from None
         if quantities not in ("all", "gradients"):
             raise ValueError(f"quantities: got {quantities!r}, accepts all, gradients")
-        self._listener = Listener(model, everything=quantities == "all")
+        self._listener = Listener(model, quantities == "all", through_time)
         self.model, self.layers, self._scaler = model, self._listener.layers, scaler
         try:
             self._updates = None if optimizer is None else Updates(optimizer, self.layers)
@@ -181,7 +183,10 @@ class Monitor:
                     first[layer].norm("dw_rms", weight.grad)
                 if self._listener.everything:
                     first[layer].norm("w_rms", weight)
-        observation = Observation(self._step, calls, idle, *self._scale())
+        scale, scaled = self._scale()
+        observation = Observation(self._step, calls, idle, scale, scaled)
+        observation.times = self._listener.recurrence.profiles(self._listener.tasks, scale)
+        observation.untimed = self._listener.recurrence.unmeasured
         observation.others = self._listener.others
         trainable = self._listener.trainable()
         observation.ungraded = ungraded(trainable, self._listener.fed)
@@ -197,6 +202,7 @@ class Monitor:
         self._observations.append(observation)
         for old in self._observations[-1 - RECENT : -RECENT]:
             old.calls = old.idle = ()
+            old.times = []
 
     def _scale(self) -> tuple[float | Tensor, tuple[str, ...]]:
         """The scaler's factor, on its device, and the columns that have it: dW not if it was unscaled already."""

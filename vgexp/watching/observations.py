@@ -15,6 +15,7 @@ from torch import Tensor
 from vgexp.results import WATCHED
 from vgexp.watching.calls import Call
 from vgexp.watching.doubles import double
+from vgexp.watching.recurrence import TimeProfile
 from vgexp.watching.updates import Holdings
 
 IDENTITY = WATCHED.key[1:] + WATCHED.columns
@@ -44,6 +45,10 @@ class Observation:
         """Whether gradients of another function were seen, and left out."""
         self.ungraded: list[str] = []
         """Parameters that required a gradient and got none; modules, where that is true of all that they have."""
+        self.times: list[TimeProfile] = []
+        """The gradient over the time steps of recurrent layers."""
+        self.untimed: list[str] = []
+        """Recurrent layers whose input requires no gradient."""
         self.holdings: Holdings | None = None
         """What optimizers do not update; None where none was given."""
         self.unmoved: dict[str, int] = {}
