@@ -170,3 +170,32 @@ def test_a_network_in_which_nothing_is_trainable_is_disconnected():
     (finding,) = diagnose(model, (torch.randn(8, 16), torch.randint(10, (8,))), F.cross_entropy).findings
     assert finding.kind == "disconnected" and "none requires a gradient" in finding.evidence
     assert "requires_grad_(True)" in finding.remedy
+
+
+class Divided(nn.Module):
+    """Divides by a sum that may be 0."""
+
+    def __init__(self):
+        super().__init__()
+        self.net = mlp(2, 16, nn.ReLU, inputs=16, classes=4)
+
+    def forward(self, x):
+        h = torch.relu(self.net(x) - 1e3)
+        return h / h.sum(1, keepdim=True)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float16])
+def test_what_follows_from_nan_is_no_finding_of_its_own(dtype):
+    """Rectifiers hand on 0 where NaN came, and casts lose nothing of it."""
+    torch.manual_seed(0)
+    model = Divided().to(dtype)
+    batch = torch.randn(8, 16, dtype=dtype), torch.randn(8, 4)
+    (finding,) = diagnose(model, batch, lambda o, t: o.float().sum()).findings
+    assert finding.kind == "nan" and "div" in finding.evidence and finding.layers
+
+
+def test_every_target_ignored_is_one_finding():
+    torch.manual_seed(0)
+    model, x = mlp(2, 16, nn.ReLU, inputs=16, classes=4), torch.randn(8, 16)
+    (finding,) = diagnose(model, (x, torch.full((8,), -100)), F.cross_entropy).findings
+    assert finding.kind == "nan"

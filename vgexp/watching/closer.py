@@ -42,8 +42,8 @@ def look_closer(
     if twin is None:
         return evidence._replace(closer=closer)
     lost = comparison(profile(model, batch, loss_fn), profile(*twin), low) or ""
-    double, _ = look(twin[0], lambda: outcome(*twin).loss)
-    return evidence._replace(precision=lost, closer=closer._replace(double=double))
+    double, finite_too = look(twin[0], lambda: outcome(*twin).loss)
+    return evidence._replace(precision=lost, closer=closer._replace(double=double if finite_too else None))
 
 
 def look(model: nn.Module, run: Callable[[], Tensor]) -> tuple[Evidence, bool]:

@@ -39,7 +39,7 @@ def not_finite(evidence: Evidence) -> list[Finding]:
 def lost_precision(evidence: Evidence) -> list[Finding]:
     """What low precision loses of dz: it vanishes, or overflows, in a type with a narrow range."""
     verb = next((verb for verb in ADVICE if verb in evidence.precision), "rounds")
-    names = unique(row["name"] for row in evidence.rows if row["dtype"] in NARROW and row["dz_rms"] == row["dz_rms"])
+    names = unique(row["name"] for row in evidence.rows if row["dtype"] in NARROW)
     kind = "exploding" if verb == "overflows" else "vanishing"
     return [Finding(kind, names, evidence.precision, advice(ADVICE[verb]))]
 
@@ -85,6 +85,7 @@ SHUT = {
     "Sign": "sign has a derivative of 0: pass the gradient straight through",
     "Clamp": "everything is outside of that clamp: widen it, or scale what goes in",
     "Hardtanh": "everything is outside of that range: scale what goes in",
+    "ToCopy": "a cast to a type with a narrow range rounds it to 0 there: scale the loss, or cast forward alone",
 }
 """What to do where an operation makes a gradient exactly 0."""
 

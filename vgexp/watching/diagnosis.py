@@ -163,12 +163,15 @@ def conclude(steps: Sequence[Evidence]) -> Diagnosis:
     last = steps[-1]
     wide = last.closer.double or last
     fall = fall_of(wide)
-    found = [*not_finite(last), *disconnected(last), *constant(last), *not_updated(steps)]
+    broken = not_finite(last)
+    found = [*broken, *disconnected(last), *constant(last), *not_updated(steps)]
     found += [*silent(steps), *saturated(last)]
-    if last.precision:
-        found += lost_precision(last)
     if not last.precision or last.closer.double is not None:
-        found += [*trend(wide, fall), *through_time(wide), *dead(wide)]
+        found += [*trend(wide, fall), *through_time(wide)]
+        if not broken or wide is not last:  # rectifiers make 0 of NaN
+            found += dead(wide)
+    if last.precision and not broken:  # a fault in float64 too comes first
+        found += lost_precision(last)
     found.sort(key=lambda finding: FINDING_KINDS.index(finding.kind))
     if overflowed(last):  # then exploding is the cause, and infinite numbers follow from it
         found = [finding for finding in found if finding.kind != "nan"]
