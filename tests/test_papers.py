@@ -7,12 +7,14 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+import yaml
 from hydra import compose, initialize_config_dir
 
 import vgexp
 from vgexp import papers
 from vgexp.claims.verdicts import COLUMNS, SCALES, evaluate
 from vgexp.experiments.compose import composer, conf_dir
+from vgexp.experiments.scales import scales
 from vgexp.experiments.sweep import grids
 from vgexp.networks.identity import identity
 from vgexp.results.errors import ResultsError
@@ -35,16 +37,34 @@ def test_claims_are_numbered_and_have_criteria():
     assert len(papers.module("glorot2010").CLAIMS) == 30
 
 
-COMMITTED = sorted(path.parent for path in (conf_dir().parent / "results").glob("*/small/claims.csv"))
+def test_scales_have_an_order_and_their_results_can_be_committed():
+    """All but those of smoke, which take minutes."""
+    kept = (conf_dir().parent / ".gitignore").read_text().splitlines()
+    for name in {name for found in scales().values() for name in found}:
+        assert name in SCALES
+        assert (f"!results/*/{name}/" in kept) == (name != "smoke")
 
 
-@pytest.mark.parametrize("folder", COMMITTED, ids=lambda folder: folder.parent.name)
+@pytest.mark.parametrize("name", papers.names())
+def test_claims_name_grids_of_the_experiment(name):
+    """At the scale at which they can show, as far as there is such a scale; none that nobody runs."""
+    named = yaml.safe_load((conf_dir() / "experiment" / f"{name}.yaml").read_text())["scales"]
+    for claim in papers.module(name).CLAIMS:
+        assert set(claim.grids) <= set(named.get(claim.scale, named["small"])), claim.name
+
+
+COMMITTED = sorted(
+    path.parent for scale in SCALES[1:] for path in (conf_dir().parent / "results").glob(f"*/{scale}/claims.csv")
+)
+
+
+@pytest.mark.parametrize("folder", COMMITTED, ids=lambda folder: f"{folder.parent.name}-{folder.name}")
 def test_committed_claims_are_those_of_the_committed_tables(folder):
     """Nobody edits a verdict by hand, and no claim changes without its table. Claims that read no grid are computed
     anew, from rounding errors too, which are another computer's: of those the verdicts."""
     claims = papers.module(folder.parent.name).CLAIMS
     committed = pd.read_csv(folder / "claims.csv")
-    found = evaluate(claims, read(folder), "small")
+    found = evaluate(claims, read(folder), folder.name)
     texts = ["claim", "part", "quantity", "verdict", "reason"]
     pd.testing.assert_frame_equal(
         committed[texts].astype(object).fillna(""), found[texts].astype(object).fillna(""), check_dtype=False

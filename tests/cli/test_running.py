@@ -26,6 +26,15 @@ def test_a_dry_run_lists_stacks_and_writes_nothing(arguments, vgexp_command):
     assert not list(Path().iterdir())
 
 
+def test_a_dry_run_of_a_paper_lists_the_stacks_of_one_grid(vgexp_command):
+    command = ["reproduce", "glorot2010", "--scale", "long", "--only", "sigmoid_depth4", "--dry-run", "model.width=8"]
+    code, out, _ = vgexp_command(*command)
+    first, row, last = out.splitlines()
+    assert code == 0 and first == "results/glorot2010/long: 1 run, 0 already done, 1 stack"
+    assert "plain sigmoid 4 x 8, shapeset, sgd" in row and "500000 steps" in row and "of updates" in last
+    assert not list(Path().iterdir())
+
+
 def test_a_dry_run_refuses_what_cannot_be_run(vgexp_command):
     code, out, said = vgexp_command("train", "--dry-run", *QUICK, "model.activation=tahn")
     assert (code, out) == (2, "") and "did you mean tanh?" in said

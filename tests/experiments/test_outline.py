@@ -56,10 +56,30 @@ def test_of_many_stacks_the_first_are_tried_and_the_others_follow_their_flops(tr
     todo = planned("steps=100", "model.depth=2,2,3,4,5,6")
     *_, fifth, last = outline(todo).splitlines()
     assert tried == [1, 1, 1] and "of the first 3, tried here, and by the FLOPs of the others" in last
-    updates = [module._flops(job) for job in todo.jobs]
+    updates = [module._flops(job, 100) for job in todo.jobs]
     rates = [100 / n for n in updates[:3]]
     expected = Trial(sorted(rates)[1], 0.9 * min(rates), 1.1 * max(rates)).times(updates[4])
     assert fifth.endswith(module._about(expected))
+
+
+def test_a_stack_that_was_interrupted_takes_what_is_left_of_it(tried, monkeypatch):
+    todo = planned("steps=100", "model.depth=2", "seed=0,1")
+    reached = {run: {"status": "running", "step": 60 + 5 * n} for n, run in enumerate(todo.jobs[0].ids())}
+    monkeypatch.setattr(module, "run_rows", lambda folder, damaged: reached)
+    row = outline(todo).splitlines()[1]
+    assert "100 steps, 60 done" in row and row.endswith("about 1 min 20 s (1 min 12 s to 1 min 28 s)")
+    assert si(module._flops(todo.jobs[0], 40), "FLOP") in row
+
+
+def test_stacks_that_are_computed_side_by_side(tried):
+    """Three of 3, 2 and 1 members on two workers, as they are free: 3 s, and 2 s + 1 s."""
+    todo = planned("steps=1", "model.depth=2,3,4", "seed=range(0,3)")
+    todo.jobs = [job.only(job.ids()[: 3 - n]) for n, job in enumerate(todo.jobs)]
+    for job in todo.jobs:
+        job.runs[0].jobs = 2
+    last = outline(todo).splitlines()[-1]
+    assert "about 6 s (5 s to 7 s) of updates, one stack after the other, about 3 s with 2 at a time," in last
+    assert module.side_by_side([Trial(3, 3, 3), Trial(2, 2, 2), Trial(2, 1, 2)], 2) == Trial(4, 3, 4)
 
 
 def test_a_step_is_tried_in_earnest_and_networks_at_initialisation_take_no_updates():

@@ -20,7 +20,7 @@ COLUMNS = [
     "measured_low", "measured_high", "exact", "seeds", "verdict", "expected_verdict", "reason", "scale", "seconds",
 ]
 # fmt: on
-SCALES = ("smoke", "small", "paper")
+SCALES = ("smoke", "small", "long", "paper")
 
 
 def evaluate(claims: Sequence[Claim], results: Results, scale: str) -> pd.DataFrame:

@@ -9,6 +9,11 @@ import typer
 from vgexp.cli.arguments import ConfigDir, Overrides
 from vgexp.cli.papers import check_scale, completed_paper, completed_scale
 
+DryRun = Annotated[
+    bool,
+    typer.Option("--dry-run", help="Lists the stacks that would be computed and what they take, and writes nothing."),
+]
+
 
 def train(
     overrides: Overrides = None,
@@ -17,12 +22,7 @@ def train(
     cfg: Annotated[
         str | None, typer.Option("--cfg", "-c", help="Shows the config and runs nothing: job, hydra or all of it.")
     ] = None,
-    dry_run: Annotated[
-        bool,
-        typer.Option(
-            "--dry-run", help="Lists the stacks that would be computed and what they take, and writes nothing."
-        ),
-    ] = False,
+    dry_run: DryRun = False,
 ) -> None:
     """Trains networks and records every layer.
 
@@ -57,12 +57,15 @@ def reproduce(
     ] = "smoke",
     only: Annotated[list[str] | None, typer.Option(help="One grid of the experiment; may be repeated.")] = None,
     config_dir: ConfigDir = None,
+    dry_run: DryRun = False,
 ) -> None:
     """Runs a paper's experiments, evaluates its claims, draws its figures and writes the report.
 
     vgexp reproduce glorot2010
 
     vgexp reproduce glorot2010 --scale small --only tanh --only tanh_n seed=0
+
+    vgexp reproduce glorot2010 --scale long --only tanh --dry-run    (how long it takes, or what is left of it)
 
     vgexp reproduce mine --import mypapers.mine --config-dir conf    (the file conf/experiment/mine.yaml)
     """
@@ -77,7 +80,7 @@ def reproduce(
     for name in names:
         grids = [f"only=[{','.join(map(repr, only))}]"] if only else []
         asked = [f"experiment={name}", f"scale={scale}", *grids, *(overrides or ())]
-        folder = start(asked, config_dir=config_dir)
+        folder = start(asked, config_dir=config_dir, dry=dry_run)
         if folder is not None:
             say_summary(folder)
             page = papers.report(folder, name)

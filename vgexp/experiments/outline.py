@@ -10,6 +10,7 @@ from vgexp.data import dataset
 from vgexp.experiments.plan import Plan
 from vgexp.experiments.stacks import Job
 from vgexp.results.durations import spoken
+from vgexp.results.parts import run_rows
 from vgexp.training.trial import Trial, step_trial
 
 TRIED_SECONDS = 10.0
@@ -18,40 +19,66 @@ TRIED_SECONDS = 10.0
 
 def outline(todo: Plan) -> str:
     """The folder, how many runs are done, and a line for each stack: its structure, its members, the least memory that
-    it takes, and the FLOPs and the time of its updates without what is recorded; then the time of all.
+    it takes, and the FLOPs and the time of the updates that are left, without what is recorded; then the time of all,
+    one after the other and, where the launcher runs several at once, as many at a time.
 
     The time is that of a few steps, tried here and now: it is longer where more runs beside it.
     """
     done = len(todo.runs) - sum(len(job.runs) for job in todo.jobs)
     stacks = f"{len(todo.jobs)} stack{'' if len(todo.jobs) == 1 else 's'}"
     lines = [f"{todo.folder}: {len(todo.runs)} run{'' if len(todo.runs) == 1 else 's'}, {done} already done, {stacks}"]
-    updates = [_flops(job) for job in todo.jobs]
-    trials, tried = _trials(todo.jobs, updates)
-    rows = [_row(*row) for row in zip(todo.jobs, updates, trials, strict=True)]
+    reached = _reached(todo)
+    left = [job.runs[0].steps - step for job, step in zip(todo.jobs, reached, strict=True)]
+    updates = [_flops(*row) for row in zip(todo.jobs, left, strict=True)]
+    trials, tried = _trials(todo.jobs, left, updates)
+    rows = [_row(*row) for row in zip(todo.jobs, reached, updates, trials, strict=True)]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for row in rows:
         lines.append("  " + "  ".join(f"{cell:{width}}" for cell, width in zip(row, widths, strict=True)).rstrip())
     if trials:
         total = Trial(*map(sum, zip(*trials, strict=True)))
-        lines.append(f"  {_about(total)} of updates, one stack after the other, without what is recorded: {tried}")
+        at_once = min(todo.jobs[0].runs[0].jobs or 1, len(trials))
+        beside = f", {_about(side_by_side(trials, at_once))} with {at_once} at a time" if at_once > 1 else ""
+        lines.append(
+            f"  {_about(total)} of updates, one stack after the other{beside}, without what is recorded: {tried}"
+        )
     lines += [f"  left out: {grid}: {why}" for grid, why in todo.left_out.items()]
     return "\n".join(lines)
 
 
-def _flops(job: Job) -> int:
-    """FLOPs of all updates of a stack."""
+def side_by_side(trials: Sequence[Trial], at_once: int) -> Trial:
+    """The seconds of stacks of which some are computed at once, handed out in their order.
+
+    >>> side_by_side([Trial(3, 2, 4), Trial(1, 1, 1), Trial(1, 1, 1)], 2)
+    Trial(median=3, low=2, high=4)
+    """
+    workers = [Trial(0, 0, 0)] * at_once
+    for trial in trials:
+        first = workers.index(min(workers))
+        workers[first] = Trial(*map(sum, zip(workers[first], trial, strict=True)))
+    return Trial(*map(max, zip(*workers, strict=True)))
+
+
+def _reached(todo: Plan) -> list[int]:
+    """The step from which each stack goes on: above 0 where it was interrupted."""
+    rows = run_rows(todo.folder, {})
+    running = {run: row["step"] or 0 for run, row in rows.items() if row["status"] == "running"}
+    return [min(running.get(run, 0) for run in job.ids()) for job in todo.jobs]
+
+
+def _flops(job: Job, left: int) -> int:
+    """FLOPs of the updates that a stack has left."""
     run = job.runs[0]
     data = dataset(run.data)
-    return run.steps * len(job.runs) * sum(flops(run, data.inputs, data.classes))
+    return left * len(job.runs) * sum(flops(run, data.inputs, data.classes))
 
 
-def _trials(jobs: Sequence[Job], updates: Sequence[int]) -> tuple[list[Trial], str]:
-    """The seconds of the updates of each stack, and how they are known."""
+def _trials(jobs: Sequence[Job], left: Sequence[int], updates: Sequence[int]) -> tuple[list[Trial], str]:
+    """The seconds of the updates that each stack has left, and how they are known."""
     began, found = time.monotonic(), []
-    for job in jobs:
+    for job, steps in zip(jobs, left, strict=True):
         if found and time.monotonic() - began > TRIED_SECONDS:
             break
-        steps = job.runs[0].steps
         found.append(step_trial(job.runs).times(steps) if steps else Trial(0, 0, 0))
     count, rates = len(found), [trial.times(1 / n) for trial, n in zip(found, updates, strict=False) if n]
     if count == len(jobs):
@@ -67,14 +94,14 @@ def _about(trial: Trial) -> str:
     return f"about {median}" + ("" if low == high else f" ({low} to {high})")
 
 
-def _row(job: Job, updates: int, trial: Trial) -> tuple[str, ...]:
+def _row(job: Job, reached: int, updates: int, trial: Trial) -> tuple[str, ...]:
     """What a line has of a stack."""
     run, members = job.runs[0], len(job.runs)
     model = run.model
     return (
         f"{model.family} {model.activation} {model.depth} x {model.width}, {run.data.name}, {run.optim.name}",
         f"{members} member{'' if members == 1 else 's'}",
-        f"{run.steps} steps",
+        f"{run.steps} steps" + (f", {reached} done" if reached else ""),
         f"at least {si(need(run, dataset(run.data)).of(members), 'B')}",
         f"{si(updates, 'FLOP')}",
         _about(trial),

@@ -20,6 +20,17 @@ PAPER_TABLE = {
 """Table 1: Shapeset-3x2, MNIST, CIFAR-10, Small-ImageNet, each after 2.5 million updates."""
 
 
+RATES = {
+    "data.name": "data",
+    "data.range": "pixels",
+    "model.activation": "activation",
+    "model.depth": "depth",
+    "init.name": "init",
+    "steps": "updates",
+}
+"""What a row of the table of rates has in common, and what its columns are called."""
+
+
 def table1(results: Results) -> Table:
     """Table 1: the paper's error after 2.5 million updates, ours with its interval and after how many.
 
@@ -50,12 +61,10 @@ def table1(results: Results) -> Table:
 def rates(results: Results) -> Table:
     """Validation error by learning rate, and the rate that each row of table 1 was given."""
     made = []
-    for row in ("rates", "rates_sigmoid"):
+    for row in ("rates", "rates_sigmoid", "rates_mnist", "rates_mnist_sigmoid"):
         runs = Grid(row).table(results) if row in results.grids else pd.DataFrame()
-        for key, group in (
-            runs.groupby(["data.range", "model.activation", "model.depth", "init.name"]) if len(runs) else ()
-        ):
-            line = dict(zip(("pixels", "activation", "depth", "init"), key, strict=True))
+        for key, group in runs.groupby(list(RATES)) if len(runs) else ():
+            line = dict(zip(RATES.values(), key, strict=True))
             found = {}
             for _, run in group.iterrows():
                 steps = results.steps[results.steps["run"] == run["run"]]
@@ -67,9 +76,9 @@ def rates(results: Results) -> Table:
         raise Missing("no finished runs in the grid rates")
     return Table(
         pd.DataFrame(made),
-        "Learning rates: validation error in per cent after 10,000 updates, mean of three evaluations (1 seed), ties "
-        "by loss. The best of each line is the rate of the runs above. The classes' frequencies alone give 83.3: where "
-        "all of a line lie there, its best is chance.",
+        "Learning rates: validation error in per cent, mean of three evaluations (1 seed), ties by loss. The best of "
+        "each line is the rate of the runs above. The classes' frequencies alone give 83.3 on Shapeset, about 89 on "
+        "MNIST: where all of a line lie there, its best is chance.",
     )
 
 
