@@ -73,6 +73,61 @@ def test_a_dead_chain_that_is_called_twice_is_dead():
     assert finding.kind == "dead" and finding.layers == ["net.0", "net.2"] and "net.4.weight is 0" in finding.remedy
 
 
+class Adapted(nn.Module):
+    """A frozen layer with a trainable one of low rank beside it, which starts closed."""
+
+    def __init__(self, inputs=16, outputs=16):
+        super().__init__()
+        self.base = nn.Linear(inputs, outputs).requires_grad_(False)
+        self.down, self.up = nn.Linear(inputs, 4), nn.Linear(4, outputs)
+        nn.init.zeros_(self.up.weight)
+
+    def forward(self, x):
+        return self.base(x) + self.up(self.down(x))
+
+
+def closed_head():
+    model = mlp(3, 16, nn.ReLU)
+    nn.init.zeros_(model[-1].weight)
+    nn.init.zeros_(model[-1].bias)
+    return model
+
+
+STARTS = {
+    "the last layer": (closed_head, "6.weight"),
+    "an adapter of the first layer alone": (
+        lambda: nn.Sequential(Adapted(), nn.ReLU(), nn.Linear(16, 10).requires_grad_(False)),
+        "0.up.weight",
+    ),
+    "adapters": (lambda: nn.Sequential(Adapted(), nn.ReLU(), Adapted(16, 10)), "0.up.weight, 2.up.weight"),
+}
+
+
+@pytest.mark.parametrize("name", STARTS)
+def test_what_starts_at_0_as_people_start_it_is_not_dead_and_trains(name):
+    torch.manual_seed(0)
+    make, gates = STARTS[name]
+    model, x, y = make(), torch.randn(32, 16), torch.randint(10, (32,))
+    diagnosis = diagnose(model, (x, y), F.cross_entropy)
+    assert diagnosis.findings == [] and gates in diagnosis.notes[0]
+    optimizer = torch.optim.SGD([p for p in model.parameters() if p.requires_grad], lr=0.1, momentum=0.9)
+    losses = []
+    for _ in range(200):
+        optimizer.zero_grad()
+        losses.append(F.cross_entropy(model(x), y))
+        losses[-1].backward()
+        optimizer.step()
+    assert losses[-1] < 0.5 * losses[0] and diagnose(model, (x, y), F.cross_entropy).notes == []
+
+
+def test_a_dead_layer_beside_an_adapter_that_starts_at_0_is_dead():
+    torch.manual_seed(0)
+    model = nn.Sequential(Adapted(), nn.Linear(16, 16), nn.ReLU(), Adapted(16, 10))
+    nn.init.constant_(model[1].bias, -100.0)
+    finding = diagnose(model, (torch.randn(8, 16), torch.randint(10, (8,))), F.cross_entropy).findings[0]
+    assert finding.kind == "dead" and "1" in finding.layers and "Relu" in finding.evidence
+
+
 @pytest.mark.parametrize(
     ("shut", "operation", "advice"),
     [

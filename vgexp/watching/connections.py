@@ -1,11 +1,12 @@
 """Findings about what reaches parameters: nothing (disconnected), exactly 0 (dead), or no number."""
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from vgexp.watching.calls import NARROW
 from vgexp.watching.evidence import Evidence, Row
 from vgexp.watching.findings import Finding, span, unique, where
+from vgexp.watching.layers import owner
 from vgexp.watching.precision import ADVICE
 from vgexp.watching.remedies import advice
 from vgexp.watching.trends import underflowed
@@ -47,24 +48,17 @@ def lost_precision(evidence: Evidence) -> list[Finding]:
 def dead(evidence: Evidence) -> list[Finding]:
     """Trainable layers that ran and whose weights get exactly zero gradient, by no underflow.
 
-    Layers behind a parameter that is 0 and has a gradient are not counted as long as a gradient finds a way around
-    them: a residual branch may start closed.
+    Layers that a parameter shuts off which is 0 and has a gradient are not counted where that is how networks are
+    started: see `opening`.
     """
-    lost = set(underflowed(evidence))
-    rows = [row for row in evidence.rows if not row["frozen"] and row["name"] not in lost]
-    got = {row["name"]: row["dw_rms"] for row in rows if row["dw_rms"] == row["dw_rms"]}
-    for row in rows:  # where weights have no gradient of their own to look at, dz says it
-        if row["name"] not in got and row["dz_rms"] == row["dz_rms"] and row["name"] not in evidence.disconnected:
-            got[row["name"]] = max(row["dz_rms"], got.get(row["name"], 0.0))
-    arrived = {row["name"] for row in rows if row["dz_rms"] != 0}
-    got |= {name: 0.0 for name in evidence.leftover if name in got and name not in arrived}  # dW is an old one
-    names = [name for name, gradient in got.items() if gradient == 0]
-    zero = [row for row in rows if row["name"] in names]
-    if not zero or (evidence.gates and any(got.get(row["name"], 0) > 0 for row in behind(zero, rows))):
+    got, names = _gradients(evidence)
+    zero = [row for row in evidence.rows if row["name"] in names]
+    if not zero or _opens(evidence, got, zero):
         return []
     words = f"{len(names)} of {len(got)} trainable layers that ran get exactly zero gradient"
     last = max(row["layer"] for row in zero)
-    above = next((row for row in rows if row["layer"] > last and row["dz_rms"] > 0), None)
+    later = [row for row in evidence.rows if not row["frozen"] and row["layer"] > last]
+    above = next((row for row in later if row["dz_rms"] > 0), None)
     if above is not None:
         words += f"; {where(above)}, above them, has rms(dz) {above['dz_rms']:.2g}"
     if evidence.closer.zeroed:
@@ -74,6 +68,40 @@ def dead(evidence: Evidence) -> list[Finding]:
     else:
         help_ = SHUT.get(evidence.closer.zeroed, "look for units that are all off, or for a loss that is flat")
     return [Finding("dead", names, words, advice(help_))]
+
+
+def opening(evidence: Evidence) -> list[str]:
+    """What is to be known of layers without a gradient that get one with the next step, in sentences: a parameter that
+    starts at 0 shuts them off, and a gradient finds a way around them, as in residual branches; or frozen layers are
+    the way around, as in LoRA and ControlNet; or the last layer starts with an output of 0, as in Fixup.
+    """
+    got, names = _gradients(evidence)
+    zero = [row for row in evidence.rows if row["name"] in names]
+    if not zero or not _opens(evidence, got, zero):
+        return []
+    gates = span(evidence.gates, noun="in all")
+    return [f"no gradient yet in {span(names)}: {gates} starts at 0 and shuts off what is below: look again later"]
+
+
+def _opens(evidence: Evidence, got: Mapping[str, float], zero: Sequence[Row]) -> bool:
+    if not evidence.gates or evidence.closer.zeroed in SHUT:
+        return False
+    last = {row["name"] for row in evidence.rows if row["depth"] == 0 and not row["z_rms"] > 0}
+    around = any(got.get(row["name"], 0) > 0 for row in behind(zero, evidence.rows))
+    return around or any(row["frozen"] for row in evidence.rows) or last.issuperset(map(owner, evidence.gates))
+
+
+def _gradients(evidence: Evidence) -> tuple[dict[str, float], list[str]]:
+    """The gradients of trainable layers that ran, by no underflow, and the names of those where it is exactly 0."""
+    lost = set(underflowed(evidence))
+    rows = [row for row in evidence.rows if not row["frozen"] and row["name"] not in lost]
+    got = {row["name"]: row["dw_rms"] for row in rows if row["dw_rms"] == row["dw_rms"]}
+    for row in rows:  # where weights have no gradient of their own to look at, dz says it
+        if row["name"] not in got and row["dz_rms"] == row["dz_rms"] and row["name"] not in evidence.disconnected:
+            got[row["name"]] = max(row["dz_rms"], got.get(row["name"], 0.0))
+    arrived = {row["name"] for row in rows if row["dz_rms"] != 0}
+    got |= {name: 0.0 for name in evidence.leftover if name in got and name not in arrived}  # dW is an old one
+    return got, [name for name, gradient in got.items() if gradient == 0]
 
 
 SHUT = {

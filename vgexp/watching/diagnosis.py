@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from vgexp.results import verdict
-from vgexp.watching.connections import constant, dead, disconnected, lost_precision, not_finite
+from vgexp.watching.connections import constant, dead, disconnected, lost_precision, not_finite, opening
 from vgexp.watching.evidence import Evidence
 from vgexp.watching.falls import NOTHING, Fall, fall_of
 from vgexp.watching.findings import FINDING_KINDS, Finding, span
@@ -177,4 +177,4 @@ def conclude(steps: Sequence[Evidence]) -> Diagnosis:
         found = [finding for finding in found if finding.kind != "nan"]
     saturation = max((row["saturation"] for row in last.rows if row["saturation"] >= 0), default=0.0)
     notes = [f"time is not measured: the input of {name} requires no gradient" for name in last.untimed]
-    return Diagnosis(found, fall, last.step, saturation, list(wide.times), notes)
+    return Diagnosis(found, fall, last.step, saturation, list(wide.times), [*opening(wide), *notes])
