@@ -335,6 +335,69 @@ def test_a_derivative_without_create_graph(differentiate, operation, source):
     assert constant_derivatives(model, run) == []
 
 
+def adversarial(net, x):
+    """Goodfellow et al. (2015)."""
+    x = x.clone().requires_grad_()
+    dx = torch.autograd.grad(net(x).square().sum(), x)[0]
+    return net(x.detach() + 0.1 * dx.sign())
+
+
+def langevin(net, x):
+    """Samples of an energy, as Du & Mordatch (2019) draw them."""
+    z = torch.zeros_like(x)
+    for _ in range(3):
+        z.requires_grad_()
+        z = (z - 0.1 * torch.autograd.grad(net(z).sum(), z)[0]).detach()
+    return net(x) - net(z)
+
+
+def weighed_in_words(net, x):
+    x = x.clone().requires_grad_()
+    y = net(x)
+    dx = torch.autograd.grad(y.sum(), x, retain_graph=True)[0].detach()
+    return y * dx[:, :1].abs()
+
+
+def weighed_without_graph(net, x):
+    x = x.clone().requires_grad_()
+    y = net(x)
+    dx = torch.autograd.grad(y.sum(), x, retain_graph=True)[0]
+    with torch.no_grad():
+        size = dx.norm(dim=1, keepdim=True)
+    return y / size
+
+
+def through_a_matrix(net, x):
+    x = x.clone().requires_grad_()
+    y = net(x)
+    return y + F.linear(torch.autograd.grad(y.sum(), x, retain_graph=True)[0], net[0].weight)[:, :1]
+
+
+MEANT = [adversarial, langevin, weighed_in_words, weighed_without_graph, through_a_matrix]
+
+
+@pytest.mark.parametrize("forward", MEANT, ids=lambda forward: forward.__name__)
+@pytest.mark.parametrize("parametrized", [False, True])
+def test_a_derivative_that_is_meant_as_a_constant_is_none_that_lacks_a_graph(forward, parametrized):
+    torch.manual_seed(0)
+    net = nn.Sequential(nn.Linear(4, 6), nn.Tanh(), nn.Linear(6, 1))
+    if parametrized and forward is not through_a_matrix:
+        nn.utils.parametrizations.weight_norm(net[0])
+    x = torch.randn(5, 4)
+    assert constant_derivatives(net, lambda: forward(net, x).square().mean()) == []
+
+
+def test_a_derivative_that_is_detached_for_a_log_still_lacks_a_graph():
+    def watched(y, x):
+        slope = by_grad(y, x)
+        slope.detach().norm().item(), torch.relu(slope.detach())
+        return slope
+
+    model = Derived(watched)
+    run, _ = problem(model, lambda output, y: output[0].square().sum() + output[1].square().sum())
+    assert [cut.operation for cut in constant_derivatives(model, run)] == [GRAD]
+
+
 def test_a_derivative_with_a_graph_is_no_constant():
     model = Derived(with_graph)
     run, names = problem(model, lambda output, y: output[1].square().sum())

@@ -205,11 +205,12 @@ def place(module: str, line: str) -> str:
 def constant_derivatives(model: nn.Module, run: Callable[[], Any]) -> list[Cut]:
     """Where a loss takes a derivative as a constant: `autograd.grad` or a backward pass without create_graph whose
     result reaches the loss. The parameters may have gradients from its other terms. Derivatives by parameters are left
-    out: first-order meta-learning, and adaptive weights of losses, take them as constants on purpose.
+    out: first-order meta-learning, and adaptive weights of losses, take them as constants on purpose. So are those that
+    become inputs of a layer, as adversarial examples and samples of an energy are, and those that are detached.
 
     `run` is as `cuts` takes it.
     """
-    trace = Trace(model, model.parameters())
+    trace = Trace(model, model.parameters(), constants=False)
     _, reaching = trace.sources(trace.follow(run))
     events = [event for i, event in enumerate(trace.events) if reaching >> i & 1]
     return list(dict.fromkeys(worded(event) for event in events if event.operation in (GRAD, BACKWARD)))

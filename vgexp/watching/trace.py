@@ -21,7 +21,7 @@ from torch.overrides import TorchFunctionMode
 from torch.utils.weak import WeakIdKeyDictionary
 
 from vgexp.numerics import torch_private
-from vgexp.watching.layers import every_tensor, plain_name
+from vgexp.watching.layers import every_tensor, layers_of, plain_name
 from vgexp.watching.places import Places
 
 Node = Any
@@ -35,6 +35,8 @@ GRAD, BACKWARD = "autograd.grad without create_graph", "backward without create_
 GRAD_OF_PARAMETERS = "autograd.grad of parameters without create_graph"
 """As first-order meta-learning and adaptive weights of losses have it, on purpose."""
 DIFFERENTIATIONS = {torch.autograd.grad: GRAD, Tensor.backward: BACKWARD}
+COMPUTED = {"parametrizations"}
+"""Children of a layer that compute its weights."""
 BY_THEMSELVES = {"detach", "data", "tensor", GRAD, GRAD_OF_PARAMETERS, *READERS}
 """Operations that cut whatever the mode, no_grad or not. So do those with whole numbers for a result."""
 
@@ -68,9 +70,14 @@ class Given(NamedTuple):
 class Trace(TorchFunctionMode):
     """Follows one pass; then holds what it saw."""
 
-    def __init__(self, model: nn.Module, wanted: Iterable[nn.Parameter]) -> None:
-        """`wanted` are the parameters of the model to look for."""
+    def __init__(self, model: nn.Module, wanted: Iterable[nn.Parameter], constants: bool = True) -> None:
+        """`wanted` are the parameters of the model to look for. Without `constants`, derivatives that are meant as such
+        are not followed: those that are detached or used under no_grad, and those that go into a layer as data do, as
+        in adversarial examples and Langevin dynamics."""
         super().__init__()
+        self._constants = constants
+        found = layers_of(model)
+        self._layers = {one.name for one in found if {name for name, _ in one.module.named_children()} <= COMPUTED}
         self.bits: dict[Tensor, int] = {parameter: 1 << i for i, parameter in enumerate(model.parameters())}
         self._wanted = union(self.bits[parameter] for parameter in wanted)
         named = [(module, plain_name(name) or type(module).__name__) for name, module in model.named_modules()]
@@ -88,6 +95,8 @@ class Trace(TorchFunctionMode):
         """By memory: the node, or the parameters, that its numbers come from."""
         self._leaves: Any = WeakIdKeyDictionary()
         """Tensors without a node that operations returned."""
+        self._plain: Any = WeakIdKeyDictionary()
+        """Tensors in the memory of a derivative that are constants on purpose."""
         self._gradients = 0
         """The events behind what backward passes left in `.grad`."""
         for parameter, bit in self.bits.items():
@@ -135,6 +144,8 @@ class Trace(TorchFunctionMode):
             if name == GRAD and all(x in self.bits for x in every_tensor(arguments["inputs"])):
                 name = GRAD_OF_PARAMETERS
         lost = union(self._numbers_of(one) for one in given)
+        if not self._constants and lost:
+            lost = self._followed(name, given, outputs)
         if name == BACKWARD:
             self._gradients |= self._cut(name, given)
         elif name in READERS:
@@ -144,6 +155,21 @@ class Trace(TorchFunctionMode):
                     event.reader = name
         else:
             self._returned(name, given, outputs, lost, assigns(func) and name == "data")
+
+    def _followed(self, name: str, given: list[Given], outputs: list[Tensor]) -> int:
+        """The events that an operation's inputs come from, without derivatives that are constants on purpose."""
+        derivatives = union(1 << i for i, event in enumerate(self.events) if event.operation in (GRAD, BACKWARD))
+        meant = not torch.is_grad_enabled() or name in ("detach", "data")
+        meant |= any(one.x in self.bits and one.x.ndim > 1 for one in given)
+        meant |= self._places.here(self._bottom).module in self._layers
+        found = 0
+        for one in given:
+            plain = meant or one.x in self._plain
+            found |= self._numbers_of(one) & ~(derivatives if plain else 0)
+            for output in outputs if plain else ():  # the memory is that of the derivative, which may be used as well
+                if memory(output) is memory(one.x):
+                    self._plain[output] = True
+        return found
 
     def _returned(self, name: str, given: list[Given], outputs: list[Tensor], lost: int, detached: bool) -> None:
         """Finds what an operation cuts off, and where the numbers of its inputs go."""
