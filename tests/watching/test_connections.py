@@ -6,10 +6,11 @@ import torch.nn.functional as F
 from torch import nn
 from torch.utils.checkpoint import checkpoint
 from watched import row
-from zoo import logits, mlp, problem
+from zoo import he, logits, mlp, problem
 
 from vgexp.watching.checkup import diagnose
 from vgexp.watching.connections import behind
+from vgexp.watching.monitor import watch
 
 pytestmark = pytest.mark.filterwarnings("ignore:None of the inputs have requires_grad")
 
@@ -254,3 +255,19 @@ def test_every_target_ignored_is_one_finding():
     model, x = mlp(2, 16, nn.ReLU, inputs=16, classes=4), torch.randn(8, 16)
     (finding,) = diagnose(model, (x, torch.full((8,), -100)), F.cross_entropy).findings
     assert finding.kind == "nan"
+
+
+def test_what_opens_has_little_below_it_for_some_steps():
+    """After its first update a last layer that started at 0 is a cliff: it is judged when it has grown."""
+    torch.manual_seed(0)
+    model, (x, y) = mlp(4, 16, nn.ReLU, he, inputs=16, classes=4), (torch.randn(32, 16), torch.randint(4, (32,)))
+    nn.init.zeros_(model[-1].weight)
+    nn.init.zeros_(model[-1].bias)
+    optimizer = torch.optim.Adam(model.parameters(), 1e-3)
+    with watch(model, every=1, optimizer=optimizer) as monitor:
+        for _ in range(8):
+            optimizer.zero_grad()
+            F.cross_entropy(model(x), y).backward()
+            monitor.step()
+            assert monitor.diagnosis().findings == []
+            optimizer.step()

@@ -77,10 +77,11 @@ def test_the_worst_kind_is_the_verdict():
 
 def test_a_diagnosis_is_shown_in_one_line_and_in_notebooks_as_a_table():
     names = [f"<{i}>" for i in range(40)]
-    diagnosis = Diagnosis([Finding("vanishing", names, "||dz|| < 1", [Remedy("<b>")])], NOTHING, 3)
+    diagnosis = Diagnosis([Finding("vanishing", names, "||dz|| < 1", [Remedy("<b>", tried="it helped")])], NOTHING, 3)
     assert repr(diagnosis) == "Diagnosis(vanishing at step 3: vanishing)"
     shown = diagnosis._repr_html_()
     assert "<b>vanishing</b> (step 3)" in shown and "||dz|| &lt; 1" in shown and "(40 layers)" in shown
+    assert "&lt;b&gt; (it helped)" in shown
     assert shown.count("<tr") == 2 and "&lt;b&gt;" in shown and "<td><b>" not in shown and "<0>" not in shown
     assert repr(Diagnosis()) == "Diagnosis(healthy at step 0)" and "<table" not in Diagnosis()._repr_html_()
 

@@ -63,6 +63,20 @@ def test_units_lie_along_the_channels_of_a_convolution():
     assert layers_of(nn.Embedding(5, 4))[0].fan_in == 0
 
 
+@pytest.mark.filterwarnings("ignore:.*weight_norm.* is deprecated")
+def test_parameters_that_are_not_the_weights_have_no_fan_in():
+    for norm in (nn.utils.parametrizations.weight_norm, nn.utils.weight_norm, nn.utils.parametrizations.orthogonal):
+        assert layers_of(norm(nn.Linear(8, 8)))[0].fan_in == 0
+
+
+@pytest.mark.parametrize(("stride", "groups"), [(1, 1), (2, 1), (2, 2)])
+def test_the_fan_in_of_a_transposed_convolution_is_what_its_outputs_are_summed_over(stride, groups):
+    up = nn.ConvTranspose2d(8, 4, 4, stride, groups=groups, bias=False)
+    nn.init.ones_(up.weight)
+    inner = up(torch.ones(1, 8, 9, 9))[0, 0, 8, 8]
+    assert layers_of(up)[0].fan_in == inner
+
+
 def test_layers_are_modules_with_a_parameter_of_two_dimensions():
     class Own(nn.Module):
         def __init__(self):

@@ -1,10 +1,12 @@
 import numpy as np
+import pytest
 import torch
 import torch.nn.functional as F
 from torch import nn
 from watched import chain, row
 from zoo import biased, he, mlp
 
+from vgexp.watching.checkup import diagnose
 from vgexp.watching.evidence import Evidence
 from vgexp.watching.monitor import watch
 from vgexp.watching.units import saturated, silent
@@ -61,3 +63,31 @@ def test_the_layer_next_to_the_loss_may_be_saturated():
         each |= {"saturation": fraction, "activation": "tanh"}
     (finding,) = saturated(Evidence(0, rows, {}, {}, []))
     assert finding.layers == ["l1"] and finding.evidence.startswith("70% of the tanh entries after l1 (layer 1)")
+
+
+@pytest.mark.parametrize(
+    ("activation", "plumbing", "found"),
+    [("sigmoid", ["Mul"], []), ("sigmoid", ["Add"], ["l1"]), ("tanh", ["Mul"], ["l1"])],
+)
+def test_gates_may_be_shut(activation, plumbing, found):
+    """As those of highways, after training; what is multiplied by them may not be flat."""
+    rows = chain([0.0, 0.0, 0.0])
+    rows[1] |= {"saturation": 0.9, "activation": activation, "plumbing": plumbing}
+    assert [name for each in saturated(Evidence(0, rows, {}, {}, [])) for name in each.layers] == found
+
+
+def test_a_highway_whose_gates_are_shut_is_not_saturated():
+    class Highway(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.gate, self.branch = nn.Linear(16, 16), nn.Linear(16, 16)
+            nn.init.constant_(self.gate.bias, -6.0)
+
+        def forward(self, x):
+            t = torch.sigmoid(self.gate(x))
+            return t * torch.relu(self.branch(x)) + (1 - t) * x
+
+    torch.manual_seed(0)
+    model = nn.Sequential(*[Highway() for _ in range(4)], nn.Linear(16, 3))
+    kinds = [f.kind for f in diagnose(model, (torch.randn(8, 16), torch.randint(3, (8,))), F.cross_entropy).findings]
+    assert "saturated" not in kinds

@@ -130,8 +130,16 @@ class Diagnosis:
 
     def _repr_html_(self) -> str:
         """The verdict, the findings as a table, and the gradient over depth, for notebooks."""
-        rows = [(found.kind, span(found.layers), found.evidence, found.remedy) for found in self.findings]
-        table = pd.DataFrame(rows, columns=["finding", "in", "evidence", "try"]).to_html(index=False) if rows else ""
+        rows = [
+            {
+                "finding": found.kind,
+                "in": span(found.layers),
+                "evidence": found.evidence,
+                "try": "".join(map(str, found.remedies[:1])),
+            }
+            for found in self.findings
+        ]
+        table = pd.DataFrame(rows).to_html(index=False, justify="left") if rows else ""
         picture = ""
         if len(self.fall.levels) > 1:
             image = base64.b64encode(self.plot()._repr_png_()).decode()
@@ -164,10 +172,11 @@ def conclude(steps: Sequence[Evidence]) -> Diagnosis:
     wide = last.closer.double or last
     fall = fall_of(wide)
     broken = not_finite(last)
+    opened = any(opening(step) for step in steps[:-1])  # what is below has little for some steps
     found = [*broken, *disconnected(last), *constant(last), *not_updated(steps)]
     found += [*silent(steps), *saturated(last)]
     if not last.precision or last.closer.double is not None:
-        found += [*trend(wide, fall), *through_time(wide)]
+        found += [*([] if opened else trend(wide, fall)), *through_time(wide)]
         if not broken or wide is not last:  # rectifiers make 0 of NaN
             found += dead(wide)
     if last.precision and not broken:  # a fault in float64 too comes first

@@ -26,6 +26,7 @@ Row: TypeAlias = dict[str, Any]
 - `broken`: the columns that were measured and are not finite,
 - `index`: the call's number within the step, `above`: the numbers of those from which its gradient came directly,
 - `operations`: what autograd's graph has between those and itself, as far as it can change a gradient's size,
+- `plumbing`: the rest of what it has there,
 - `twin`: whether a module inside its own put out the same tensor, which counts once,
 - `dtype`: the type of dz; `zeros`: the fraction of its entries that are exactly 0, in types with a narrow range,
 - `underflow_below`: below this, dz may have underflowed,
@@ -82,8 +83,8 @@ class Evidence(NamedTuple):
 
 _PLUMBING = (
     "View UnsafeView Reshape ReshapeAlias T Transpose Permute Unsqueeze Squeeze Expand Clone ToCopy Alias Select "
-    "Slice Split SplitWithSizes Unbind Unfold AsStrided CopySlices Cat Stack Add Sub Mul Addmm Mm Bmm Mv Convolution "
-    "Mean Sum AccumulateGrad Neg Repeat Narrow Chunk UnsafeSplit ConstantPadNd NativeDropout"
+    "Slice Split SplitWithSizes Unbind Unfold AsStrided CopySlices Cat Stack Add Sub Rsub Mul Addmm Mm Bmm Mv "
+    "Convolution Mean Sum AccumulateGrad Neg Repeat Narrow Chunk UnsafeSplit ConstantPadNd NativeDropout"
 )
 PLUMBING = frozenset(_PLUMBING.split())
 """Nodes that nearly every network has between its layers: to name them explains nothing."""
@@ -98,6 +99,7 @@ def gather(observation: Observation, layers: Sequence[Layer]) -> Evidence:
             "index": call.index,
             "above": numbers(place.above),
             "operations": [name for name in operations(place.through) if name not in PLUMBING],
+            "plumbing": [name for name in operations(place.through) if name in PLUMBING],
             "twin": call.twin is not None,
             "dtype": call.dtype,
             "zeros": float(call.zeros) / max(call.counts.get("dz_rms", 0), 1),

@@ -2,12 +2,14 @@
 
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field, fields, is_dataclass
+from math import prod
 from typing import Any
 
 from torch import Tensor, nn
 from torch.nn.utils.parametrize import is_parametrized
 
-CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
+TRANSPOSED = (nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
+CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d, *TRANSPOSED)
 
 
 @dataclass(eq=False)
@@ -32,10 +34,14 @@ class Layer:
 
     @property
     def fan_in(self) -> int:
-        """Inputs of one unit, where a layer is of the kind for which theory has a scale; else 0."""
-        if not isinstance(self.module, (nn.Linear, *CONVOLUTIONS)) or not self.weights:
+        """Inputs of one unit, where a layer is of the kind for which theory has a scale; else 0. The parameters of a
+        parametrization are not the weights."""
+        weight = dict(self.module.named_parameters(recurse=False)).get("weight")
+        if not isinstance(self.module, (nn.Linear, *CONVOLUTIONS)) or weight is None or weight.ndim < 2:
             return 0
-        return self.weights[0][0].numel()
+        if isinstance(self.module, TRANSPOSED):  # (inputs, outputs, ...); a stride spreads the inputs out
+            return weight[:, 0].numel() // (self.module.groups * prod(self.module.stride))
+        return weight[0].numel()
 
     def unit_axis(self, axes: int) -> int:
         """The axis along which its units lie in a tensor of so many axes: 1 (channels) for convolutions, else the

@@ -20,6 +20,9 @@ SIGN_TEST_LEVEL = 1e-3
 units that are off are a fault only where they are too many for that. A sign test compares how many are off on all
 examples with how many are on; it has to reject equal odds at this level, divided by the number of layers tested."""
 
+GATES = ("sigmoid", "hardsigmoid")
+"""Activations of gates."""
+
 
 def silent(steps: Sequence[Evidence]) -> list[Finding]:
     """Layers most of whose units are off on every example of all the recorded steps, and too many for chance: see
@@ -51,8 +54,9 @@ def _same_call(step: Evidence, row: Row) -> list[Row]:
 
 def saturated(evidence: Evidence) -> list[Finding]:
     """Layers most of whose activation's entries are flat; not those next to the loss, whose outputs may be close to 0
-    and 1."""
-    rows = [row for row in evidence.rows if row["saturation"] > MAJORITY and row["depth"] != 0]
+    and 1, and no gates, which are there to be open or shut: sigmoids that multiply something."""
+    flat = [row for row in evidence.rows if row["saturation"] > MAJORITY and row["depth"] != 0]
+    rows = [row for row in flat if row["activation"] not in GATES or "Mul" not in row["plumbing"]]
     if not rows:
         return []
     row = max(rows, key=lambda row: row["saturation"])
