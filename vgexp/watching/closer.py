@@ -10,7 +10,9 @@ from vgexp.watching.batches import outcome
 from vgexp.watching.breaks import first_break
 from vgexp.watching.calls import NARROW
 from vgexp.watching.cuts import Cut, constant_derivatives, cuts
+from vgexp.watching.drops import drop
 from vgexp.watching.evidence import Closer, Evidence
+from vgexp.watching.falls import fall_of
 from vgexp.watching.graph import Node, operation
 from vgexp.watching.layers import tensors
 from vgexp.watching.monitor import Monitor
@@ -34,16 +36,21 @@ def look_closer(
         zeroed = first_zero(run()) if zero else ""
     with untouched(model):
         constant = [cut.words for cut in constant_derivatives(model, run)] if evidence.others else []
-    closer = Closer(broken, cut, zeroed, constant)
+    cliff, lost = fall_of(evidence).cliff, None
+    if cliff is not None:
+        ends = [(row["name"], row["call"]) for row in (cliff.above, cliff.below)]
+        with untouched(model):
+            lost = drop(model, run, *ends)
+    closer = Closer(broken, cut, zeroed, lost, constant)
     low = next((row["dtype"] for row in evidence.rows if row["dtype"] in NARROW), None)
     if low is None:
         return evidence._replace(closer=closer)
     twin = in_float64(model, batch, loss_fn).problem
     if twin is None:
         return evidence._replace(closer=closer)
-    lost = comparison(profile(model, batch, loss_fn), profile(*twin), low) or ""
+    lost_to_type = comparison(profile(model, batch, loss_fn), profile(*twin), low) or ""
     double, finite_too = look(twin[0], lambda: outcome(*twin).loss)
-    return evidence._replace(precision=lost, closer=closer._replace(double=double if finite_too else None))
+    return evidence._replace(precision=lost_to_type, closer=closer._replace(double=double if finite_too else None))
 
 
 def look(model: nn.Module, run: Callable[[], Tensor]) -> tuple[Evidence, bool]:

@@ -14,6 +14,7 @@ from vgexp.watching.breaks import Break
 from vgexp.watching.calls import NARROW, Call
 from vgexp.watching.cuts import Cut
 from vgexp.watching.descent import LOSS, numbers, operations
+from vgexp.watching.drops import Drop
 from vgexp.watching.layers import Layer, names_of, owner
 from vgexp.watching.observations import Observation
 from vgexp.watching.precision import next_to_zero
@@ -44,6 +45,8 @@ class Closer(NamedTuple):
     """By the name of what is disconnected, where it leaves the graph."""
     zeroed: str = ""
     """The operation at which the gradient of dead layers becomes exactly 0."""
+    drop: Drop | None = None
+    """The operation that loses most at a cliff."""
     constant: Sequence[str] = ()
     """Where the loss takes a derivative as a constant, in words."""
     double: "Evidence | None" = None

@@ -1,11 +1,12 @@
 """What the fall of a gradient says: a cliff, vanishing or exploding, as a whole, in one branch or through time."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from vgexp.results import verdict
+from vgexp.watching.drops import Drop
 from vgexp.watching.evidence import Evidence, Row
 from vgexp.watching.falls import Cliff, Fall, graded
-from vgexp.watching.findings import Finding, change, unique
+from vgexp.watching.findings import Finding, change, unique, where
 from vgexp.watching.remedies import NORMS, Remedy, advice, remedies
 
 SEVERITY = (
@@ -26,9 +27,15 @@ CLIFFS = (
     (NORMS, "the norm there: over one value, or equal ones, it puts out a constant. Normalise over more, or drop it"),
     (("Softmax",), "the softmax there: its inputs are so far apart that it is saturated. Divide them, or use logits"),
     (("Sigmoid", "Tanh", "Hardtanh", "Hardsigmoid"), "what saturates there: make its inputs smaller"),
-    (("Exp", "Pow", "Log", "Sqrt", "Div", "Reciprocal"), "the range of the numbers that go into it"),
+    (("Mul",), "the factor there: a gate that is shut, or a small number"),
+    (("Div",), "what it divides by there: a large number"),
+    (("Exp", "Pow", "Log", "Sqrt", "Reciprocal"), "the range of the numbers that go into it"),
 )
 """By the operation where a gradient is lost, what to look at."""
+EVERYWHERE = ("BatchNorm", "LayerNorm", "RmsNorm")
+"""Norms that many networks have between any two layers: as long as nothing was measured, they are no suspects."""
+STEEP = 0.5
+"""The share of a cliff that one operation has to lose, to be named for it."""
 
 
 def trend(evidence: Evidence, fall: Fall) -> list[Finding]:
@@ -39,7 +46,7 @@ def trend(evidence: Evidence, fall: Fall) -> list[Finding]:
     if faded or burst:
         word = "vanishing" if faded else "exploding"
     elif fall.cliff is not None:
-        return [_cliff(fall.cliff)]
+        return [_cliff(fall.cliff, evidence.closer.drop)]
     elif word in ("healthy", "undecided"):
         return _astray(fall)
     rows = graded(evidence)
@@ -65,21 +72,36 @@ def _whole(fall: Fall, word: str) -> str:
     return "; ".join([words, *severe[-1:]])
 
 
-def _cliff(cliff: Cliff) -> Finding:
+def _cliff(cliff: Cliff, drop: Drop | None) -> Finding:
     words = f"the gradient loses {cliff.decades:.2g} decades between two neighbours, {change(cliff.above, cliff.below)}"
-    if cliff.operations:
-        words += f"; between them: {', '.join(cliff.operations)}"
-    return Finding("cliff", [cliff.above["name"], cliff.below["name"]], words, _at(cliff))
+    if drop is not None and drop.decades > STEEP * cliff.decades:
+        at = f"the weights of {where(cliff.above)}" if drop.own else drop.operation
+        at += f" in {drop.module}" if drop.module and not drop.own else ""
+        words += f"; {drop.decades:.2g} of them at {at}{f' ({drop.line})' if drop.line else ''}"
+    else:
+        drop = None
+        if cliff.operations:
+            words += f"; between them: {', '.join(cliff.operations)}"
+    return Finding("cliff", [cliff.above["name"], cliff.below["name"]], words, _at(cliff, drop))
 
 
-def _at(cliff: Cliff) -> list[Remedy]:
-    found = [
-        f"look at {what}"
-        for names, what in CLIFFS
-        if any(name in operation for name in names for operation in cliff.operations)
-    ]
-    between = f"look at what lies between {cliff.below['name']} and {cliff.above['name']}: a gate that is shut, or a "
-    return advice(*found, f"{between}small factor")
+def _at(cliff: Cliff, drop: Drop | None) -> list[Remedy]:
+    if drop is None:
+        seen = [name for name in cliff.operations if not name.endswith(EVERYWHERE)]
+        found = [f"look at {what}" for names, what in CLIFFS if _has(seen, names)]
+        ends = f"{cliff.below['name']} and {cliff.above['name']}"
+        return advice(*found, f"look at what lies between {ends}: a gate that is shut, or a small factor")
+    if drop.own:
+        size = f"their root mean square is {cliff.above['w_rms']:.2g}"
+        return advice(f"larger weights in {cliff.above['name']}: {size}, at fan-in {cliff.above['fan_in']:g}")
+    if drop.running:
+        return advice("the running variance of that norm is far above the batch's: compute it anew, or use train()")
+    found = next((what for names, what in CLIFFS if _has([drop.operation], names)), f"what goes into {drop.operation}")
+    return advice(f"look at {found}")
+
+
+def _has(operations: Sequence[str], names: Sequence[str]) -> bool:
+    return any(name in operation for name in names for operation in operations)
 
 
 def _astray(fall: Fall) -> list[Finding]:

@@ -10,11 +10,14 @@ from scipy import stats
 
 from vgexp.watching.evidence import Evidence, Row
 from vgexp.watching.findings import Finding, unique, where
+from vgexp.watching.graph import ACTIVATION_NODES
 from vgexp.watching.remedies import advice, remedies
 
 MAJORITY = 0.5
 """A layer counts as silent when more than this fraction of its units is, and as saturated when more than this fraction
 of its activation's entries is."""
+SMOOTH = {activation.name for activation in ACTIVATION_NODES.values() if activation.smooth}
+"""Activations that can saturate."""
 SIGN_TEST_LEVEL = 1e-3
 """Deep in a healthy network examples look alike: about half of the units are off on all of them, and half are on. So
 units that are off are a fault only where they are too many for that. A sign test compares how many are off on all
@@ -60,6 +63,7 @@ def saturated(evidence: Evidence) -> list[Finding]:
     if not rows:
         return []
     row = max(rows, key=lambda row: row["saturation"])
-    entries = f"{row['saturation']:.0%} of the {row['activation']} entries after {where(row)}"
+    names = " and ".join(name for name in row["activation"].split() if name in SMOOTH)
+    entries = f"{row['saturation']:.0%} of the {names} entries after {where(row)}"
     words = f"{entries} have |phi'| below 4 % of its maximum"
     return [Finding("saturated", unique(row["name"] for row in rows), words, remedies("saturated", evidence.rows))]
