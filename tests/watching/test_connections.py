@@ -221,6 +221,34 @@ def test_layers_that_one_cause_cuts_off_are_one_finding_with_its_remedy(features
     assert remedy in finding.remedy and "freeze" in finding.remedies[1].words
 
 
+class Wrapper(nn.Module):
+    """As DistributedDataParallel wraps."""
+
+    def __init__(self, module):
+        super().__init__()
+        self.module = module
+
+    def forward(self, x):
+        return self.module(x)
+
+
+def test_a_wrapper_changes_nothing_that_is_said():
+    batch = torch.randn(8, 16), torch.randint(4, (8,))
+    made = {
+        "layers": lambda: Backbone(without_graph),
+        "one layer": lambda: Backbone(lambda backbone, x: backbone[:2](x) * backbone[4](x).detach()),
+        "a closed start": closed_head,
+        "a dead layer": lambda: mlp(4, 16, nn.ReLU, nn.init.zeros_, inputs=16, classes=4),
+        "nothing trainable": lambda: mlp(2, 16, nn.Tanh).requires_grad_(False),
+    }
+    for name, make in made.items():
+        for loss_fn in (F.cross_entropy, lambda o, t: (o.argmax(1) == t).float().mean()):
+            torch.manual_seed(0)
+            plain = str(diagnose(make(), batch, loss_fn))
+            torch.manual_seed(0)
+            assert str(diagnose(Wrapper(make()), batch, loss_fn)) == plain, name
+
+
 def test_a_network_in_which_nothing_is_trainable_is_disconnected():
     model = mlp(2, 16, nn.Tanh).requires_grad_(False)
     (finding,) = diagnose(model, (torch.randn(8, 16), torch.randint(10, (8,))), F.cross_entropy).findings

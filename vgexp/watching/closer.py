@@ -14,7 +14,7 @@ from vgexp.watching.drops import drop
 from vgexp.watching.evidence import Closer, Evidence
 from vgexp.watching.falls import fall_of
 from vgexp.watching.graph import Node, operation
-from vgexp.watching.layers import tensors
+from vgexp.watching.layers import plain_name, tensors
 from vgexp.watching.monitor import Monitor
 from vgexp.watching.precision import comparison, in_float64, profile
 from vgexp.watching.state import untouched
@@ -60,12 +60,12 @@ def look(model: nn.Module, run: Callable[[], Tensor]) -> tuple[Evidence, bool]:
         if loss.requires_grad:
             loss.backward()
         sound = finite([loss, [parameter.grad for parameter in model.parameters()]])
-        lost = [name for name, p in model.named_parameters() if p.requires_grad and p.grad is None]
+        lost = [plain_name(name) for name, p in model.named_parameters() if p.requires_grad and p.grad is None]
         monitor.step()
     evidence = next(iter(monitor.evidence()), Evidence(0, [], {}, {}, []))
     if len(lost) == sum(p.requires_grad for p in model.parameters()):  # then it is no matter of one module
         why = "the loss depends on none" if lost else "none requires a gradient"
-        names = lost or [name for name, _ in model.named_parameters()]
+        names = lost or [plain_name(name) for name, _ in model.named_parameters()]
         evidence = evidence._replace(disconnected=dict.fromkeys(names, why), severed=True)
     return evidence, sound
 
@@ -78,11 +78,14 @@ def finite(values: Any) -> bool:
 def cuts_of(model: nn.Module, run: Callable[[], Tensor], names: Sequence[str]) -> Mapping[str, Cut]:
     """Where parameters leave the graph; a module is named for all that it has."""
     trainable = [name for name, parameter in model.named_parameters() if parameter.requires_grad]
-    members = {name: [p for p in trainable if p == name or p.startswith(f"{name}.")] for name in names}
+    members = {
+        name: [p for p in trainable if plain_name(p) == name or plain_name(p).startswith(f"{name}.")] for name in names
+    }
     found = cuts(model, run, [parameter for own in members.values() for parameter in own])
     cut = {name: found[own[0]] for name, own in members.items() if own and own[0] in found}
-    if cut and len(cut) == len(trainable) and "unused" not in {found[name].operation for name in cut}:
-        return dict.fromkeys(cut, cut[trainable[-1]])  # all are lost at the place that is nearest to the loss
+    if cut and len(cut) == len(trainable) and "unused" not in {found[name].operation for name in trainable}:
+        nearest = cut[plain_name(trainable[-1])]  # all are lost at the place that is nearest to the loss
+        return dict.fromkeys(cut, nearest)
     return cut
 
 

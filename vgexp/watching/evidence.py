@@ -15,7 +15,7 @@ from vgexp.watching.calls import NARROW, Call
 from vgexp.watching.cuts import Cut
 from vgexp.watching.descent import LOSS, numbers, operations
 from vgexp.watching.drops import Drop
-from vgexp.watching.layers import Layer, names_of, owner
+from vgexp.watching.layers import Layer, names_of, owner, plain_name
 from vgexp.watching.observations import Observation
 from vgexp.watching.precision import next_to_zero
 from vgexp.watching.recurrence import TimeProfile
@@ -156,7 +156,7 @@ def alone(row: Row, call: Call) -> Row:
 def closed_gates(model: nn.Module) -> list[str]:
     """Parameters that are 0 and have a gradient, biases aside: what they multiply starts closed."""
     return [
-        name
+        plain_name(name)
         for name, p in model.named_parameters()
         if p.grad is not None and not name.endswith("bias") and not p.any() and bool(p.grad.any())
     ]

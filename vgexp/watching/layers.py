@@ -78,6 +78,7 @@ def plain_name(name: str) -> str:
 
 def names_of(parameters: Mapping[str, nn.Parameter], wanted: Collection[int]) -> list[str]:
     """The names of those parameters whose `id` is wanted; those of one module as its name, if all that it has are."""
+    parameters = {plain_name(name): parameter for name, parameter in parameters.items()}
     others = {owner(name) for name, parameter in parameters.items() if id(parameter) not in wanted} | {""}
     found = [name for name, parameter in parameters.items() if id(parameter) in wanted]
     return list(dict.fromkeys(name if owner(name) in others else owner(name) for name in found))
