@@ -117,14 +117,15 @@ class Call:
     def settle(self, tasks: Collection[int]) -> None:
         """Takes the gradients of these backward passes, and none of any other, for its own."""
         brought = [gradient for task, gradient in self._gradients.items() if task in tasks]
-        brought = brought or [gradient for task, gradient in self._stand_ins.items() if task in tasks]
+        if not brought and self._stand_ins:
+            brought = [gradient for task, gradient in self._stand_ins.items() if task in tasks]
         if brought:
             norm, summed, entries = brought[0]
             for gradient in brought[1:]:
                 norm, summed = hypot(norm, gradient.norm), hypot(summed, gradient.summed)
                 entries += gradient.entries
-            self.totals |= {"dz_rms": norm, "dz_norm": larger(norm, summed)}
-            self.counts |= {"dz_rms": entries, "dz_norm": 1}
+            self.totals["dz_rms"], self.totals["dz_norm"] = norm, norm if norm is summed else larger(norm, summed)
+            self.counts["dz_rms"], self.counts["dz_norm"] = entries, 1
 
     @property
     def reached(self) -> bool:

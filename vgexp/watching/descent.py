@@ -14,6 +14,8 @@ from vgexp.watching.graph import MARK, Node, operation
 
 _BITS: dict[type, int] = {}
 _OPERATIONS: list[str] = []
+_LEAVES: set[type] = set()
+_TRANSPOSES: set[type] = set()
 
 
 class Place(NamedTuple):
@@ -59,11 +61,8 @@ class Descent:
             node, place = self._waiting.pop(made)
             below = self._pass(made, node, place)
             for upstream, _ in node.next_functions:
-                if upstream is None or (made := torch_private.sequence(upstream)) == torch_private.LEAF:
-                    continue
-                if type(upstream).__name__ == "TBackward0" and _of_a_leaf(upstream):
-                    continue  # the weights of a linear layer: every third node there is
-                self._meet(made, upstream, below)
+                if not (upstream is None or _is_weight(upstream)):
+                    self._meet(torch_private.sequence(upstream), upstream, below)
 
     def _meet(self, made: int, node: Node, place: Place) -> None:
         waiting = self._waiting.get(made)
@@ -90,13 +89,23 @@ class Descent:
         return call.index if self._calls[call.index : call.index + 1] == [call] else None
 
 
-def _of_a_leaf(node: Node) -> bool:
-    upstream = node.next_functions[0][0]
-    return upstream is None or torch_private.sequence(upstream) == torch_private.LEAF
+def _is_weight(node: Node) -> bool:
+    """Whether a node is a leaf, or a leaf transposed as the weights of a linear layer are: half of the nodes are."""
+    kind = type(node)
+    if kind not in _BITS:
+        _new_bit(kind)
+    if kind in _TRANSPOSES:
+        node = node.next_functions[0][0]
+        return node is None or type(node) in _LEAVES
+    return kind in _LEAVES
 
 
 def _new_bit(kind: type) -> int:
     _OPERATIONS.append(operation(kind))
+    if kind.__name__ == "AccumulateGrad":
+        _LEAVES.add(kind)
+    elif kind.__name__ == "TBackward0":
+        _TRANSPOSES.add(kind)
     _BITS[kind] = 1 << (len(_OPERATIONS) - 1)
     return _BITS[kind]
 

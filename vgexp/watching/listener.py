@@ -26,6 +26,9 @@ from vgexp.watching.leftovers import Leftovers, samples
 from vgexp.watching.recurrence import Recurrence
 
 SHARDED = ("FullyShardedDataParallel", "DataParallel", "DeepSpeedEngine")
+WALKS = 3
+"""Recorded steps at which a model is searched for parameters that it made in them; later only if one that it had gets
+no gradient any more: the search costs as much as the norms do."""
 _watched: "weakref.WeakSet[nn.Module]" = weakref.WeakSet()
 
 
@@ -70,6 +73,8 @@ class Listener:
         self._handles: list[Any] = []
         self._parameters: list[nn.Parameter] = []
         self._hooked: set[int] = set()
+        self._named: dict[str, nn.Parameter] = {}
+        self._walks = 0
         self._samples: dict[str, nn.Parameter] = {}
         _watched.update(layer.module for layer in self.layers)
         self.forget()
@@ -140,10 +145,10 @@ class Listener:
         tasks = self.tasks
         for call in self._calls:
             call.settle(tasks)
-            for task in tasks:
-                place = self._descents[task].places.get(call.index)
-                if place is not None:
-                    call.place = place if call.place is None else call.place.joined(place)
+        for task in tasks:
+            for index, place in self._descents[task].places.items():
+                call = self._calls[index]
+                call.place = place if call.place is None else call.place.joined(place)
         if self.reentrant:
             self._in_order_of_execution()
         for call in self._calls:
@@ -162,10 +167,14 @@ class Listener:
     def trainable(self) -> dict[str, nn.Parameter]:
         """The parameters that require a gradient now. Those that no hook waits for, made since the step began, count as
         fed if they have a gradient."""
-        found = {name: parameter for name, parameter in self.model.named_parameters() if parameter.requires_grad}
-        for parameter in found.values():
-            if id(parameter) not in self._hooked and parameter.grad is not None:
-                self.fed.add(id(parameter))
+        found = requiring(self._named)
+        if self._walks < WALKS or any(id(parameter) not in self.fed for parameter in found.values()):
+            self._walks += 1
+            self._named = dict(self.model.named_parameters())
+            found = requiring(self._named)
+            for parameter in found.values():
+                if id(parameter) not in self._hooked and parameter.grad is not None:
+                    self.fed.add(id(parameter))
         return found
 
     @property
@@ -287,6 +296,11 @@ class Listener:
         for activation, saved, marked in graph.activations(tensors(output), lambda marked: marked[1] is this):
             if marked is not None:
                 marked[0].activated(activation, saved)
+
+
+def requiring(named: dict[str, nn.Parameter]) -> dict[str, nn.Parameter]:
+    """Those parameters that require a gradient."""
+    return {name: parameter for name, parameter in named.items() if parameter.requires_grad}
 
 
 def refuse_unwatchable(model: nn.Module) -> None:

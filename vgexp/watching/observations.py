@@ -21,6 +21,7 @@ from vgexp.watching.updates import Holdings
 IDENTITY = WATCHED.key[1:] + WATCHED.columns
 """Columns that say what a row is of, after its step."""
 NUMBERS = WATCHED.optional
+PLACES = {column: i for i, column in enumerate(NUMBERS)}
 ROOTS_C = np.array([column.endswith("_rms") for column in NUMBERS])
 """Which columns are root mean squares; the others are means."""
 
@@ -55,26 +56,31 @@ class Observation:
         """Layers whose weights have not changed since a recorded step, and that step."""
         self.leftover: list[str] = []
         """Layers to whose gradients of the step before this step's were added."""
+        everything = [*calls, *idle]
+        frozen = {call.layer: call.layer.frozen for call in everything}
         self.identities = tuple(
             [
-                (row, call.layer.name, call.number, call.layer.kind, call.activation, call.layer.frozen)
+                (row, call.layer.name, call.number, call.layer.kind, call.activation, frozen[call.layer])
                 for row, call in enumerate(calls, 1)
             ]
         )
-        everything = [*calls, *idle]
-        totals = host([call.totals.get(column, math.nan) for call in everything for column in NUMBERS] + [scale])
-        counts = [call.counts.get(column, 0) for call in everything for column in NUMBERS]
-        totals_RC = np.array(totals[:-1]).reshape(-1, len(NUMBERS))
+        totals: list[float | Tensor] = [math.nan] * (len(everything) * len(NUMBERS))
+        counts = [0] * len(totals)
+        for first, call in zip(range(0, len(totals), len(NUMBERS)), everything, strict=True):
+            for column, total in call.totals.items():
+                totals[first + PLACES[column]], counts[first + PLACES[column]] = total, call.counts[column]
+        *known, scale = host([*totals, scale])
+        totals_RC = np.array(known).reshape(-1, len(NUMBERS))
         counts_RC = np.array(counts, dtype=float).reshape(-1, len(NUMBERS))
         rows = zip(everything, counts_RC[:, NUMBERS.index("dw_rms")], strict=True)
         self.graded = {call.layer.name for call, count in rows if count or call.layer.tied}
         """Layers whose weights have a gradient, or are those of another."""
-        self.frozen = {call.layer.name for call in everything if call.layer.frozen}
+        self.frozen = {layer.name for layer, is_frozen in frozen.items() if is_frozen}
         self.measured_RC = counts_RC > 0
         with np.errstate(invalid="ignore"):  # nothing over nothing is not measured
             self.numbers_RC = totals_RC / np.where(ROOTS_C, np.sqrt(counts_RC), counts_RC)
         for column in scaled:
-            self.numbers_RC[:, NUMBERS.index(column)] /= totals[-1]
+            self.numbers_RC[:, NUMBERS.index(column)] /= scale
 
     def share(self, other: "Observation") -> None:
         """Most steps differ in their numbers only: keeps one copy of the rest."""
