@@ -12,7 +12,7 @@ from hydra import compose, initialize_config_dir
 
 import vgexp
 from vgexp import papers
-from vgexp.claims.verdicts import COLUMNS, SCALES, evaluate
+from vgexp.claims.verdicts import COLUMNS, SCALES
 from vgexp.experiments.compose import composer, conf_dir
 from vgexp.experiments.scales import scales
 from vgexp.experiments.sweep import grids
@@ -64,7 +64,7 @@ def test_committed_claims_are_those_of_the_committed_tables(folder):
     anew, from rounding errors too, which are another computer's: of those the verdicts."""
     claims = papers.module(folder.parent.name).CLAIMS
     committed = pd.read_csv(folder / "claims.csv")
-    found = evaluate(claims, read(folder), folder.name)
+    found = papers.evaluated(folder.parent.name, folder, read(folder))
     texts = ["claim", "part", "quantity", "verdict", "reason"]
     pd.testing.assert_frame_equal(
         committed[texts].astype(object).fillna(""), found[texts].astype(object).fillna(""), check_dtype=False

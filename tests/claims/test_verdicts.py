@@ -136,6 +136,28 @@ def test_a_refuted_claim_explains_itself():
     assert evaluate([claim((0, 2), explanation="so it is")], results(), "smoke")["reason"].tolist() == [""]
 
 
+def test_a_remark_stands_in_place_of_the_explanation_where_there_is_something_to_say():
+    for text, said in (("still falling", "still falling"), ("", "so it is")):
+        remarked = {
+            "remark": lambda criteria, _, text=text: text and f"{text} {len(criteria)}",
+            "explanation": "so it is",
+        }
+        said = said + " 1" * bool(text)
+        refuted = evaluate([claim((5, 6), **remarked)], results(), "smoke")
+        assert refuted["reason"].tolist() == [f"part 1 lies outside: {said}"]
+        held = evaluate([claim((0, 2), **remarked)], results(), "smoke")
+        assert held["reason"].tolist() == [said if text else ""]
+    unmeasured = claim((0, 2), scale="paper", remark=lambda *_: 1 / 0)
+    assert verdict(unmeasured) == ("not measured", "needs scale paper")
+
+
+def test_grids_that_were_not_run_come_with_their_command():
+    elsewhere = claim((0, 2))
+    found = evaluate([elsewhere], results().select([]), "smoke", lambda grids: f"run {' '.join(grids)}")
+    assert found["reason"].tolist() == ["not run here: run g"]
+    assert evaluate([elsewhere], results(), "smoke", lambda grids: "run")["verdict"].tolist() == ["holds"]
+
+
 def test_a_measure_gives_one_value_a_seed():
     with pytest.raises(ValueError, match=r"C, x: one value a seed is needed, got \(2, 2\)"):
         evaluate([claim((0, 2), values=((1.0, 1.0), (1.0, 1.0)))], results(), "smoke")

@@ -15,8 +15,8 @@ from vgexp.claims.measures import (
     spread,
     width,
 )
-from vgexp.claims.statements import Claim, Criterion, Measure, Missing
-from vgexp.claims.verdicts import evaluate, judged
+from vgexp.claims.statements import Claim, Criterion, Measure, Missing, Remark
+from vgexp.claims.verdicts import compare, evaluate, judged
 
 __all__ = [
     "Claim",
@@ -24,6 +24,8 @@ __all__ = [
     "Grid",
     "Measure",
     "Missing",
+    "Remark",
+    "compare",
     "evaluate",
     "first_step",
     "judged",

@@ -1,6 +1,6 @@
 """Statements: what a paper says, as numbers that can be measured and the range each must lie in."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -8,6 +8,8 @@ import xarray as xr
 
 from vgexp.results import Estimator, Results, estimate
 
+Remark = Callable[[Sequence["Criterion"], Results], str]
+"""Of a claim's criteria and what was measured, what is to be said beside the verdict; empty for nothing."""
 Measure = Callable[[Results], xr.DataArray | np.ndarray]
 """One value a seed. Raises Missing when the results do not hold what it needs."""
 
@@ -50,3 +52,5 @@ class Claim:
     """Why it is not measured, for a claim that no run of ours can decide."""
     explanation: str = ""
     """Our best explanation, where it turned out refuted."""
+    remark: Remark | None = None
+    """What is said of the measurements whatever the verdict, in place of the explanation."""

@@ -6,7 +6,7 @@ finding: no range is widened to mend it.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import pandas as pd
@@ -23,14 +23,21 @@ COLUMNS = [
 SCALES = ("smoke", "small", "long", "paper")
 
 
-def evaluate(claims: Sequence[Claim], results: Results, scale: str) -> pd.DataFrame:
-    """One row a criterion, the columns of claims.csv; every row of a claim has the claim's verdict."""
+def evaluate(
+    claims: Sequence[Claim], results: Results, scale: str, command: Callable[[Sequence[str]], str] = lambda grids: ""
+) -> pd.DataFrame:
+    """One row a criterion, the columns of claims.csv; every row of a claim has the claim's verdict.
+
+    `command`: what to type to run grids that are not part of the results, where that is known.
+    """
     rows = []
     for claim in claims:
-        measured = [_measured(claim, criterion, results, scale) for criterion in claim.criteria]
+        measured = [_measured(claim, criterion, results, scale, command) for criterion in claim.criteria]
         verdict, reason = _verdict(claim, measured)
-        if verdict == "refuted" and claim.explanation:
-            reason = f"{reason}: {claim.explanation}"
+        said = claim.explanation if verdict == "refuted" else ""
+        if claim.remark is not None and not any(why for _, why, _ in measured):
+            said = claim.remark(claim.criteria, results) or said
+        reason = ": ".join(text for text in (reason, said) if text)
         for number, (criterion, (found, why, seconds)) in enumerate(zip(claim.criteria, measured, strict=True), 1):
             rows.append(
                 {
@@ -92,7 +99,9 @@ def compare(found: Estimate, low: float, high: float) -> str:
     return "in" if inside or precise else "undecided"
 
 
-def _measured(claim: Claim, criterion: Criterion, results: Results, scale: str) -> tuple[Estimate, str, float]:
+def _measured(
+    claim: Claim, criterion: Criterion, results: Results, scale: str, command: Callable[[Sequence[str]], str]
+) -> tuple[Estimate, str, float]:
     """The estimate, why there is none, and the seconds of the runs that were read."""
     nothing = Estimate(math.nan, math.nan, math.nan, 0)
     if claim.reason:
@@ -102,6 +111,9 @@ def _measured(claim: Claim, criterion: Criterion, results: Results, scale: str) 
             return nothing, results.left_out[grid], 0.0
     if scale in SCALES and SCALES.index(scale) < SCALES.index(claim.scale):
         return nothing, f"needs scale {claim.scale}", 0.0
+    missing = [grid for grid in claim.grids if grid not in results.grids]
+    if missing and (typed := command(missing)):
+        return nothing, f"not run here: {typed}", 0.0
     try:
         values = np.asarray(criterion.measure(results), dtype=float)
     except Missing as error:

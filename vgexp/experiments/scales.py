@@ -12,11 +12,20 @@ def scales(config_dir: Path | None = None) -> dict[str, list[str]]:
 
     Raises ConfigError for a file that is not YAML.
     """
+    return {name: list(found) for name, found in grids_by_scale(config_dir).items()}
+
+
+def grids_by_scale(config_dir: Path | None = None) -> dict[str, dict[str, list[str]]]:
+    """Every experiment, its scales and the names of their grids. Raises as `scales` does."""
     found = {}
     for folder in (conf_dir(), *([] if config_dir is None else [config_dir])):
         for path in sorted((folder / "experiment").glob("*.yaml")):
             with speaking([]), path.open() as stream:
                 content = yaml.safe_load(stream)
             named = content.get("scales") if isinstance(content, dict) else None
-            found[path.stem] = [str(name) for name in named] if isinstance(named, dict) else []
+            named = named if isinstance(named, dict) else {}
+            found[path.stem] = {
+                str(name): [str(grid) for grid in grids] if isinstance(grids, dict) else []
+                for name, grids in named.items()
+            }
     return found

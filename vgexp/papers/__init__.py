@@ -6,14 +6,18 @@ A module from outside (`vgexp --import mypapers.bengio1994`) that has these cont
 """
 
 import pkgutil
+import shlex
 from collections.abc import Callable, Mapping, Sequence
 from importlib import import_module
 from pathlib import Path
 from typing import Protocol, cast
 
+import pandas as pd
+
 from vgexp.claims import Claim, Missing, evaluate
 from vgexp.config import ConfigError
 from vgexp.experiments import load_imports
+from vgexp.experiments.scales import grids_by_scale
 from vgexp.figures import Picture, Table, draw_each
 from vgexp.pages import Content, write_report
 from vgexp.results import Results, read, write_atomically
@@ -88,6 +92,22 @@ def report(folder: str | Path, paper: str | None = None) -> Path:
     return write_report(folder, results, shown)
 
 
+def evaluated(name: str, folder: Path, results: Results) -> pd.DataFrame:
+    """The claims of a paper as claims.csv has them; of those whose grids were not run, the command that runs them."""
+    scale = folder.resolve().name
+    offered = grids_by_scale().get(name, {})
+
+    def command(grids: Sequence[str]) -> str:
+        """At this scale, or else at the first that has all of these grids."""
+        having = [one for one, named in offered.items() if set(grids) <= set(named)]
+        if not having:
+            return ""
+        at = scale if scale in having else having[0]
+        return shlex.join(["vgexp", "reproduce", name, "--scale", at, *(f"--only={grid}" for grid in grids)])
+
+    return evaluate(module(name).CLAIMS, results, scale, command)
+
+
 def content(name: str, folder: Path, results: Results) -> Content:
     """What the page of a paper's results shows: its claims evaluated, its figures and tables."""
     paper = module(name)
@@ -95,7 +115,7 @@ def content(name: str, folder: Path, results: Results) -> Content:
         title=paper.CITATION,
         intro=paper.INTRO,
         pictures=figures(name, results),
-        claims=evaluate(paper.CLAIMS, results, folder.resolve().name),
+        claims=evaluated(name, folder, results),
         tables=tables(name, results),
         grids={claim.name: claim.grids for claim in paper.CLAIMS},
     )

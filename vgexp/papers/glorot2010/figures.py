@@ -29,15 +29,19 @@ from vgexp.figures import (
     speed_picture,
 )
 from vgexp.numerics import generator
-from vgexp.papers.glorot2010 import claims as claims
 from vgexp.papers.glorot2010 import errors, histories, surfaces
-from vgexp.papers.glorot2010.claims import SIGMOID_4, SOFTSIGN, TANH, TANH_N
+from vgexp.papers.glorot2010.claims import CLAIMS
+from vgexp.papers.glorot2010.measures import ESCAPE, ESCAPED, SIGMOID_4, SOFTSIGN, TANH, TANH_N
 from vgexp.results import Results, label
 
-PAPER_MEANS: histories.Readings = {2: (0.50, 0.53, 0.65, 0.13), 5: (0.50, 0.54, 0.69, 0.06)}
+PAPER_MEANS: histories.Readings = {
+    2: (0.50, 0.53, 0.65, 0.13),
+    5: (0.50, 0.54, 0.69, 0.06),
+    20: (0.51, 0.56, 0.75, 0.02),
+}
 """Figure 2: epoch -> mean activation of layers 1..4."""
 PAPER_P98: dict[str, histories.Readings] = {
-    "Tanh": {0: (0.71, 0.43, 0.24, 0.14, 0.07), 4: (1.0,)},
+    "Tanh": {0: (0.71, 0.43, 0.24, 0.14, 0.07), 4: (1.0,), 16: (None, 0.95)},
     "Softsign": {0: (0.48, 0.24, 0.13), 4: (0.75, 0.58, 0.55, 0.61, 0.44)},
     "Tanh N": {0: (0.71,) * 5, 4: (1.0,) * 5},
 }
@@ -102,7 +106,7 @@ def figure2_digits(results: Results) -> Picture:
     parts = []
     for depth in (4, 5):
         grid = Grid("escape", {"model.depth": depth})
-        escapes = np.isfinite(first_step(grid.steps(results, "valid_loss") < claims.ESCAPED))
+        escapes = np.isfinite(first_step(grid.steps(results, "valid_loss") < ESCAPED))
         group = f"{depth} layers: {int(escapes.sum())} of {escapes.size} seeds escape"
         parts.append(histories.mean_frame(group, grid, results, {}, seed=1))
     frame = pd.concat(parts, ignore_index=True).assign(seed=1)
@@ -113,7 +117,7 @@ def figure2_digits(results: Results) -> Picture:
             histories.label_epochs(ax, ax)
         axes[0, 1].set_ylabel("")
         legend(figure, axes[0, 1])
-    lr = float(claims.ESCAPE.runs(results, "optim.lr")[0])
+    lr = float(ESCAPE.runs(results, "optim.lr")[0])
     return Picture(
         figure,
         f"Our own, beside figure 2: digits, 100 units a layer, learning rate {lr:g}, mean activation with bars of one "
@@ -126,7 +130,7 @@ def figure2_digits(results: Results) -> Picture:
 
 def verdicts(results: Results, *names: str) -> str:
     """What the measurements say of these claims: captions describe what is drawn and leave the judgement to them."""
-    asked = [claim for claim in claims.CLAIMS if claim.name in names]
+    asked = [claim for claim in CLAIMS if claim.name in names]
     return judged(asked, results, results.folders[0].resolve().name if results.folders else "")
 
 
