@@ -2,9 +2,11 @@ import math
 
 import pytest
 import torch
+import torch.nn.functional as F
 from torch import nn
 from watched import row
 
+from vgexp.watching.checkup import diagnose
 from vgexp.watching.remedies import Remedy, applied, critical, remedies, scaled
 
 
@@ -90,3 +92,33 @@ def test_inputs_are_scaled_wherever_they_are():
     found = scaled({"x": x, "pair": (x, [n])}, 0.5)
     assert torch.equal(found["x"], x / 2) and torch.equal(found["pair"][0], x / 2)
     assert found["pair"][1][0] is n and scaled("words", 0.5) == "words"
+
+
+class Branch(nn.Module):
+    """A residual branch."""
+
+    def __init__(self):
+        super().__init__()
+        self.net = nn.Sequential(nn.Linear(32, 32), nn.ReLU(), nn.Linear(32, 32))
+
+    def forward(self, x):
+        return x + self.net(x)
+
+
+def test_what_a_network_has_is_not_what_it_is_told_to_try():
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(32, 32), *[Branch() for _ in range(8)], nn.Linear(32, 3))
+    for p in model.parameters():
+        nn.init.normal_(p, std=3 / math.sqrt(32))
+    (finding,) = diagnose(model, (torch.randn(16, 32), torch.randint(3, (16,))), F.cross_entropy).findings
+    assert finding.kind == "exploding" and "branch" in finding.remedies[-1].words
+    assert not any("residual" in remedy.words for remedy in finding.remedies)
+
+
+def test_a_chain_is_told_to_try_residual_connections():
+    (general,) = remedies("vanishing", calls("gelu", 0.01))
+    assert general.words == "residual connections or normalisation"
+    rows = calls("gelu", 0.01, operations=["NativeLayerNorm"], plumbing=["Add"])
+    for each in rows:
+        each["above"] = [1, 2]
+    assert "residual" not in remedies("vanishing", rows)[0].words

@@ -130,15 +130,23 @@ def _inputs(rows: Sequence[Row]) -> Remedy | None:
 
 
 def _general(kind: str, rows: Sequence[Row]) -> str:
-    norms = any(normalised(row) for row in rows)
+    norms, skips = any(normalised(row) for row in rows), any(_skipped(row) for row in rows)
     activations = {row["activation"] for row in rows}
     if kind == "vanishing":
-        help_ = "residual connections" if norms else "residual connections or normalisation"
+        missing = [*([] if skips else ["residual connections"]), *([] if norms else ["normalisation"])]
+        help_ = " or ".join(missing) or "an optimizer that scales each weight's step, as Adam does"
         bounded = activations & {"sigmoid", "tanh", "softsign", "hardsigmoid", "hardtanh"}
         return f"{help_}; an activation like relu with He's initialisation" if bounded else help_
+    if kind == "exploding" and skips:
+        return "smaller weights at the end of each branch" + (", or fewer layers" if norms else ", or a norm in it")
     if kind == "exploding":
         return "residual connections, or fewer layers" if norms else "smaller weights, residual connections, or a norm"
     return "smaller weights, normalisation, or a lower learning rate"
+
+
+def _skipped(row: Row) -> bool:
+    """Whether a call's gradient comes along several ways, one of which is a sum."""
+    return len(row["above"]) > 1 and "Add" in row["plumbing"]
 
 
 @contextmanager
