@@ -140,12 +140,12 @@ def test_a_scaler_tells_its_factor_and_whether_it_was_divided_out():
     assert torch_private.scale_of(scaler) is None
     scaler.scale(weight.sum()).backward()
     assert torch_private.scale_of(scaler) == 1024
-    assert not torch_private.is_unscaled(scaler)
+    assert torch_private.unscaled(scaler) == set()
     scaler.unscale_(optimizer)
-    assert torch_private.is_unscaled(scaler)
+    assert torch_private.unscaled(scaler) == {id(optimizer)}
     scaler.step(optimizer)
     scaler.update()
-    assert not torch_private.is_unscaled(scaler)
+    assert torch_private.unscaled(scaler) == set()
 
 
 def test_each_operation_is_performed_backward_ones_too():

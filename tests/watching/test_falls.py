@@ -80,3 +80,25 @@ def test_what_has_no_number_or_no_place_is_left_out():
     assert [level.depth for level in found.levels] == [0, 1, 3] and found.decades.point == pytest.approx(0.0)
     alone = fall(rows[:1])
     assert math.isnan(alone.decades.point) and alone.cliff is None
+
+
+def test_a_peak_that_comes_down_is_a_rise_and_no_cliff():
+    """As into a class token of zeros under a norm: nothing is lost below."""
+    found = fall(chain([0.0, 4.5, 0.1, 0.0]))
+    assert found.cliff is None and found.rise.decades == pytest.approx(4.5) and found.rise.below["name"] == "l1"
+    assert fall(chain([-3.0, 4.5, 0.1, 0.0])).cliff.decades == pytest.approx(3.0)
+    assert fall(chain([0.0, 1.9, 0.1, 0.0])).rise is None
+
+
+@pytest.mark.parametrize("inputs", ["indices", "none"])
+def test_a_table_is_no_rise(inputs):
+    """What a small table puts out is divided by its size in the norm that follows."""
+    side = row(8, 10**2.5, 5, [2])
+    assert fall([*chain([0.0] * 7), side]).rise.below is side
+    assert fall([*chain([0.0] * 7), {**side, "inputs": inputs}]).rise is None
+
+
+def test_a_table_without_an_input_is_no_branch():
+    side = row(8, 10 ** -(BRANCH + 1), 5, [2])
+    assert fall([*chain([0.0] * 7), side]).branch is not None
+    assert fall([*chain([0.0] * 7), {**side, "inputs": "none"}]).branch is None

@@ -25,6 +25,18 @@ def test_the_scale_of_a_scaler_is_divided_out(unscaled):
     agree(monitor.frame(), by_hand(linears(model), x, y))
 
 
+def test_of_several_optimizers_one_may_be_unscaled():
+    """As where one of them clips its gradients and the other does not."""
+    model, (x, y) = mlp(), batch()
+    scaler = torch.amp.GradScaler("cpu", init_scale=65536.0)
+    lower, upper = (torch.optim.SGD(half.parameters(), 0.1) for half in (model[:4], model[4:]))
+    with watch(model, scaler=scaler, optimizer=[lower, upper]) as monitor:
+        scaler.scale(F.cross_entropy(model(x), y)).backward()
+        scaler.unscale_(upper)
+        monitor.step()
+    agree(monitor.frame(), by_hand(linears(model), x, y))
+
+
 def on_rank(rank, world, path):
     dist.init_process_group("gloo", init_method=f"file://{path}/meet", rank=rank, world_size=world)
     torch.manual_seed(0)

@@ -27,7 +27,7 @@ def calls():
 def test_rows():
     idle = Call(Layer("c", nn.Linear(2, 2), []), 0)
     idle.norm("dw_rms", torch.tensor([2.0]))
-    observation = Observation(7, calls(), [idle], torch.tensor(2.0), ("dz_rms",))
+    observation = Observation(7, calls(), [idle], torch.tensor(2.0), ("c",))
     one, two = observation.rows()
     assert one["step"] == 7 and (one["layer"], one["name"], two["layer"], two["name"]) == (1, "a", 2, "b")
     assert one["dz_rms"] == pytest.approx(5 / 2 / 2) and math.isnan(one["dw_rms"]) and one["broken"] == ()

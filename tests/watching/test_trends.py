@@ -60,7 +60,7 @@ def test_the_rule_on_exact_profiles(decades, verdict):
 
 @pytest.mark.parametrize(
     ("decades", "said"),
-    [(2.5, "gets slow"), (3.5, "SGD mostly fails, and Adam mostly works"), (5.0, "SGD failed in every"), (7.0, "Adam")],
+    [(2.5, "6 learned by SGD and all"), (3.5, "3 learned by SGD and 8"), (5.0, "none learned by SGD"), (7.0, "2 by")],
 )
 def test_severity_is_what_training_did(decades, said):
     finding = conclude([Evidence(0, chain([-decades + i * decades / 9 for i in range(10)]), {}, {}, [])]).findings[0]
@@ -88,3 +88,36 @@ def test_one_branch_and_time_are_said_where_the_rest_is_well():
     rows[1]["above"], rows[0]["above"] = [2, 6], [6]
     (finding,) = conclude([Evidence(0, rows, {}, {}, [])]).findings
     assert finding.layers == ["cell"] and finding.evidence.startswith("through time the gradient falls by 8 decades")
+
+
+def test_a_token_of_zeros_under_a_norm_explodes_at_one_place():
+    class Tokens(nn.Module):
+        """A learned token of zeros before the others, as some image transformers start it."""
+
+        def __init__(self):
+            super().__init__()
+            self.token, self.patch = nn.Parameter(torch.zeros(1, 1, 16)), nn.Linear(16, 16)
+
+        def forward(self, x):
+            return torch.cat([self.token.expand(len(x), 1, -1), self.patch(x)], 1)
+
+    torch.manual_seed(0)
+    model = nn.Sequential(Tokens(), nn.LayerNorm(16, eps=1e-12), nn.Linear(16, 16), nn.Tanh(), nn.Linear(16, 4))
+    batch = torch.randn(8, 5, 16), torch.randn(8, 6, 4)
+    (finding,) = diagnose(model, batch, F.mse_loss).findings
+    assert finding.kind == "exploding" and finding.layers == ["0"]
+    assert finding.evidence.startswith("at one place the gradient is")
+
+
+def test_norms_in_evaluation_mode_are_named_first():
+    torch.manual_seed(0)
+    model = mlp(12, 64, nn.ReLU, norm=nn.BatchNorm1d).eval()
+    (finding, *_) = diagnose(model, (torch.randn(64, 64), torch.randint(10, (64,))), F.cross_entropy).findings
+    assert finding.kind == "vanishing" and finding.remedy.startswith("12 norms over the batch are in evaluation mode")
+
+
+def test_a_loss_of_exactly_0_is_no_fault():
+    torch.manual_seed(0)
+    model = mlp(2, 16, nn.Tanh)
+    diagnosis = diagnose(model, (torch.randn(8, 16), None), lambda output, _: (output - 100).relu().sum())
+    assert diagnosis.verdict == "healthy" and "the loss is exactly 0" in diagnosis.notes[0]

@@ -91,3 +91,10 @@ def test_a_highway_whose_gates_are_shut_is_not_saturated():
     model = nn.Sequential(*[Highway() for _ in range(4)], nn.Linear(16, 3))
     kinds = [f.kind for f in diagnose(model, (torch.randn(8, 16), torch.randint(3, (8,))), F.cross_entropy).findings]
     assert "saturated" not in kinds
+
+
+@pytest.mark.parametrize(("activation", "found"), [("tanh", 1), ("sigmoid tanh", 1), ("softplus", 0), ("silu", 0)])
+def test_what_is_flat_on_one_side_is_not_saturated(activation, found):
+    rows = chain([0.0, 0.0])
+    rows[0] |= {"saturation": 0.9, "activation": activation}
+    assert len(saturated(Evidence(0, rows, {}, {}, []))) == found

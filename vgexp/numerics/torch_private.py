@@ -120,10 +120,10 @@ def scale_of(scaler: torch.amp.GradScaler) -> Tensor | None:
     return _attribute(scaler, "_get_scale_async")()
 
 
-def is_unscaled(scaler: torch.amp.GradScaler) -> bool:
-    """Whether `scaler.unscale_` has divided any optimizer's gradients since the last update."""
-    states = _attribute(scaler, "_per_optimizer_states").values()
-    return any(state["stage"] is OptState.UNSCALED for state in states)
+def unscaled(scaler: torch.amp.GradScaler) -> set[int]:
+    """The `id` of the optimizers whose gradients `scaler.unscale_` has divided since the last update."""
+    states = _attribute(scaler, "_per_optimizer_states")
+    return {optimizer for optimizer, state in states.items() if state["stage"] is OptState.UNSCALED}
 
 
 def each_operation(perform: Callable[[Any, tuple[Any, ...], dict[str, Any]], Any]) -> AbstractContextManager[Any]:

@@ -52,6 +52,7 @@ class Call:
         "dtype",
         "hooked",
         "index",
+        "inputs",
         "layer",
         "number",
         "off",
@@ -83,6 +84,8 @@ class Call:
         """For each piecewise linear activation: the units that were off on every example, and those that were off on
         none, (N,) each; positions in an image or a sequence count as examples. On a host numpy's arrays."""
         self.underflow_below = 0.0
+        self.inputs = "numbers"
+        """What its module was called with: `numbers`, `indices` or `none`."""
         self.dtype: torch.dtype | None = None
         """The type of its output, and so of its dz."""
         self.zeros: int | Tensor = 0

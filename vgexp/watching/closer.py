@@ -19,6 +19,8 @@ from vgexp.watching.monitor import Monitor
 from vgexp.watching.precision import comparison, in_float64, profile
 from vgexp.watching.state import untouched
 
+BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm)
+
 
 def look_closer(
     model: nn.Module, batch: Any, loss_fn: Callable[[Any, Any], Any] | None, evidence: Evidence, sound: bool
@@ -63,6 +65,8 @@ def look(model: nn.Module, run: Callable[[], Tensor]) -> tuple[Evidence, bool]:
         lost = [plain_name(name) for name, p in model.named_parameters() if p.requires_grad and p.grad is None]
         monitor.step()
     evidence = next(iter(monitor.evidence()), Evidence(0, [], {}, {}, []))
+    idle = sum(isinstance(module, BATCH_NORMS) and not module.training for module in model.modules())
+    evidence = evidence._replace(loss=float(loss.detach().real), idle_norms=idle)
     if len(lost) == sum(p.requires_grad for p in model.parameters()):  # then it is no matter of one module
         why = "the loss depends on none" if lost else "none requires a gradient"
         names = lost or [plain_name(name) for name, _ in model.named_parameters()]

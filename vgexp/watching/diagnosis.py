@@ -22,7 +22,7 @@ from vgexp.watching.recurrence import TimeProfile
 from vgexp.watching.sequences import through_time
 from vgexp.watching.stalls import not_updated
 from vgexp.watching.trends import overflowed, trend
-from vgexp.watching.units import saturated, silent
+from vgexp.watching.units import bounded, saturated, silent
 
 if TYPE_CHECKING:
     from vgexp.figures import Picture
@@ -184,6 +184,9 @@ def conclude(steps: Sequence[Evidence]) -> Diagnosis:
     found.sort(key=lambda finding: FINDING_KINDS.index(finding.kind))
     if overflowed(last):  # then exploding is the cause, and infinite numbers follow from it
         found = [finding for finding in found if finding.kind != "nan"]
-    saturation = max((row["saturation"] for row in last.rows if row["saturation"] >= 0), default=0.0)
+    saturation = max((row["saturation"] for row in bounded(last)), default=0.0)
     notes = [f"time is not measured: the input of {name} requires no gradient" for name in last.untimed]
+    if last.loss == 0:
+        found = [finding for finding in found if finding.kind != "dead"]
+        notes.append("the loss is exactly 0: this batch has nothing left to teach")
     return Diagnosis(found, fall, last.step, saturation, list(wide.times), [*opening(wide), *notes])

@@ -3,6 +3,7 @@
 Legend: N units.
 """
 
+import math
 from collections.abc import Collection, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, NamedTuple, TypeAlias
@@ -29,6 +30,7 @@ Row: TypeAlias = dict[str, Any]
 - `operations`: what autograd's graph has between those and itself, as far as it can change a gradient's size,
 - `plumbing`: the rest of what it has there,
 - `twin`: whether a module inside its own put out the same tensor, which counts once,
+- `inputs`: `numbers`, `indices` or `none`: what its module was called with; the latter two are tables,
 - `dtype`: the type of dz; `zeros`: the fraction of its entries that are exactly 0, in types with a narrow range,
 - `underflow_below`: below this, dz may have underflowed,
 - `fan_in`: inputs of one unit; 0 where theory has no scale for the layer,
@@ -66,6 +68,10 @@ class Evidence(NamedTuple):
     """Parameters that are 0 and have a gradient: what they multiply starts closed."""
     others: bool = False
     """Whether gradients of another function were seen, and left out: those of an inner `torch.autograd.grad`."""
+    loss: float = math.nan
+    """The loss, where it is known."""
+    idle_norms: int = 0
+    """Norms over the batch that were in evaluation mode, where that is known."""
     precision: str = ""
     """What low precision loses of dz, in words."""
     holdings: Holdings | None = None
@@ -104,6 +110,7 @@ def gather(observation: Observation, layers: Sequence[Layer]) -> Evidence:
             "operations": [name for name in operations(place.through) if name not in PLUMBING],
             "plumbing": [name for name in operations(place.through) if name in PLUMBING],
             "twin": call.twin is not None,
+            "inputs": call.inputs,
             "dtype": call.dtype,
             "zeros": float(call.zeros) / max(call.counts.get("dz_rms", 0), 1),
             "underflow_below": call.underflow_below,
@@ -137,13 +144,13 @@ def gather(observation: Observation, layers: Sequence[Layer]) -> Evidence:
         absent,
         disconnected,
         observation.gates,
-        observation.others,
-        precision,
-        observation.holdings,
-        observation.unmoved,
-        observation.leftover,
-        observation.times,
-        observation.untimed,
+        others=observation.others,
+        precision=precision,
+        holdings=observation.holdings,
+        unmoved=observation.unmoved,
+        leftover=observation.leftover,
+        times=observation.times,
+        untimed=observation.untimed,
     )
 
 

@@ -67,6 +67,8 @@ class Fall(NamedTuple):
     """One source that gets far less than the others."""
     time: Loss | None
     """A layer whose later calls get far more, or far less, than its earlier ones."""
+    rise: Loss | None = None
+    """The call at which the gradient is largest, if that is two decades above the first level or more."""
 
     @property
     def ends(self) -> tuple[Row, Row]:
@@ -90,18 +92,31 @@ def fall_of(evidence: Evidence) -> Fall:
     further = {number for row in evidence.rows for number in row["above"]}
     lower = [row for row in rows if 2 * row["depth"] >= levels[-1].depth and row["depth"] > levels[0].depth]
     sources = [row for row in lower if row["index"] not in further] or levels[-1].rows
-    decades = levels[0].log10_signal - pooled(sources)
-    cliff = _cliff(levels)
+    top = levels[0].log10_signal
+    decades = top - pooled(sources)
+    cliff, rise = _cliff(levels), _rise(levels)
     branch = None
-    if len(sources) > 1:
-        weakest = min(sources, key=lambda row: row["dz_norm"])
-        lost = levels[0].log10_signal - pooled([weakest])
+    branches = [row for row in sources if row["inputs"] != "none"]
+    if len(sources) > 1 and branches:
+        weakest = min(branches, key=lambda row: row["dz_norm"])
+        lost = top - pooled([weakest])
         branch = Loss(lost, levels[0].strongest, weakest) if lost > BRANCH else None
     estimate = Estimate(decades, math.nan, math.nan, 1)
     if cliff is None and all(len(level.rows) == 1 for level in levels):
         log10_D = np.array([level.log10_signal for level in levels])
         estimate = fall(log10_D[None, ::-1], chain=True)
-    return Fall(estimate, levels, cliff, branch, _through_time(rows))
+    return Fall(estimate, levels, cliff, branch, _through_time(rows), rise)
+
+
+def _rise(levels: Sequence[Level]) -> Loss | None:
+    """Where the gradient is largest below the first level, if that is two decades or more above it. Tables are left
+    out: what they put out is small, and the norm that often follows divides by its size, which does no harm."""
+    below = [row for level in levels[1:] for row in level.rows if row["inputs"] == "numbers"]
+    if not below:
+        return None
+    peak = max(below, key=lambda row: row["dz_norm"])
+    grown = math.log10(peak["dz_norm"]) - levels[0].log10_signal
+    return Loss(grown, levels[0].strongest, peak) if grown > VANISHED else None
 
 
 def graded(evidence: Evidence) -> list[Row]:
@@ -117,10 +132,10 @@ def pooled(rows: Iterable[Row]) -> float:
 
 
 def _cliff(levels: Sequence[Level]) -> Cliff | None:
-    """The largest drop, of more than two decades, between neighbours of what arrives at a level or further down. A dip
-    that recovers is none."""
+    """The largest drop, of more than two decades, between neighbours of what arrives at a level or further down, less
+    than what the loss gave. A dip that recovers is none, nor is a peak that comes down."""
     log10_D = np.array([level.log10_signal for level in levels])
-    envelope_D = np.maximum.accumulate(log10_D[::-1])[::-1]
+    envelope_D = np.minimum(np.maximum.accumulate(log10_D[::-1])[::-1], log10_D[0])
     drops = envelope_D[:-1] - envelope_D[1:]
     i = int(np.argmax(drops))
     if drops[i] <= VANISHED:

@@ -226,6 +226,9 @@ class Listener:
             self._recomputed(layer, x)
         elif torch.is_grad_enabled() or self._graded:
             call = self._called(layer, x)
+            if not (args and isinstance(args[0], Tensor) and args[0].is_floating_point()):
+                numbers = next(tensors(args), None) is not None
+                call.inputs = "numbers" if numbers else "indices" if args else "none"
             if x is not output and next(module.children(), None) is None:
                 self._wait_for_others(call, list(tensors(output))[1:])
 

@@ -6,7 +6,7 @@ listener); weights and their gradients are measured in `step()`.
 """
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from functools import partial
 from html import escape
 from pathlib import Path
@@ -183,8 +183,8 @@ class Monitor:
                     first[layer].norm("dw_rms", weight.grad)
                 if self._listener.everything:
                     first[layer].norm("w_rms", weight)
-        scale, scaled = self._scale()
-        observation = Observation(self._step, calls, idle, scale, scaled)
+        scale, divided = self._scale()
+        observation = Observation(self._step, calls, idle, scale, divided)
         observation.times = self._listener.recurrence.profiles(self._listener.tasks, scale)
         observation.untimed = self._listener.recurrence.unmeasured
         observation.others = self._listener.others
@@ -204,13 +204,15 @@ class Monitor:
             old.calls = old.idle = ()
             old.times = []
 
-    def _scale(self) -> tuple[float | Tensor, tuple[str, ...]]:
-        """The scaler's factor, on its device, and the columns that have it: dW not if it was unscaled already."""
-        if self._scaler is None or not self._scaler.is_enabled():
+    def _scale(self) -> tuple[float | Tensor, Collection[str]]:
+        """The scaler's factor, on its device, and the layers whose dW was divided by it already. Where the optimizers
+        are not known, one that was unscaled stands for all."""
+        scale = None if self._scaler is None or not self._scaler.is_enabled() else torch_private.scale_of(self._scaler)
+        if self._scaler is None or scale is None:
             return 1.0, ()
-        scale = torch_private.scale_of(self._scaler)
-        columns = ("dz_rms", "dz_norm") if torch_private.is_unscaled(self._scaler) else ("dz_rms", "dz_norm", "dw_rms")
-        return (1.0, ()) if scale is None else (scale, columns)
+        unscaled = torch_private.unscaled(self._scaler)
+        held = self._updates.layers_of(unscaled) if self._updates is not None else set()
+        return scale, held or ({layer.name for layer in self.layers} if unscaled else ())
 
 
 def watch(

@@ -4,7 +4,7 @@ Legend: R rows (calls), C columns.
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -22,6 +22,7 @@ IDENTITY = WATCHED.key[1:] + WATCHED.columns
 """Columns that say what a row is of, after its step."""
 NUMBERS = WATCHED.optional
 PLACES = {column: i for i, column in enumerate(NUMBERS)}
+GRADIENTS = ("dz_rms", "dz_norm", "dw_rms")
 ROOTS_C = np.array([column.endswith("_rms") for column in NUMBERS])
 """Which columns are root mean squares; the others are means."""
 
@@ -35,10 +36,10 @@ class Observation:
         calls: Sequence[Call],
         idle: Sequence[Call] = (),
         scale: float | Tensor = 1.0,
-        scaled: Sequence[str] = (),
+        divided: Collection[str] = (),
     ) -> None:
-        """`idle` holds what is known of layers that did not run: they have no rows. Numbers of the columns `scaled` are
-        divided by `scale`."""
+        """`idle` holds what is known of layers that did not run: they have no rows. Gradients are divided by `scale`,
+        but not dW of the layers `divided`, where it was done before."""
         self.step, self.calls, self.idle = step, calls, idle
         self.gates: list[str] = []
         """Parameters that are 0 and have a gradient: what they multiply starts closed."""
@@ -79,8 +80,11 @@ class Observation:
         self.measured_RC = counts_RC > 0
         with np.errstate(invalid="ignore"):  # nothing over nothing is not measured
             self.numbers_RC = totals_RC / np.where(ROOTS_C, np.sqrt(counts_RC), counts_RC)
-        for column in scaled:
-            self.numbers_RC[:, NUMBERS.index(column)] /= scale
+        if scale != 1.0:
+            still_R = np.array([call.layer.name not in divided for call in everything], dtype=bool)
+            for column in GRADIENTS:
+                rows_R = still_R if column == "dw_rms" else slice(None)
+                self.numbers_RC[rows_R, PLACES[column]] /= scale
 
     def share(self, other: "Observation") -> None:
         """Most steps differ in their numbers only: keeps one copy of the rest."""

@@ -17,7 +17,8 @@ MAJORITY = 0.5
 """A layer counts as silent when more than this fraction of its units is, and as saturated when more than this fraction
 of its activation's entries is."""
 SMOOTH = {activation.name for activation in ACTIVATION_NODES.values() if activation.smooth}
-"""Activations that can saturate."""
+TWO_SIDED = {"tanh", "sigmoid", "erf", "softsign"}
+"""Activations that are flat on both sides. On one side softplus, silu and their like are flat by design."""
 SIGN_TEST_LEVEL = 1e-3
 """Deep in a healthy network examples look alike: about half of the units are off on all of them, and half are on. So
 units that are off are a fault only where they are too many for that. A sign test compares how many are off on all
@@ -56,10 +57,8 @@ def _same_call(step: Evidence, row: Row) -> list[Row]:
 
 
 def saturated(evidence: Evidence) -> list[Finding]:
-    """Layers most of whose activation's entries are flat; not those next to the loss, whose outputs may be close to 0
-    and 1, and no gates, which are there to be open or shut: sigmoids that multiply something."""
-    flat = [row for row in evidence.rows if row["saturation"] > MAJORITY and row["depth"] != 0]
-    rows = [row for row in flat if row["activation"] not in GATES or "Mul" not in row["plumbing"]]
+    """Layers most of whose activation's entries are flat."""
+    rows = [row for row in bounded(evidence) if row["saturation"] > MAJORITY]
     if not rows:
         return []
     row = max(rows, key=lambda row: row["saturation"])
@@ -67,3 +66,11 @@ def saturated(evidence: Evidence) -> list[Finding]:
     entries = f"{row['saturation']:.0%} of the {names} entries after {where(row)}"
     words = f"{entries} have |phi'| below 4 % of its maximum"
     return [Finding("saturated", unique(row["name"] for row in rows), words, remedies("saturated", evidence.rows))]
+
+
+def bounded(evidence: Evidence) -> list[Row]:
+    """The calls before activations that can be saturated; not those next to the loss, whose outputs may be close to 0
+    and 1, and no gates, which are there to be open or shut: sigmoids that multiply something."""
+    rows = [row for row in evidence.rows if row["saturation"] >= 0 and row["depth"] != 0]
+    rows = [row for row in rows if row["activation"] not in GATES or "Mul" not in row["plumbing"]]
+    return [row for row in rows if TWO_SIDED.issuperset(set(row["activation"].split()) & SMOOTH)]

@@ -76,6 +76,12 @@ class Updates:
             {where: names for where, names in stopped.items() if names},
         )
 
+    def layers_of(self, optimizers: Collection[int]) -> set[str]:
+        """The layers whose weights are those of optimizers, which are given by their `id`."""
+        groups = [group for one in self._optimizers if id(one) in optimizers for group in one.param_groups]
+        held = {id(parameter) for group in groups for parameter in group["params"]}
+        return {layer.name for layer in self._layers if held.issuperset(map(id, layer.weights))}
+
     def expect(self, record: Record | None) -> None:
         """The next update of each optimizer is recorded; with None no more is. An optimizer may be within its step: it
         has yet to update what a closure computes there."""
