@@ -78,3 +78,23 @@ def test_a_derivative_that_is_a_constant_in_the_loss(create_graph):
     diagnosis = diagnose(Slope(), (torch.randn(8, 3), None), lambda o, t: o[0].square().mean() + o[1].square().mean())
     assert [finding.kind for finding in diagnosis.findings] == ([] if create_graph else ["disconnected"])
     assert create_graph or "create_graph=True" in diagnosis.findings[0].evidence
+
+
+def test_where_a_scale_of_the_loss_does_not_help_it_is_not_the_remedy():
+    """A sum of squares overflows in float16, and what is divided by it is 0, however large the loss is."""
+
+    class Normed(nn.Module):
+        def __init__(self):
+            super().__init__()
+            torch.manual_seed(0)
+            self.lower, self.upper = nn.Linear(64, 64), nn.Linear(64, 4)
+
+        def forward(self, x):
+            h = self.lower(x)
+            return self.upper(h / (h * h).sum(-1, keepdim=True).sqrt())
+
+    batch = 100 * torch.randn(16, 64, dtype=torch.float16), torch.randint(4, (16,))
+    found = diagnose(Normed().half(), batch, lambda o, t: F.cross_entropy(o.float(), t)).findings
+    (lost,) = [finding for finding in found if finding.evidence.startswith("float16 rounds")]
+    assert "with the loss times 32768" in lost.evidence and "GradScaler" not in lost.remedy
+    assert lost.remedy.startswith("bfloat16 or float32")

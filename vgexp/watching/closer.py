@@ -16,7 +16,7 @@ from vgexp.watching.falls import fall_of
 from vgexp.watching.graph import Node, operation
 from vgexp.watching.layers import plain_name, tensors
 from vgexp.watching.monitor import Monitor
-from vgexp.watching.precision import comparison, in_float64, profile
+from vgexp.watching.precision import SCALE, UNSCALED, comparison, in_float64, profile
 from vgexp.watching.state import untouched
 
 BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm)
@@ -51,6 +51,9 @@ def look_closer(
     if twin is None:
         return evidence._replace(closer=closer)
     lost_to_type = comparison(profile(model, batch, loss_fn), profile(*twin), low) or ""
+    if "rounds" in lost_to_type:
+        scaled = comparison(profile(model, batch, loss_fn, SCALE), profile(*twin, scale=SCALE), low) or ""
+        lost_to_type += f"; {UNSCALED} {SCALE:g} too" if "to 0;" in scaled else ""
     double, finite_too = look(twin[0], lambda: outcome(*twin).loss)
     return evidence._replace(precision=lost_to_type, closer=closer._replace(double=double if finite_too else None))
 

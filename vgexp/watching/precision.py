@@ -42,11 +42,16 @@ where the norm is right, the entries that are left carry it."""
 SHARE = 1 / 3
 """Where fewer of the layers lose a part of their gradient, these are weak branches: queries and keys of attention get
 little."""
+UNSCALED = "with the loss times"
+"""Said where a scale of the loss does not help."""
+SCALE = 2.0**15
+"""The loss times this is tried where dz is rounded to 0: the largest power of 2 in float16."""
 ADVICE = {
+    UNSCALED: "bfloat16 or float32 there: forward a number is too large or too small, or a larger scale is needed",
     "rounds": "scale the loss (torch.amp.GradScaler), or bfloat16, which has the range of float32",
     "overflows": "a smaller scale of the loss (GradScaler finds one within some steps), or bfloat16",
 }
-"""What helps, by the verb of the sentence."""
+"""What helps, by what the sentence says."""
 
 
 class Twin(NamedTuple):
@@ -86,9 +91,11 @@ def _tried(model: nn.Module, batch: Any, loss_fn: Any, attributes: bool) -> Twin
     return Twin(None, narrow) if narrow is not None else Twin(problem, "; ".join(casts.values()))
 
 
-def profile(model: nn.Module, batch: Any, loss_fn: Callable[[Any, Any], Tensor] | None = None) -> list[Row]:
-    """dz of each call of a layer, in the order of execution, by one forward and one backward pass. The model is left as
-    it was."""
+def profile(
+    model: nn.Module, batch: Any, loss_fn: Callable[[Any, Any], Tensor] | None = None, scale: float = 1.0
+) -> list[Row]:
+    """dz of each call of a layer, in the order of execution, by one forward and one backward pass of the loss times a
+    scale. The model is left as it was."""
     rows: list[dict[str, Any]] = []
     calls: Counter[str] = Counter()
 
@@ -108,7 +115,8 @@ def profile(model: nn.Module, batch: Any, loss_fn: Callable[[Any, Any], Tensor] 
     handles = [layer.module.register_forward_hook(partial(called, layer.name)) for layer in layers_of(model)]
     try:
         with untouched(model):
-            outcome(model, batch, loss_fn).loss.backward()
+            loss = outcome(model, batch, loss_fn).loss
+            loss.backward(torch.full_like(loss, scale))
     finally:
         for handle in handles:
             handle.remove()
