@@ -106,6 +106,8 @@ def test_parts_that_were_elsewhere_before_are_told(committed):
     part = Criterion("x", 0, 1, lambda r: np.array([r.steps["step"].max() / 200_000] * 3))
     doubled = measures.replace(results, steps=results.steps.assign(step=2 * results.steps["step"]))
     assert measures.changed([part], doubled) == "after 100,000 updates part 1 0.5 [0.5, 0.5], in"
+    absent = Criterion("x", 0, 1, lambda r: measures.Grid("nowhere").runs(r, "seconds"))
+    assert measures.changed([absent], doubled) == "after 100,000 updates part 1 not measured"
     assert measures.changed([part], results) == ""
 
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 import pandas as pd
 import xarray as xr
 from matplotlib.axes import Axes
-from matplotlib.ticker import ScalarFormatter
+from matplotlib.ticker import LogLocator, NullFormatter, ScalarFormatter
 
 from vgexp.claims import Grid, Missing
 from vgexp.figures import COLORS, MARKERS, Picture, draw_band, label_panel, legend, numbered, panels, seeds_in
@@ -131,7 +131,9 @@ def figure12(results: Results) -> Picture:
         for ax, (data, rows) in zip(axes[0], sets, strict=True):
             draw_errors(ax, rows, list(ROWS))
             ax.set_yscale("log")  # from 90 % of wrong guesses to the 2 % where the curves part
+            ax.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
             ax.yaxis.set_major_formatter(ScalarFormatter())
+            ax.yaxis.set_minor_formatter(NullFormatter())
             label_panel(ax, str(data))
         legend(figure, axes[0, 0])
     return Picture(

@@ -10,6 +10,7 @@ import xarray as xr
 from vgexp.claims import (
     Criterion,
     Grid,
+    Missing,
     compare,
     first_step,
     largest,
@@ -139,7 +140,11 @@ def changed(criteria: Sequence[Criterion], r: Results) -> str:
         return ""
     then, parts = until(r, SHORT), []
     for number, part in enumerate(criteria, start=1):
-        found = part.by(np.asarray(part.measure(then), dtype=float))
+        try:
+            found = part.by(np.asarray(part.measure(then), dtype=float))
+        except Missing:
+            parts.append(f"part {number} not measured")
+            continue
         parts.append(f"part {number} {found:.3g}, {compare(found, part.low, part.high)}")
     return f"after {SHORT:,} updates " + "; ".join(parts)
 
