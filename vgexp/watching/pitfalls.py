@@ -86,7 +86,7 @@ DEVIATION: list[Pitfall] = [
 ]
 NEGATIVE_LOG_LIKELIHOOD: list[Pitfall] = [
     (masked, "the target has probability 0: it is masked, or its logit is -inf: leave such targets out"),
-    (always, "every target has the ignored index, and the mean of none is 0/0: leave such batches out"),
+    (always, "there is no target, or all have the ignored index, and the mean of none is 0/0: leave such batches out"),
 ]
 SPECTRUM: list[Pitfall] = [
     (always, "its derivative divides by the differences of singular values or eigenvalues: keep them apart")
