@@ -62,6 +62,15 @@ def test_a_cliff_is_lost_for_good():
     assert fall(chain([-4.0, -3.0, -2.0, -1.0, 0.0])).cliff is None
 
 
+def test_calls_of_one_layer_are_no_branches():
+    """As the examples of a triplet of which one is far enough already: its weights get the sum."""
+    calls = [row(0, 1e-9, 2, [2], name="l0"), row(1, 1.0, 2, [2], name="l0", call=1)]
+    twice = [*calls, row(2, 1.0, 1, [3]), row(3, 1.0, 0)]
+    assert fall(twice).branch is None
+    found = fall([*twice, row(4, 1e-9, 2, [2])])
+    assert found.branch.decades == pytest.approx(9.0) and found.branch.below["name"] == "l4"
+
+
 def test_a_layer_that_runs_over_time():
     """Beside a strong layer whose gradient hides it."""
     calls = [row(t, 10.0 ** (-2 * (5 - t)), 5 - t, [t + 1], name="cell", call=t) for t in range(5)]

@@ -98,3 +98,23 @@ def test_what_is_flat_on_one_side_is_not_saturated(activation, found):
     rows = chain([0.0, 0.0])
     rows[0] |= {"saturation": 0.9, "activation": activation}
     assert len(saturated(Evidence(0, rows, {}, {}, []))) == found
+
+
+def test_units_are_silent_in_all_calls_of_a_layer_or_not_at_all():
+    """One example a call: half of the units are off on it, and others on the next."""
+
+    class OneByOne(nn.Module):
+        def __init__(self, bias):
+            super().__init__()
+            torch.manual_seed(0)
+            self.net = nn.Sequential(nn.Linear(16, 64), nn.ReLU(), nn.Linear(64, 4))
+            nn.init.constant_(self.net[0].bias, bias)
+
+        def forward(self, x):
+            return torch.cat([self.net(example[None]) for example in x])
+
+    generator = torch.Generator().manual_seed(1)
+    batch = torch.randn(32, 16, generator=generator), torch.arange(32) % 4
+    verdicts = {bias: diagnose(OneByOne(bias), batch, F.cross_entropy).verdict for bias in (0.0, -0.8, -2.0)}
+    whole = {bias: diagnose(OneByOne(bias).net, batch, F.cross_entropy).verdict for bias in verdicts}
+    assert verdicts == whole == {0.0: "healthy", -0.8: "healthy", -2.0: "silent"}

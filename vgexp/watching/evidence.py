@@ -90,6 +90,8 @@ class Evidence(NamedTuple):
     """What a closer look found."""
 
 
+ALONE = "the loss does not depend on it"
+"""Why a parameter has no gradient, while others of its module have one."""
 _PLUMBING = (
     "View UnsafeView Reshape ReshapeAlias T Transpose Permute Unsqueeze Squeeze Expand Clone ToCopy Alias Select "
     "Slice Split SplitWithSizes Unbind Unfold AsStrided CopySlices Cat Stack Add Sub Rsub Mul Addmm Mm Bmm Mv "
@@ -133,7 +135,7 @@ def gather(observation: Observation, layers: Sequence[Layer]) -> Evidence:
             why = "called without a graph (no_grad or detach)"
         absent[layer.name] = why
     disconnected = {
-        name: absent.get(name, absent.get(owner(name), "the loss does not depend on it"))
+        name: absent.get(name if owner(name) in observation.graded else owner(name), absent.get(name, ALONE))
         for name in observation.ungraded
     }
     narrow = [alone(row, call) for row, call in zip(rows, observation.calls, strict=True) if call.dtype in NARROW]

@@ -92,20 +92,26 @@ def fall_of(evidence: Evidence) -> Fall:
     further = {number for row in evidence.rows for number in row["above"]}
     lower = [row for row in rows if 2 * row["depth"] >= levels[-1].depth and row["depth"] > levels[0].depth]
     sources = [row for row in lower if row["index"] not in further] or levels[-1].rows
-    top = levels[0].log10_signal
-    decades = top - pooled(sources)
+    decades = levels[0].log10_signal - pooled(sources)
     cliff, rise = _cliff(levels), _rise(levels)
-    branch = None
-    branches = [row for row in sources if row["inputs"] != "none"]
-    if len(sources) > 1 and branches:
-        weakest = min(branches, key=lambda row: row["dz_norm"])
-        lost = top - pooled([weakest])
-        branch = Loss(lost, levels[0].strongest, weakest) if lost > BRANCH else None
     estimate = Estimate(decades, math.nan, math.nan, 1)
     if cliff is None and all(len(level.rows) == 1 for level in levels):
         log10_D = np.array([level.log10_signal for level in levels])
         estimate = fall(log10_D[None, ::-1], chain=True)
-    return Fall(estimate, levels, cliff, branch, _through_time(rows), rise)
+    return Fall(estimate, levels, cliff, _astray(levels[0], sources, rows), _through_time(rows), rise)
+
+
+def _astray(top: Level, sources: Sequence[Row], rows: Sequence[Row]) -> Loss | None:
+    """The source that gets least, if that is far less than arrives at the top and there are others. Calls of one layer
+    are one source: its weights get the sum."""
+    named = {source["name"] for source in sources if source["inputs"] != "none"}
+    if not named or len({source["name"] for source in sources}) < 2:
+        return None
+    calls = [[row for row in rows if row["name"] == name] for name in named]
+    layers = [Level(top.depth, pooled(own), own) for own in calls]
+    weakest = min(layers, key=lambda layer: layer.log10_signal)
+    lost = top.log10_signal - weakest.log10_signal
+    return Loss(lost, top.strongest, weakest.strongest) if lost > BRANCH else None
 
 
 def _rise(levels: Sequence[Level]) -> Loss | None:

@@ -31,11 +31,11 @@ GATES = ("sigmoid", "hardsigmoid")
 def silent(steps: Sequence[Evidence]) -> list[Finding]:
     """Layers most of whose units are off on every example of all the recorded steps, and too many for chance: see
     SIGN_TEST_LEVEL."""
-    tested = [row for row in steps[-1].rows if row["off"]]
+    tested = list({row["name"]: row for row in reversed(steps[-1].rows) if row["off"]}.values())[::-1]
     level = SIGN_TEST_LEVEL / max(len(tested), 1)
     worst: list[tuple[Row, float]] = []
     for row in tested:
-        seen = [off for step in steps for twin in _same_call(step, row) for off in twin["off"]]
+        seen = [off for step in steps for call in _calls(step, row) for off in call["off"]]
         if len({always_N.shape for always_N, _ in seen}) > 1:
             continue
         always_N, never_N = (np.logical_and.reduce(units) for units in zip(*seen, strict=True))
@@ -51,9 +51,9 @@ def silent(steps: Sequence[Evidence]) -> list[Finding]:
     return [Finding("silent", unique(row["name"] for row, _ in worst), words, help_)]
 
 
-def _same_call(step: Evidence, row: Row) -> list[Row]:
-    """A call as it was in another step, if it was there."""
-    return [other for other in step.rows if (other["name"], other["call"]) == (row["name"], row["call"])]
+def _calls(step: Evidence, row: Row) -> list[Row]:
+    """All calls of a layer as they were in a step: a unit is silent if it is off in each."""
+    return [other for other in step.rows if other["name"] == row["name"]]
 
 
 def saturated(evidence: Evidence) -> list[Finding]:
