@@ -221,3 +221,18 @@ def test_lightning():
         outcome(Module(lambda loss: None), (x, y))
     with pytest.raises(ValueError, match=r"^training_step: got a dict with log for a loss, accepts"):
         outcome(Module(lambda loss: {"log": 1}), (x, y))
+
+
+def test_an_object_that_holds_inputs_and_targets_goes_to_both():
+    """As the graphs of PyTorch Geometric do."""
+
+    class Graph:
+        def __init__(self):
+            self.x, self.y, self.edges = torch.eye(4), torch.ones(4, 4), torch.tensor([[0, 1, 2], [1, 2, 3]])
+
+    class Network(nn.Module):
+        def forward(self, graph):
+            return graph.x.index_add(0, graph.edges[1], graph.x[graph.edges[0]])
+
+    found = outcome(Network(), Graph(), lambda output, graph: (output - graph.y).square().sum())
+    assert float(found.loss) == 16 - 7

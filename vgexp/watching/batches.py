@@ -64,7 +64,7 @@ def outcome(model: nn.Module, batch: Any, loss_fn: Callable[[Any, Any], Any] | N
 def split(model: nn.Module, batch: Any) -> tuple[Any, Any]:
     """The inputs and the targets of a batch: a pair of them; a longer tuple or list, whose last is the targets; or a
     dict, in which the targets are what `forward` has no argument for. Where that is nothing, or all, they are the whole
-    dict. Raises ValueError for others."""
+    dict; so they are of an object with attributes, as a graph with its labels. Raises ValueError for others."""
     if isinstance(batch, Mapping):
         names = _names(inspect.signature(model.forward))
         inputs = {name: value for name, value in batch.items() if name in names}
@@ -75,6 +75,8 @@ def split(model: nn.Module, batch: Any) -> tuple[Any, Any]:
     if isinstance(batch, tuple | list) and len(batch) > 1:
         *inputs, targets = batch
         return inputs[0] if len(inputs) == 1 else tuple(inputs), targets
+    if hasattr(batch, "__dict__") and not isinstance(batch, Tensor):
+        return batch, batch
     raise ValueError(f"batch: got {described(batch)}, accepts (inputs, targets) or a dict with both")
 
 
