@@ -440,6 +440,7 @@ def test_what_nobody_reads_and_why():
         "still.weight": ("frozen", "still", "", f"its requires_grad is False, and {nothing}"),
         "still.bias": ("frozen", "still", "", f"its requires_grad is False, and {nothing}"),
     }  # fmt: skip
+    assert "copy its numbers" in cut_of["first.weight"].remedy and "in forward" in cut_of["first.margin"].remedy
 
 
 def test_frozen_while_it_was_read():

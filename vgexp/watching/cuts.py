@@ -90,6 +90,8 @@ class Cut(NamedTuple):
         operation = self.operation.removesuffix(".forward")
         if operation != self.operation or operation.endswith(" returns no gradient"):
             return "return a gradient for it in the backward of that autograd.Function"
+        if self.words.endswith(REPLACED):
+            return "copy its numbers into the parameter that is read (under no_grad, by copy_), and remove it"
         return INSTEAD.get(operation, "mend that place").format(operation)
 
     @property
@@ -100,6 +102,7 @@ class Cut(NamedTuple):
         return self.operation, "" if never_ran or self.operation in STATES else self.words
 
 
+REPLACED = "of the same shape; was it replaced?"
 STATES = ("no_grad", "inference_mode", "frozen", "not in the loss", CHECKPOINT)
 """What cuts off many layers at once."""
 
@@ -185,7 +188,7 @@ def unused(model: nn.Module, trace: Trace, name: str) -> Cut:
         *_, its_last = other.split(".")
         near = above(other)[0] == owners[0] or (owners[0] in above(other) and its_last == last)
         if near and trace.bits[twin] in trace.reads and sorted(twin.shape) == sorted(parameter.shape):
-            words = f"no operation reads it: {module} reads {other} instead, of the same shape; was it replaced?"
+            words = f"no operation reads it: {module} reads {other} instead, {REPLACED}"
             break
     return Cut("unused", module, "", words)
 
