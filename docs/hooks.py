@@ -30,8 +30,8 @@ CALLED = (
     "vgexp.watching.monitor.watch",
     "vgexp.watching.monitor.Monitor",
     "vgexp.watching.checkup.diagnose",
-    "vgexp.watching.diagnosis.Diagnosis",
-    "vgexp.watching.findings.Finding",
+    "vgexp.watching.verdicts.diagnosis.Diagnosis",
+    "vgexp.watching.verdicts.findings.Finding",
 )
 """What `vgexp` itself offers, and what it returns."""
 

@@ -57,6 +57,19 @@ def test_imports_point_down_the_house(package):
             assert HOUSE.index(package) <= HOUSE.index(other), f"{path} imports {imported}"
 
 
+ROOMS = ["callbacks", "monitor", "verdicts", "tracing", "hooks"]
+"""Imports point down this list within `watching`; its other modules may import all."""
+
+
+@pytest.mark.parametrize("room", ROOMS)
+def test_imports_point_down_the_rooms_of_watching(room):
+    for path in modules(CHECKOUT / "vgexp" / "watching"):
+        if path.relative_to(CHECKOUT / "vgexp" / "watching").with_suffix("").parts[0] == room:
+            for imported in imports(path):
+                other = [*imported.split("."), ""][2]
+                assert not imported.startswith("vgexp.watching") or ROOMS.index(room) <= ROOMS.index(other), imported
+
+
 @pytest.mark.parametrize("package", HOUSE)
 def test_packages_say_what_they_are_for(package):
     found = importlib.import_module(f"vgexp.{package}")

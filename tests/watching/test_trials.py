@@ -9,7 +9,7 @@ from torch import nn
 from zoo import ZOO, gaussian, logits, mlp, problem
 
 from vgexp.watching.checkup import diagnose
-from vgexp.watching.remedies import scaled
+from vgexp.watching.verdicts.remedies import scaled
 
 
 def loss(output, target):

@@ -20,11 +20,11 @@ import torch
 from torch import Tensor, nn
 
 from vgexp.config import ConfigError, first_line
-from vgexp.watching.batches import outcome
 from vgexp.watching.closer import look, look_closer
-from vgexp.watching.diagnosis import Diagnosis, conclude
-from vgexp.watching.layers import tensors
+from vgexp.watching.hooks.layers import tensors
+from vgexp.watching.tracing.batches import outcome
 from vgexp.watching.trials import rescaled, tried
+from vgexp.watching.verdicts.diagnosis import Diagnosis, conclude
 
 Problem: TypeAlias = tuple[nn.Module, Any, Callable[[Any, Any], Any] | None]
 """A model, a batch as `diagnose` takes it, and the loss of outputs and targets, None where the model has its own."""
@@ -35,7 +35,7 @@ def diagnose(model: nn.Module, batch: Any, loss_fn: Callable[[Any, Any], Any] | 
     `loss_fn(model(inputs), targets)`, and more of them where something is found.
 
     Batches are taken as people have them, and without a `loss_fn` the model says its loss itself: see
-    `vgexp.watching.batches`. Remedies that name a number are tried on the batch.
+    `vgexp.watching.tracing.batches`. Remedies that name a number are tried on the batch.
 
     The model stays in its mode, training or evaluation. Its weights, gradients and buffers and torch's random numbers
     are restored. Raises Unsupported as `watch` does, ValueError for a batch or a loss that is none, and whatever the

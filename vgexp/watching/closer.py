@@ -6,18 +6,18 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from vgexp.watching.batches import outcome
-from vgexp.watching.breaks import first_break
-from vgexp.watching.calls import NARROW
-from vgexp.watching.cuts import Cut, constant_derivatives, cuts
-from vgexp.watching.drops import drop
-from vgexp.watching.evidence import Closer, Evidence
-from vgexp.watching.falls import fall_of
-from vgexp.watching.graph import Node, operation
-from vgexp.watching.layers import plain_name, tensors
+from vgexp.watching.hooks.calls import NARROW
+from vgexp.watching.hooks.graph import Node, operation
+from vgexp.watching.hooks.layers import plain_name, tensors
 from vgexp.watching.monitor import Monitor
-from vgexp.watching.precision import SCALE, UNSCALED, comparison, in_float64, profile
-from vgexp.watching.state import untouched
+from vgexp.watching.tracing.batches import outcome
+from vgexp.watching.tracing.breaks import first_break
+from vgexp.watching.tracing.cuts import Cut, constant_derivatives, cuts
+from vgexp.watching.tracing.drops import drop
+from vgexp.watching.tracing.precision import SCALE, UNSCALED, comparison, in_float64, profile
+from vgexp.watching.tracing.state import untouched
+from vgexp.watching.verdicts.evidence import Closer, Evidence
+from vgexp.watching.verdicts.falls import fall_of
 
 BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm)
 

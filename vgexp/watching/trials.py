@@ -6,9 +6,9 @@ from typing import Any
 
 from torch import nn
 
-from vgexp.watching.diagnosis import Diagnosis
-from vgexp.watching.findings import Finding
-from vgexp.watching.remedies import Remedy, applied, scaled
+from vgexp.watching.verdicts.diagnosis import Diagnosis
+from vgexp.watching.verdicts.findings import Finding
+from vgexp.watching.verdicts.remedies import Remedy, applied, scaled
 
 IMPROVED = 0.5
 """What is left of the evidence, at most, where a remedy has helped."""

@@ -1,0 +1,1 @@
+"""From what was seen to what it says: evidence, the fall, findings, remedies, the diagnosis."""
