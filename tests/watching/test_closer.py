@@ -98,3 +98,24 @@ def test_where_a_scale_of_the_loss_does_not_help_it_is_not_the_remedy():
     (lost,) = [finding for finding in found if finding.evidence.startswith("float16 rounds")]
     assert "with the loss times 32768" in lost.evidence and "GradScaler" not in lost.remedy
     assert lost.remedy.startswith("bfloat16 or float32")
+
+
+class ByHand(nn.Module):
+    """Reads its weights without calling their modules, as meta-learning by hand does."""
+
+    def __init__(self, slip=False):
+        super().__init__()
+        torch.manual_seed(0)
+        self.one, self.two, self.slip = nn.Linear(8, 8), nn.Linear(8, 4), slip
+
+    def forward(self, x):
+        h = torch.tanh(F.linear(x, self.one.weight.detach() if self.slip else self.one.weight, self.one.bias))
+        return F.linear(h, self.two.weight, self.two.bias)
+
+
+def test_weights_that_are_used_without_their_modules_are_accounted_for():
+    batch = torch.randn(16, 8), torch.randint(4, (16,))
+    sound = diagnose(ByHand(), batch, F.cross_entropy)
+    assert sound.verdict == "healthy" and sound.notes[0].startswith("no layer was seen to run")
+    (finding,) = diagnose(ByHand(slip=True), batch, F.cross_entropy).findings
+    assert finding.layers == ["one.weight"] and "detach" in finding.evidence

@@ -1,6 +1,7 @@
 """A look at one batch, and a closer one: what only computing it once more can tell."""
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 import torch
@@ -8,7 +9,8 @@ from torch import Tensor, nn
 
 from vgexp.watching.hooks.calls import NARROW
 from vgexp.watching.hooks.graph import Node, operation
-from vgexp.watching.hooks.layers import plain_name, tensors
+from vgexp.watching.hooks.layers import names_of, plain_name, tensors
+from vgexp.watching.hooks.listener import Unsupported
 from vgexp.watching.monitor import Monitor
 from vgexp.watching.tracing.batches import outcome
 from vgexp.watching.tracing.breaks import first_break
@@ -65,12 +67,18 @@ def look(model: nn.Module, run: Callable[[], Tensor]) -> tuple[Evidence, bool]:
         if loss.requires_grad:
             loss.backward()
         sound = finite([loss, [parameter.grad for parameter in model.parameters()]])
-        lost = [plain_name(name) for name, p in model.named_parameters() if p.requires_grad and p.grad is None]
-        monitor.step()
-    evidence = next(iter(monitor.evidence()), Evidence(0, [], {}, {}, []))
+        trainable = {name: p for name, p in model.named_parameters() if p.requires_grad}
+        ungraded = {id(p) for p in trainable.values() if p.grad is None}
+        lost = [plain_name(name) for name, p in trainable.items() if id(p) in ungraded]
+        with suppress(Unsupported):  # all weights may be used without their modules: parameters are accounted for
+            monitor.step()
+    evidence = next(iter(monitor.evidence()), None)
+    if evidence is None:
+        why = dict.fromkeys(names_of(trainable, ungraded), "the loss does not depend on it")
+        evidence = Evidence(0, [], {}, why, [], unseen=True)
     idle = sum(isinstance(module, BATCH_NORMS) and not module.training for module in model.modules())
     evidence = evidence._replace(loss=float(loss.detach().real), idle_norms=idle)
-    if len(lost) == sum(p.requires_grad for p in model.parameters()):  # then it is no matter of one module
+    if len(lost) == len(trainable):  # then it is no matter of one module
         why = "the loss depends on none" if lost else "none requires a gradient"
         names = lost or [plain_name(name) for name, _ in model.named_parameters()]
         evidence = evidence._replace(disconnected=dict.fromkeys(names, why), severed=True)

@@ -186,6 +186,8 @@ def conclude(steps: Sequence[Evidence]) -> Diagnosis:
         found = [finding for finding in found if finding.kind != "nan"]
     saturation = max((row["saturation"] for row in bounded(last)), default=0.0)
     notes = [f"time is not measured: the input of {name} requires no gradient" for name in last.untimed]
+    if last.unseen and not found:
+        notes.append("no layer was seen to run: weights are used without calling their modules, so there is no profile")
     if last.loss == 0:
         found = [finding for finding in found if finding.kind != "dead"]
         notes.append("the loss is exactly 0: this batch has nothing left to teach")

@@ -68,6 +68,8 @@ class Evidence(NamedTuple):
     """Parameters that are 0 and have a gradient: what they multiply starts closed."""
     others: bool = False
     """Whether gradients of another function were seen, and left out: those of an inner `torch.autograd.grad`."""
+    unseen: bool = False
+    """Whether no layer was seen to run."""
     loss: float = math.nan
     """The loss, where it is known."""
     idle_norms: int = 0
