@@ -400,3 +400,8 @@ def logits(output):
     if isinstance(output, dict):
         return output["logits"]
     return output[0] if isinstance(output, tuple) else output
+
+
+def loss(output, target):
+    """The cross entropy of a network of the zoo."""
+    return F.cross_entropy(logits(output), target)

@@ -8,7 +8,7 @@ from torch.utils.data import DataLoader
 from watched import agree, backpropagate, batch, by_hand, examples, hooks, linears, mlp, rms, train
 
 import vgexp
-from vgexp.watching.hooks.listener import Unsupported
+from vgexp.watching.hooks.refusals import Unsupported
 from vgexp.watching.monitor import RECENT, watch
 
 

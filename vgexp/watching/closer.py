@@ -8,9 +8,8 @@ import torch
 from torch import Tensor, nn
 
 from vgexp.watching.hooks.calls import NARROW
-from vgexp.watching.hooks.graph import Node, operation
 from vgexp.watching.hooks.layers import names_of, plain_name, tensors
-from vgexp.watching.hooks.listener import Unsupported
+from vgexp.watching.hooks.refusals import Unsupported
 from vgexp.watching.monitor import Monitor
 from vgexp.watching.tracing.batches import outcome
 from vgexp.watching.tracing.breaks import first_break
@@ -18,6 +17,7 @@ from vgexp.watching.tracing.cuts import Cut, constant_derivatives, cuts
 from vgexp.watching.tracing.drops import drop
 from vgexp.watching.tracing.precision import SCALE, UNSCALED, comparison, in_float64, profile
 from vgexp.watching.tracing.state import untouched
+from vgexp.watching.tracing.zeros import first_zero
 from vgexp.watching.verdicts.evidence import Closer, Evidence
 from vgexp.watching.verdicts.falls import fall_of
 
@@ -102,28 +102,3 @@ def cuts_of(model: nn.Module, run: Callable[[], Tensor], names: Sequence[str]) -
         nearest = cut[plain_name(trainable[-1])]  # all are lost at the place that is nearest to the loss
         return dict.fromkeys(cut, nearest)
     return cut
-
-
-def first_zero(loss: Tensor) -> str:
-    """The operation at which a gradient first becomes exactly 0 on its way back from the loss; empty if none does so
-    in all that it hands on."""
-    found: list[str] = []
-
-    def look(node: Node) -> Callable[[Sequence[Tensor | None], Sequence[Tensor | None]], None]:
-        def see(handed_on: Sequence[Tensor | None], came: Sequence[Tensor | None]) -> None:
-            on = [bool(x.any()) for x in handed_on if x is not None]
-            if on and not any(on) and any(bool(x.any()) for x in came if x is not None):
-                found.append(operation(type(node)))
-
-        return see
-
-    stack, seen = [loss.grad_fn], {loss.grad_fn}
-    while stack:
-        node: Node = stack.pop()
-        if node is not None:
-            node.register_hook(look(node))
-            upstream = [other for other, _ in node.next_functions if other is not None and other not in seen]
-            seen.update(upstream)
-            stack.extend(upstream)
-    loss.backward()
-    return found[0] if found else ""

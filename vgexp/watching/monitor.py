@@ -19,8 +19,9 @@ from torch import Tensor, nn
 from vgexp.config import ACCEPTS, schedule
 from vgexp.numerics import torch_private
 from vgexp.watching.hooks.calls import Call
-from vgexp.watching.hooks.listener import Listener, Unsupported
+from vgexp.watching.hooks.listener import Listener
 from vgexp.watching.hooks.observations import Observation, table
+from vgexp.watching.hooks.refusals import Unsupported
 from vgexp.watching.hooks.updates import Standstill, Updates
 from vgexp.watching.verdicts.diagnosis import Diagnosis, conclude
 from vgexp.watching.verdicts.evidence import Evidence, closed_gates, gather, ungraded

@@ -13,7 +13,7 @@ from torch import nn
 from torch.utils.checkpoint import checkpoint
 from watched import agree, backpropagate, batch, by_hand, hooks, linears, mlp, rms, train
 
-from vgexp.watching.hooks.listener import Unsupported
+from vgexp.watching.hooks.refusals import Unsupported
 from vgexp.watching.monitor import watch
 
 
@@ -165,39 +165,6 @@ def test_functional_transforms_are_refused():
 
     with watch(model), pytest.raises(Unsupported, match=r"torch\.func"):
         torch.vmap(torch.func.grad(loss), (None, 0, 0))(parameters, x[:, None], y[:, None])
-
-
-def test_compiled_models_are_refused():
-    with pytest.raises(Unsupported, match="watch it, then compile it"):
-        watch(torch.compile(mlp(), backend="aot_eager"))
-    model = mlp()
-    model.compile(backend="aot_eager")
-    with pytest.raises(Unsupported, match="compiled already"):
-        watch(model)
-
-
-def test_watching_twice_is_refused():
-    model = mlp()
-    with watch(model):
-        with pytest.raises(Unsupported, match="watched already"):
-            watch(model)
-        with pytest.raises(Unsupported, match="watched already"):
-            watch(nn.Sequential(model, nn.Linear(5, 5)))
-    with watch(model):
-        pass
-
-
-@pytest.mark.parametrize(
-    ("model", "message"),
-    [
-        (nn.ReLU(), "no layer to watch"),
-        ("a model", "accepts an nn.Module"),
-        (nn.DataParallel(nn.Linear(2, 2)), "runs copies"),
-    ],
-)
-def test_what_is_no_model_is_refused(model, message):
-    with pytest.raises(Unsupported, match=message):
-        watch(model)
 
 
 @pytest.mark.parametrize("first", [True, False], ids=["theirs first", "ours first"])

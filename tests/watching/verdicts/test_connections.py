@@ -6,17 +6,13 @@ import torch.nn.functional as F
 from torch import nn
 from torch.utils.checkpoint import checkpoint
 from watched import row
-from zoo import he, logits, mlp, problem
+from zoo import he, loss, mlp, problem
 
 from vgexp.watching.checkup import diagnose
 from vgexp.watching.monitor import watch
 from vgexp.watching.verdicts.connections import behind
 
 pytestmark = pytest.mark.filterwarnings("ignore:None of the inputs have requires_grad")
-
-
-def loss(output, target):
-    return F.cross_entropy(logits(output), target)
 
 
 def found(name):

@@ -5,17 +5,13 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 from watched import chain
-from zoo import he, logits, mlp, problem
+from zoo import he, loss, mlp, problem
 
 from vgexp.watching.checkup import diagnose
 from vgexp.watching.verdicts.diagnosis import conclude
 from vgexp.watching.verdicts.evidence import Evidence
 
 pytestmark = pytest.mark.filterwarnings("ignore:None of the inputs have requires_grad")
-
-
-def loss(output, target):
-    return F.cross_entropy(logits(output), target)
 
 
 def found(name):

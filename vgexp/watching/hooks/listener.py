@@ -8,7 +8,6 @@ Several backward passes may run within a step. Those that bring gradients to par
 `torch.autograd.grad`, of a penalty or a physical residual, is of another function, and its gradients are left out.
 """
 
-import weakref
 from collections import Counter
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -24,16 +23,11 @@ from vgexp.watching.hooks.descent import Descent, Place
 from vgexp.watching.hooks.layers import Layer, layers_of, tensors, weights
 from vgexp.watching.hooks.leftovers import Leftovers, samples
 from vgexp.watching.hooks.recurrence import Recurrence
+from vgexp.watching.hooks.refusals import WATCHED, Unsupported, refuse_unwatchable
 
-SHARDED = ("FullyShardedDataParallel", "DataParallel", "DeepSpeedEngine")
 WALKS = 3
 """Recorded steps at which a model is searched for parameters that it made in them; later only if one that it had gets
 no gradient any more: the search costs as much as the norms do."""
-_watched: "weakref.WeakSet[nn.Module]" = weakref.WeakSet()
-
-
-class Unsupported(RuntimeError):
-    """A model cannot be watched; the message says what to do instead."""
 
 
 class Hook:
@@ -63,8 +57,7 @@ class Listener:
 
     def __init__(self, model: nn.Module, everything: bool, through_time: bool = False) -> None:
         """`everything` measures z, activations and weights too, else gradients alone. `through_time` has inputs of
-        recurrent layers require a gradient. Raises Unsupported for what
-        cannot be watched."""
+        recurrent layers require a gradient. Raises Unsupported for what cannot be watched."""
         refuse_unwatchable(model)
         self.model, self.everything, self.layers = model, everything, layers_of(model)
         if not self.layers:
@@ -76,7 +69,7 @@ class Listener:
         self._named: dict[str, nn.Parameter] = {}
         self._walks = 0
         self._samples: dict[str, nn.Parameter] = {}
-        _watched.update(layer.module for layer in self.layers)
+        WATCHED.update(layer.module for layer in self.layers)
         self.forget()
 
     def listen(self) -> None:
@@ -114,7 +107,7 @@ class Listener:
         """Takes the hooks out for good: the model may be watched anew."""
         self.silence()
         self.forget()
-        _watched.difference_update(layer.module for layer in self.layers)
+        WATCHED.difference_update(layer.module for layer in self.layers)
 
     def forget(self) -> None:
         """Begins a step: what the last one brought is dropped."""
@@ -304,23 +297,3 @@ class Listener:
 def requiring(named: dict[str, nn.Parameter]) -> dict[str, nn.Parameter]:
     """Those parameters that require a gradient."""
     return {name: parameter for name, parameter in named.items() if parameter.requires_grad}
-
-
-def refuse_unwatchable(model: nn.Module) -> None:
-    """Raises Unsupported for what cannot be watched."""
-    if not isinstance(model, nn.Module):
-        raise Unsupported(f"model: got {type(model).__name__}, accepts an nn.Module")
-    for name, module in model.named_modules():
-        where = f"{name or 'the model'} ({type(module).__name__})"
-        if module in _watched:
-            raise Unsupported(f"{where} is watched already: close the other monitor first")
-        if torch_private.is_compiled(module):
-            raise Unsupported(f"{where} is compiled already and would not run the hooks: watch it, then compile it")
-        if isinstance(module, torch.jit.ScriptModule):
-            raise Unsupported(
-                f"{where} is a ScriptModule, which runs no tensor hooks: watch the module it was made from"
-            )
-        if type(module).__name__ in SHARDED:
-            raise Unsupported(f"{where} splits weights or runs copies: watch the module inside it, in one process")
-    if any(type(parameter).__name__ == "DTensor" for parameter in model.parameters()):
-        raise Unsupported("the model's parameters are sharded (DTensor): watch it before it is sharded")
