@@ -102,3 +102,16 @@ def test_a_diagnosis_has_its_profile_as_a_frame_a_picture_and_json():
     assert json.loads(alone.to_json())["fall"] is None and "nan" not in str(alone)
     with pytest.raises(ValueError, match="no profile to draw"):
         alone.plot()
+
+
+def test_what_is_not_finite_is_null_in_json():
+    class Broken(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.rnn, self.head = nn.LSTM(4, 4, batch_first=True), nn.Linear(4, 2)
+
+        def forward(self, x):
+            return self.head(self.rnn(x)[0][:, -1]) * torch.inf
+
+    written = diagnose(Broken(), (torch.randn(3, 6, 4), torch.zeros(3, dtype=torch.long)), F.cross_entropy).to_json()
+    assert json.loads(written, parse_constant=lambda name: pytest.fail(name))["verdict"] == "nan"

@@ -88,11 +88,12 @@ class Diagnosis:
             "schema": SCHEMA,
             "verdict": self.verdict,
             "step": self.step,
-            "fall": decades if math.isfinite(decades) else None,
+            "fall": _plain(decades),
             "profile": self.profile,
             "levels": levels,
             "times": [
-                {"layer": profile.layer.name, "call": profile.call, "dx_norm": profile.dx_T} for profile in self.times
+                {"layer": profile.layer.name, "call": profile.call, "dx_norm": [*map(_plain, profile.dx_T)]}
+                for profile in self.times
             ],
             "findings": [finding.to_dict() for finding in self.findings],
             "notes": self.notes,
@@ -100,7 +101,7 @@ class Diagnosis:
 
     def to_json(self) -> str:
         """`to_dict` as JSON."""
-        return json.dumps(self.to_dict(), indent=1)
+        return json.dumps(self.to_dict(), indent=1, allow_nan=False)
 
     def __repr__(self) -> str:
         """The verdict, and the kinds of the findings, in one line."""
@@ -161,6 +162,11 @@ class Diagnosis:
         for head, rest in blocks[1:]:
             lines += [f"also {head}", rest]
         return "\n".join([*lines, *(f"note: {note}" for note in self.notes)])
+
+
+def _plain(number: float) -> float | None:
+    """A number as JSON knows it, which has none for what is not finite."""
+    return float(number) if math.isfinite(number) else None
 
 
 UNDECIDED = ". That is between healthy (within 1.5) and a fault (above 2): look again after some training"

@@ -50,7 +50,7 @@ def trend(evidence: Evidence, fall: Fall) -> list[Finding]:
     elif word in ("healthy", "undecided"):
         return _astray(fall)
     rows = graded(evidence)
-    words = _whole(fall, word) if len(fall.levels) > 1 else f"one layer has a gradient, of {rows[0]['dz_norm']:.2g}"
+    words = _whole(fall, word) if len(fall.levels) > 1 else f"{len(fall.levels)} layer in a row has a gradient"
     if faded:
         words += f"; below, it underflows to 0 in {len(faded)} more"
     if burst:
