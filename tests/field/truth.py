@@ -55,6 +55,8 @@ class Truth:
     one that takes them all at once."""
     broken: bool = False
     """Something is not finite in the model's own type."""
+    learned: bool = False
+    """The loss is exactly 0 there: nothing is wrong with a gradient of 0."""
     missing: list[str] = field(default_factory=list)
     """Trainable parameters without a gradient."""
     zero: list[str] = field(default_factory=list)
@@ -88,6 +90,7 @@ class Truth:
             allowed |= {"undecided"} if abs(self.fall) > 1.5 - NEAR else set()
             allowed |= {"saturated"} if self.saturated > 0.5 else set()
             allowed |= {"silent"} if self.silent > 0.5 else set()
+        allowed |= {"healthy"} if self.learned else set()
         allowed |= {"vanishing"} if self.rounded > 0.25 else set()
         allowed |= {"cliff"} if self.spike > 2 - NEAR else set()
         allowed |= {"vanishing"} if self.fall > 2 - NEAR or max(self.branch, self.time) > 4 - NEAR else set()
@@ -98,7 +101,7 @@ class Truth:
 def truth(model, batch, loss_fn):
     """What is true of one batch. The model is not touched: copies run."""
     own, double = gradients(model, batch, loss_fn), gradients(cast_copy(model), cast(batch, torch.float64), loss_fn)
-    found = Truth(broken=not own.finite)
+    found = Truth(broken=not own.finite, learned=own.loss == 0)
     trainable = {name: p for name, p in double.model.named_parameters() if p.requires_grad}
     found.missing = [name for name in trainable if double.dw.get(name) is None]
     if not own.finite:
@@ -152,6 +155,7 @@ class Gradients:
     dw: dict
     nodes: list
     """Those of the graph, from the loss on, none before one that leads to it."""
+    loss: float
     finite: bool
     saturated: float
     silent: float
@@ -220,7 +224,8 @@ def gradients(model, batch, loss_fn):
     nodes = topological(loss.grad_fn)
     order(nodes, calls)
     values = [loss, *model.parameters(), *(d for d in found if d is not None)]
-    return Gradients(model, calls, dw, nodes, all(bool(x.isfinite().all()) for x in values), max(flat), max(off), times)
+    finite = all(bool(x.isfinite().all()) for x in values)
+    return Gradients(model, calls, dw, nodes, float(loss), finite, max(flat), max(off), times)
 
 
 def signal(module, dz):
