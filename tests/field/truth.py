@@ -225,7 +225,7 @@ def gradients(model, batch, loss_fn):
     order(nodes, calls)
     values = [loss, *model.parameters(), *(d for d in found if d is not None)]
     finite = all(bool(x.isfinite().all()) for x in values)
-    return Gradients(model, calls, dw, nodes, float(loss), finite, max(flat), max(off), times)
+    return Gradients(model, calls, dw, nodes, float(loss.detach()), finite, max(flat), max(off), times)
 
 
 def signal(module, dz):
