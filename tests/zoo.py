@@ -9,6 +9,8 @@ import torch.nn.functional as F
 from torch import nn
 from torch.utils.checkpoint import checkpoint
 
+from vgexp.watching.checkup import diagnose
+
 
 def mlp(depth, width, phi, law=None, classes=10, inputs=None, norm=None):
     """depth hidden layers; `law` acts on each hidden weight, biases then are 0."""
@@ -405,3 +407,9 @@ def logits(output):
 def loss(output, target):
     """The cross entropy of a network of the zoo."""
     return F.cross_entropy(logits(output), target)
+
+
+def findings(name):
+    """What `diagnose` finds in a network of the zoo."""
+    model, batch = problem(name)
+    return diagnose(model, batch, loss).findings

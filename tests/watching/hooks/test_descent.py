@@ -43,22 +43,22 @@ def calls_after(model, x):
 
 
 @pytest.mark.parametrize("seed", range(30))
-def test_places_are_those_of_the_plan(seed):
+def test_ways_are_those_of_the_plan(seed):
     model = Drawn(seed)
     calls = calls_after(model, torch.randn(3, 4))
     depths = model.depths()
-    assert {i: call.place.depth for i, call in enumerate(calls) if call.place is not None} == depths
+    assert {i: call.way.depth for i, call in enumerate(calls) if call.way is not None} == depths
     for i, call in enumerate(calls):
         if i in depths:
-            assert numbers(call.place.above) == [j for j in sorted(depths) if i in model.reads[j]]
+            assert numbers(call.way.above) == [j for j in sorted(depths) if i in model.reads[j]]
 
 
 def test_operations_between_neighbours_are_named():
     model = nn.Sequential(nn.Linear(4, 4), nn.LayerNorm(4), nn.Softmax(-1), nn.Linear(4, 4), nn.ReLU(), nn.Linear(4, 1))
     first, second, last = calls_after(nn.Sequential(model, Sum()), torch.randn(3, 4))
-    assert {"NativeLayerNorm", "Softmax"} <= set(operations(first.place.through))
-    assert "Relu" in operations(second.place.through) and "Softmax" not in operations(second.place.through)
-    assert last.place.above == 0
+    assert {"NativeLayerNorm", "Softmax"} <= set(operations(first.way.through))
+    assert "Relu" in operations(second.way.through) and "Softmax" not in operations(second.way.through)
+    assert last.way.above == 0
 
 
 class Sum(nn.Module):

@@ -368,4 +368,4 @@ def test_a_module_that_puts_out_what_one_inside_it_did_counts_once():
     with watch(model) as monitor:
         model(torch.randn(4, 16)).sum().backward()
         calls = monitor._listener.calls()
-    assert [(call.layer.name, call.place.depth) for call in calls if call.twin is None] == [("0.inner", 1), ("2", 0)]
+    assert [(call.layer.name, call.way.depth) for call in calls if call.twin is None] == [("0.inner", 1), ("2", 0)]

@@ -6,7 +6,7 @@ import torch.nn.functional as F
 from torch import nn
 from torch.utils.checkpoint import checkpoint
 from watched import row
-from zoo import he, loss, mlp, problem
+from zoo import findings, he, mlp
 
 from vgexp.watching.checkup import diagnose
 from vgexp.watching.monitor import watch
@@ -15,16 +15,11 @@ from vgexp.watching.verdicts.connections import behind
 pytestmark = pytest.mark.filterwarnings("ignore:None of the inputs have requires_grad")
 
 
-def found(name):
-    model, batch = problem(name)
-    return diagnose(model, batch, loss).findings
-
-
 def test_not_a_number_names_who_made_it():
-    assert found("nan weight")[0].layers == ["6"]
-    assert found("nan in the middle")[0].layers == ["1"]
-    assert "log in 1" in found("nan in the middle")[0].evidence
-    backward = found("nan backward")[0]
+    assert findings("nan weight")[0].layers == ["6"]
+    assert findings("nan in the middle")[0].layers == ["1"]
+    assert "log in 1" in findings("nan in the middle")[0].evidence
+    backward = findings("nan backward")[0]
     assert backward.layers == ["1"] and "backward: the derivative of sqrt" in backward.evidence
     torch.manual_seed(0)
     model = mlp(3, 16, nn.Tanh)
@@ -35,7 +30,7 @@ def test_not_a_number_names_who_made_it():
 
 def test_dead_layers_are_named():
     """Where all units are off, nothing comes back to what is below, and what is above has nothing to weight."""
-    assert found("dead relu")[0].layers == [str(i) for i in range(0, 18, 2)]
+    assert findings("dead relu")[0].layers == [str(i) for i in range(0, 18, 2)]
     torch.manual_seed(0)
     model = mlp(4, 16, nn.ReLU)
     nn.init.zeros_(model[4].weight)

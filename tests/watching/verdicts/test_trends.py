@@ -5,7 +5,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 from watched import chain
-from zoo import he, loss, mlp, problem
+from zoo import findings, he, loss, mlp
 
 from vgexp.watching.checkup import diagnose
 from vgexp.watching.verdicts.diagnosis import conclude
@@ -14,15 +14,10 @@ from vgexp.watching.verdicts.evidence import Evidence
 pytestmark = pytest.mark.filterwarnings("ignore:None of the inputs have requires_grad")
 
 
-def found(name):
-    model, batch = problem(name)
-    return diagnose(model, batch, loss).findings
-
-
 def test_gradients_that_underflow_are_vanishing_and_not_dead():
-    findings = found("sigmoid 100, underflows")
-    assert [finding.kind for finding in findings] == ["vanishing"]
-    assert "underflows to 0" in findings[0].evidence and len(findings[0].layers) == 101
+    seen = findings("sigmoid 100, underflows")
+    assert [finding.kind for finding in seen] == ["vanishing"]
+    assert "underflows to 0" in seen[0].evidence and len(seen[0].layers) == 101
 
 
 def test_gradients_that_overflow_are_exploding():

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from vgexp.numerics import fraction, moments, total_norm
-from vgexp.watching.hooks.descent import Place
+from vgexp.watching.hooks.descent import Way
 from vgexp.watching.hooks.graph import ActivationNode
 from vgexp.watching.hooks.layers import Layer
 
@@ -56,10 +56,10 @@ class Call:
         "layer",
         "number",
         "off",
-        "place",
         "totals",
         "twin",
         "underflow_below",
+        "way",
         "zeros",
     )
 
@@ -74,8 +74,8 @@ class Call:
         """By backward pass."""
         self._stand_ins: dict[int, Gradient] = {}
         """The same of outputs after the first."""
-        self.place: Place | None = None
-        """Where it lies below the loss, None where that is not known."""
+        self.way: Way | None = None
+        """How its gradient comes from the loss, None where that is not known."""
         self.twin: Call | None = None
         """The call of a module inside this one that put out the same tensor."""
         self.activations: list[str] = []

@@ -18,8 +18,8 @@ _LEAVES: set[type] = set()
 _TRANSPOSES: set[type] = set()
 
 
-class Place(NamedTuple):
-    """Where a call lies."""
+class Way(NamedTuple):
+    """The way of a gradient from the loss to a call."""
 
     depth: int
     """The largest number of calls between it and the loss."""
@@ -28,29 +28,29 @@ class Place(NamedTuple):
     through: int
     """The operations between those and itself: a bit a type of node, see `operations`."""
 
-    def joined(self, other: "Place") -> "Place":
-        """The place of what is reached both ways."""
+    def joined(self, other: "Way") -> "Way":
+        """Both ways as one: the longer depth, and all that lies on either."""
         depth = self.depth if self.depth > other.depth else other.depth
-        return Place(depth, self.above | other.above, self.through | other.through)
+        return Way(depth, self.above | other.above, self.through | other.through)
 
 
-LOSS = Place(0, 0, 0)
+LOSS = Way(0, 0, 0)
 
 
 class Descent:
-    """One backward pass on its way down: the places of the calls that it has passed."""
+    """One backward pass on its way down: the ways to the calls that it has passed."""
 
     def __init__(self, calls: Sequence[object]) -> None:
         """`calls` are those of this step, by number. Marks of any other are passed over."""
         self._calls = calls
-        self.places: dict[int, Place] = {}
-        """By the call's number, its bit in `Place.above`."""
+        self.ways: dict[int, Way] = {}
+        """By the call's number, its bit in `Way.above`."""
         self._next: list[int] = []
-        self._waiting: dict[int, tuple[Node, Place]] = {}
+        self._waiting: dict[int, tuple[Node, Way]] = {}
         self._passed: set[int] = set()
 
     def arrive(self, node: Node) -> None:
-        """The gradient has come down to the node of a call: all nodes made later have their place now."""
+        """The gradient has come down to the node of a call: the ways to all nodes made later are known now."""
         reached = torch_private.sequence(node)
         if reached in self._passed:
             return
@@ -58,30 +58,30 @@ class Descent:
             self._meet(reached, node, LOSS)
         while self._next and -self._next[0] >= reached:
             made = -heapq.heappop(self._next)
-            node, place = self._waiting.pop(made)
-            below = self._pass(made, node, place)
+            node, way = self._waiting.pop(made)
+            below = self._pass(made, node, way)
             for upstream, _ in node.next_functions:
                 if not (upstream is None or _is_weight(upstream)):
                     self._meet(torch_private.sequence(upstream), upstream, below)
 
-    def _meet(self, made: int, node: Node, place: Place) -> None:
+    def _meet(self, made: int, node: Node, way: Way) -> None:
         waiting = self._waiting.get(made)
         if waiting is None:
             heapq.heappush(self._next, -made)
         else:
-            place = waiting[1].joined(place)
-        self._waiting[made] = node, place
+            way = waiting[1].joined(way)
+        self._waiting[made] = node, way
 
-    def _pass(self, made: int, node: Node, place: Place) -> Place:
-        """The place of what lies upstream of a node, from its own."""
+    def _pass(self, made: int, node: Node, way: Way) -> Way:
+        """The way to what lies upstream of a node, from that to it."""
         marked = node.metadata.get(MARK)
         number = None if marked is None else self._number(marked)
         if number is None:
             bit = _BITS.get(type(node)) or _new_bit(type(node))
-            return place if place.through & bit else Place(place.depth, place.above, place.through | bit)
+            return way if way.through & bit else Way(way.depth, way.above, way.through | bit)
         self._passed.add(made)
-        self.places[number] = self.places[number].joined(place) if number in self.places else place
-        return Place(place.depth + 1, 1 << number, 0)
+        self.ways[number] = self.ways[number].joined(way) if number in self.ways else way
+        return Way(way.depth + 1, 1 << number, 0)
 
     def _number(self, marked: Any) -> int | None:
         """The number of the call that a mark is of; None for one of another step, or of another watched model."""

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from vgexp.numerics import torch_private
 from vgexp.watching.hooks import graph
 from vgexp.watching.hooks.calls import UNDERFLOW_BELOW, Call
-from vgexp.watching.hooks.descent import Descent, Place
+from vgexp.watching.hooks.descent import Descent, Way
 from vgexp.watching.hooks.layers import Layer, layers_of, tensors, weights
 from vgexp.watching.hooks.leftovers import Leftovers, samples
 from vgexp.watching.hooks.recurrence import Recurrence
@@ -139,14 +139,14 @@ class Listener:
         for call in self._calls:
             call.settle(tasks)
         for task in tasks:
-            for index, place in self._descents[task].places.items():
+            for index, way in self._descents[task].ways.items():
                 call = self._calls[index]
-                call.place = place if call.place is None else call.place.joined(place)
+                call.way = way if call.way is None else call.way.joined(way)
         if self.reentrant:
             self._in_order_of_execution()
         for call in self._calls:
-            if call.place is not None:
-                call.totals["depth"], call.counts["depth"] = float(call.place.depth), 1
+            if call.way is not None:
+                call.totals["depth"], call.counts["depth"] = float(call.way.depth), 1
         if all(call.reached for call in self._calls):
             return list(self._calls)
         trained = {call.layer.name for call in self._calls if call.reached}
@@ -185,10 +185,10 @@ class Listener:
         return self._leftovers.found(self._samples, self.fed)
 
     def _in_order_of_execution(self) -> None:
-        """Places as if all calls were one chain."""
+        """Ways as if all calls were one chain."""
         reached = [call for call in self._calls if call.reached]
         for depth, (call, above) in enumerate(zip(reversed(reached), [None, *reversed(reached)], strict=False)):
-            call.place = Place(depth, 0 if above is None else 1 << above.index, 0)
+            call.way = Way(depth, 0 if above is None else 1 << above.index, 0)
 
     def _accumulated(self, parameter: Tensor) -> None:
         self.fed.add(id(parameter))

@@ -107,12 +107,12 @@ def gather(observation: Observation, layers: Sequence[Layer]) -> Evidence:
     """The evidence of an observation that still has its calls. `layers` are those of the model."""
     rows = observation.rows()
     for row, call in zip(rows, observation.calls, strict=True):
-        place = call.place or LOSS
+        way = call.way or LOSS
         row |= {
             "index": call.index,
-            "above": numbers(place.above),
-            "operations": [name for name in operations(place.through) if name not in PLUMBING],
-            "plumbing": [name for name in operations(place.through) if name in PLUMBING],
+            "above": numbers(way.above),
+            "operations": [name for name in operations(way.through) if name not in PLUMBING],
+            "plumbing": [name for name in operations(way.through) if name in PLUMBING],
             "twin": call.twin is not None,
             "inputs": call.inputs,
             "dtype": call.dtype,
