@@ -125,11 +125,13 @@ def job(config: DictConfig) -> list[str]:
 def train_stack(runs: Sequence[Run], store: "Store") -> list[str]:
     """Trains a stack without the runs that are done or that another process computes, the ids of which it returns.
 
-    An error is recorded as its runs' status and raised again.
+    A stack that runs out of memory is trained as two. Another error is recorded as its runs' status and raised again.
     """
+    from vgexp.experiments.halving import each, halve, is_out_of_memory, too_large
     from vgexp.networks.identity import identity
     from vgexp.training import Interrupted, describe, train
 
+    halves, message = [], ""
     with store.hold(runs) as (mine, elsewhere):
         for process in dict.fromkeys(elsewhere.values()):
             left = [run for run in runs if elsewhere.get(identity(run)) == process]
@@ -140,9 +142,16 @@ def train_stack(runs: Sequence[Run], store: "Store") -> list[str]:
             except Interrupted:
                 raise
             except Exception as error:
-                store.fail(mine, f"{type(error).__name__}: {first_line(error)}")
-                raise
-    return list(elsewhere)
+                if not is_out_of_memory(error):
+                    store.fail(mine, f"{type(error).__name__}: {first_line(error)}")
+                    raise
+                message = too_large(mine[0])
+        if message:  # what the training took is free by now
+            halves = halve(mine, store)
+            if not halves:
+                store.fail(mine, message)
+                raise MemoryError(message)
+    return [*elsewhere, *each(halves, lambda half: train_stack(half, store))]
 
 
 def complete(todo: "Plan", launch: "Callable[[list[Job]], list[list[str]]]") -> None:
