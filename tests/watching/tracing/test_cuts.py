@@ -3,6 +3,7 @@
 import inspect
 import math
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -176,7 +177,7 @@ OPERATIONS = {
 }  # fmt: skip
 """Where the kind has another name."""
 LINES = {
-    "inference_mode": "return h.relu()", "no_grad": "h = h.relu()", "decorated": "return h.relu()",
+    "inference_mode": "@torch.inference_mode()", "no_grad": "with torch.no_grad():", "decorated": "@torch.no_grad()",
     "in_place": "buffer[:, :3] = h.detach()[:, :3]",
     "through_views": "for row, new in zip(buffer, h.data, strict=True):",
     "out": "torch.mul(h.detach(), 2.0, out=buffer)", "detached_in_place": "return (h * 2).detach_()",
@@ -225,7 +226,7 @@ def loss_under_no_grad(output, y):
         (argmax_loss, "argmax", "return F.l1_loss(output.argmax(1).float(), y.float())"),
         (detached_loss, "detach", "return F.cross_entropy(output, y).detach()"),
         (number, "item", "return F.cross_entropy(output, y).item()"),
-        (loss_under_no_grad, "no_grad", "return F.cross_entropy(output, y)"),
+        (loss_under_no_grad, "no_grad", "@torch.no_grad()"),
     ],
 )
 def test_a_loss_without_any_graph(loss_fn, operation, source):
@@ -236,16 +237,38 @@ def test_a_loss_without_any_graph(loss_fn, operation, source):
         assert f"cut off at {operation} in the loss (" in cut.words
 
 
-def test_a_forward_pass_without_a_graph_is_cut_where_each_parameter_is_read():
+def test_a_forward_pass_without_a_graph_is_cut_where_gradients_are_switched_off():
     model = Net(torch.relu)
     model.forward = torch.no_grad()(model.forward)
     cut_of = found(model)
-    assert {name: (cut.operation, cut.module) for name, cut in cut_of.items()} == {
-        **dict.fromkeys(FIRST, ("no_grad", "first")),
-        "last.weight": ("no_grad", "last"),
-        "last.bias": ("no_grad", "last"),
-    }
-    assert cut_of["last.bias"].line.endswith("return self.last(self.between(self.first(x)))")
+    assert set(cut_of) == {*FIRST, "last.weight", "last.bias"}
+    assert {(cut.operation, cut.module) for cut in cut_of.values()} == {("no_grad", "Net")}
+    assert cut_of["last.bias"].line.endswith("def forward(self, x):")
+
+
+class Switches(Net):
+    """Gradients are off for the first layer, and on again for what comes after it."""
+
+    def __init__(self, off):
+        super().__init__(torch.relu)
+        self.off = off
+
+    def forward(self, x):
+        torch.set_grad_enabled(False)
+        torch.zeros(1)
+        torch.set_grad_enabled(True)
+        with self.off():
+            with torch.no_grad():
+                h = self.first(x)
+            h = self.between(h)
+        return self.last(h.clone())
+
+
+@pytest.mark.parametrize("off", [torch.no_grad, torch.inference_mode, partial(torch.set_grad_enabled, False)])
+def test_the_outermost_of_the_contexts_that_are_open_is_named(off):
+    cut_of = found(Switches(off))
+    assert set(cut_of) == set(FIRST)
+    assert cut_of["first.bias"].line.endswith("with self.off():")
 
 
 class Slips(nn.Module):
@@ -272,15 +295,15 @@ class Slips(nn.Module):
 def test_parameters_with_few_entries_that_are_taken_out_of_the_graph():
     cut_of = found(Slips())
     assert {name: (cut.operation, cut.module) for name, cut in cut_of.items()} == {
-        "norm.weight": ("no_grad", "norm"),
-        "norm.bias": ("no_grad", "norm"),
+        "norm.weight": ("no_grad", "Slips"),
+        "norm.bias": ("no_grad", "Slips"),
         "alpha": ("item", "Slips"),
         "beta": ("data", "Slips"),
         "gamma": ("nn.Parameter", "Slips"),
         "delta": ("alias", "Slips"),
         "base": ("not in the loss", "Slips"),
     }
-    assert cut_of["norm.bias"].line.endswith("g = self.norm(h)")
+    assert cut_of["norm.bias"].line.endswith("with torch.no_grad():")
     assert cut_of["alpha"].words.endswith(", and nothing else of it reaches the loss")
     assert cut_of["alpha"].line.endswith("h = torch.relu(self.a(x)) * self.alpha.item()")
     assert cut_of["beta"].line.endswith("h = torch.relu(self.b(h)) * self.beta.data")

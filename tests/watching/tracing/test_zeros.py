@@ -8,3 +8,13 @@ def test_the_first_operation_that_hands_on_zeros():
     assert first_zero((torch.tanh(x) * 2 - 100).relu().exp().sum()) == "Relu"
     assert first_zero((x * 2).sum()) == ""
     assert first_zero((x.round() + x).sum()) == "Round"
+
+
+def test_the_first_of_two_in_a_row_is_named_but_not_beyond_weights():
+    layer, x = torch.nn.Linear(3, 3), torch.ones(2, 3)
+    assert first_zero((layer(x) - 50).clamp(-1, 1).relu().sum()) == "Clamp"
+    assert first_zero(((layer(x) - 50).clamp(max=-90) * 2).flatten().relu().sum()) == "Clamp"
+    assert first_zero((layer(x) - 50).relu().exp().clamp(5, 6).sum()) == "Relu"
+    assert first_zero(layer((layer(x) - 50).relu()).clamp(50, 60).sum()) == "Clamp"
+    z = layer(x)
+    assert first_zero(((z - 50).relu() + z.round()).relu().sum()) in ("Relu", "Round")

@@ -17,6 +17,8 @@ SKIPPED = (str(Path(torch.__file__).parent), str(Path(__file__).parents[2]), "<f
 """Frames of torch, of this package and of Python's own are not where anything was called."""
 ENGINE = torch.autograd.graph.__file__
 APPLY = torch.autograd.Function.apply.__func__.__code__
+DECORATED = torch.no_grad()(lambda: None).__code__.co_name
+"""The function of torch that runs what it decorates in a context, as no_grad: what is called there is the decorator."""
 
 
 class Place(NamedTuple):
@@ -42,11 +44,13 @@ class Places:
         frame, module, line, function = inspect.currentframe(), "", "", ""
         inside = torch_private.in_backward()
         while frame is not None and frame is not bottom:
-            file = frame.f_code.co_filename
+            file, number = frame.f_code.co_filename, frame.f_lineno
             if inside and file == ENGINE:
                 break
+            if frame.f_code.co_name == DECORATED and (code := getattr(frame.f_locals.get("func"), "__code__", None)):
+                file, number = code.co_filename, code.co_firstlineno
             if not line and not file.startswith(SKIPPED):
-                line = _line(file, frame.f_lineno)
+                line = _line(file, number)
             if not module:
                 module = self._names.get(id(frame.f_locals.get("self")), "")
             if not function and frame.f_code is APPLY:

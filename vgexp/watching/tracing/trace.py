@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from functools import reduce
 from operator import or_
 from typing import Any, NamedTuple
+from unittest.mock import patch
 
 import torch
 from torch import Tensor, nn
@@ -87,6 +88,8 @@ class Trace(TorchFunctionMode):
         self.events: list[Event] = []
         self.reads: dict[int, tuple[str, str]] = {}
         """By parameter: the module and the line of the first operation that read it."""
+        self._switch: tuple[str, str] | None = None
+        """Where gradients were switched off: the module and the line; None while they are on."""
         self.graph: dict[Node, int] = {}
         """The parameters upstream of a node, where that was asked for."""
         self._lost: Any = WeakIdKeyDictionary()
@@ -107,8 +110,14 @@ class Trace(TorchFunctionMode):
         """What `run` returns."""
         self._bottom = inspect.currentframe()
         handle = nn.modules.module.register_module_forward_pre_hook(lambda module, _: self.called.add(module))
+        enter = torch.inference_mode.__enter__
+
+        def entered(mode: torch.inference_mode) -> None:  # which, unlike no_grad, no mode of functions sees
+            self._switched(on=not mode.mode)
+            enter(mode)
+
         try:
-            with self:
+            with self, patch.object(torch.inference_mode, "__enter__", entered):
                 return run()
         finally:
             self._bottom = None
@@ -123,6 +132,8 @@ class Trace(TorchFunctionMode):
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
         name = name_of(func)
+        if name == "_set_grad_enabled":
+            self._switched(args[0])
         given = inputs(valued(name, args, kwargs))
         result = func(*args, **kwargs)
         outputs = [torch_private.untransformed(x) for x in every_tensor(args[0] if assigns(func) else result)]
@@ -132,6 +143,12 @@ class Trace(TorchFunctionMode):
         elif outputs or name in READERS or func in DIFFERENTIATIONS:
             self._saw(func, name, given, outputs, (args, kwargs))
         return result
+
+    def _switched(self, on: bool) -> None:
+        if on:
+            self._switch = None
+        elif torch.is_grad_enabled():
+            self._switch = self._places.here(self._bottom)[:2]
 
     def _saw(self, func: Any, name: str, given: list[Given], outputs: list[Tensor], call: tuple[Any, Any]) -> None:
         for one in given:
@@ -222,7 +239,10 @@ class Trace(TorchFunctionMode):
         """Notes an event; 0 where it concerns no parameter that is looked for."""
         if not parameters & self._wanted:
             return 0
-        self.events.append(Event(name, *self._places.here(self._bottom), parameters & self._wanted, whole))
+        module, line, function = self._places.here(self._bottom)
+        if name in ("no_grad", "inference_mode") and self._switch is not None:
+            module, line = self._switch
+        self.events.append(Event(name, module, line, function, parameters & self._wanted, whole))
         return 1 << len(self.events) - 1
 
     def _upstream(self, one: Given) -> int:
