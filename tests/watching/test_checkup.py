@@ -41,6 +41,18 @@ def test_also_when_it_raises():
     assert not any(module._forward_hooks for module in model.modules())
 
 
+def test_an_error_because_of_a_nan_is_a_diagnosis():
+    model, (x, _) = problem()
+    model[0].weight.data[0, 0] = float("nan")
+    loss_fn = lambda output, _: -torch.distributions.Normal(output, 1.0).log_prob(torch.zeros(10)).mean()
+    with pytest.raises(ValueError, match="to satisfy the constraint"):
+        loss_fn(model(x), None)
+    diagnosis = diagnose(model, (x, None), loss_fn)
+    assert diagnosis.verdict == "nan" and diagnosis.findings[0].layers == ["0"]
+    assert "then comes ValueError" in str(diagnosis)
+    assert not any(module._forward_hooks for module in model.modules())
+
+
 def test_the_mode_is_kept():
     model, batch = problem()
     assert not diagnose(model.eval(), batch, F.cross_entropy).findings or not model.training

@@ -13,6 +13,7 @@ import importlib
 import re
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -22,9 +23,12 @@ from torch import Tensor, nn
 from vgexp.config import ConfigError, first_line
 from vgexp.watching.closer import look, look_closer
 from vgexp.watching.hooks.layers import tensors
+from vgexp.watching.hooks.refusals import Unsupported
 from vgexp.watching.tracing.batches import outcome
+from vgexp.watching.tracing.breaks import first_break
 from vgexp.watching.trials import rescaled, tried
 from vgexp.watching.verdicts.diagnosis import Diagnosis, conclude
+from vgexp.watching.verdicts.evidence import Closer, Evidence
 
 Problem: TypeAlias = tuple[nn.Module, Any, Callable[[Any, Any], Any] | None]
 """A model, a batch as `diagnose` takes it, and the loss of outputs and targets, None where the model has its own."""
@@ -39,7 +43,7 @@ def diagnose(model: nn.Module, batch: Any, loss_fn: Callable[[Any, Any], Any] | 
 
     The model stays in its mode, training or evaluation. Its weights, gradients and buffers and torch's random numbers
     are restored. Raises Unsupported as `watch` does, ValueError for a batch or a loss that is none, and whatever the
-    model raises.
+    model and the loss raise, unless that is because of a number that is not finite: that is a diagnosis.
     """
 
     def run() -> Tensor:
@@ -49,7 +53,17 @@ def diagnose(model: nn.Module, batch: Any, loss_fn: Callable[[Any, Any], Any] | 
         evidence, _ = look(model, lambda: outcome(model, rescaled(batch, factor), loss_fn).loss)
         return conclude([evidence])
 
-    evidence, sound = look(model, run)
+    try:
+        evidence, sound = look(model, run)
+    except Unsupported:
+        raise
+    except Exception:  # whatever a model or a loss of somebody's raises
+        broken = None
+        with suppress(Exception):
+            broken = first_break(model, run)
+        if broken is None:
+            raise
+        return conclude([Evidence(0, [], {}, {}, [], closer=Closer(broken))])
     evidence = look_closer(model, batch, loss_fn, evidence, sound)
     return tried(conclude([evidence]), model, again)
 

@@ -1,3 +1,4 @@
+import math
 from itertools import product
 from pathlib import Path
 
@@ -400,3 +401,81 @@ MENDED = {
 @pytest.mark.parametrize("act", MENDED.values(), ids=MENDED)
 def test_what_the_advice_says_mends_it(act):
     assert first_break(*problem(act, "modules")) is None
+
+
+class Sampled(nn.Module):
+    """A policy whose last layer takes what `spoil` makes of the first one's output."""
+
+    def __init__(self, spoil):
+        super().__init__()
+        torch.manual_seed(0)
+        self.first, self.last, self.spoil = nn.Linear(4, 6), nn.Linear(6, 3), spoil
+
+    def forward(self, x):
+        return self.last(self.spoil(self.first(x)))
+
+
+def asserted(output):
+    assert torch.isfinite(output).all(), "it diverged"
+    return output.sum()
+
+
+def stopped(output):
+    if math.isnan(output.sum().item()):
+        raise SystemError("the loss is NaN")
+    return output.sum()
+
+
+def watched_backward(output):
+    root = (output * 0).sqrt()
+    output.register_hook(lambda dz: asserted(dz) * 0 + dz)
+    return root.sum()
+
+
+RAISING = {
+    "logits": lambda o: -torch.distributions.Categorical(logits=o).log_prob(torch.zeros(5)).mean(),
+    "scale": lambda o: -torch.distributions.Normal(0.0, o.exp()).log_prob(torch.zeros(5, 3)).mean(),
+    "asserted": asserted,
+    "stopped": stopped,
+    "drawn": lambda o: torch.multinomial(o.softmax(1), 1).sum() * o.sum(),
+    "cholesky": lambda o: torch.linalg.cholesky(o.T @ o + torch.eye(3)).sum(),
+}
+
+
+@pytest.mark.parametrize("kind", RAISING)
+def test_an_error_because_of_a_nan_is_that_of_the_operation_that_made_it(kind):
+    model, x = Sampled(lambda h: (h - 9).sqrt()), torch.randn(5, 4)
+    with pytest.raises((ValueError, AssertionError, SystemError, RuntimeError)):
+        RAISING[kind](model(x))
+    found = first_break(model, lambda: RAISING[kind](model(x)))
+    assert found is not None and (found.direction, found.operation, found.module) == ("forward", "sqrt", "Sampled")
+    assert "; then comes " in found.evidence
+
+
+def test_an_index_out_of_range_that_was_a_nan_is_one_too():
+    model, x = Sampled(lambda h: (h - 9).sqrt()), torch.randn(5, 4)
+    found = first_break(model, lambda: (torch.ones(9)[model(x).sum(1).long()] * model(x).sum()).sum())
+    assert found is not None and found.operation == "sqrt" and "IndexError" in found.evidence
+
+
+def test_an_error_in_the_backward_pass_and_one_by_the_weights():
+    model, x = Sampled(torch.tanh), torch.randn(5, 4)
+    found = first_break(model, lambda: watched_backward(model(x)))
+    assert found is not None and (found.direction, found.operation) == ("backward", "sqrt")
+    model.last.weight.data[0, 0] = NAN
+    found = first_break(model, lambda: asserted(model(x)))
+    assert found is not None and (found.direction, found.module) == ("weights", "last")
+
+
+@pytest.mark.parametrize("spoil", [torch.tanh, lambda h: (h - 9).sqrt()])
+def test_an_error_for_another_reason_is_raised(spoil):
+    model, x = Sampled(spoil), torch.randn(5, 4)
+    with pytest.raises(RuntimeError, match="shapes cannot be multiplied"):
+        first_break(model, lambda: (model(x) @ torch.ones(7, 7)).sum())
+
+    def fail():
+        (model(x) * -1e9).masked_fill(torch.ones(5, 3) > 0, -INF)
+        raise KeyError("data")
+
+    with pytest.raises(KeyError, match="data"):
+        first_break(model, fail)

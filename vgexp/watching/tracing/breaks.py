@@ -2,7 +2,9 @@
 
 The loss and its backward pass are computed once more under a recorder. From what is not finite at the end (the loss,
 else the gradients of parameters) one goes back to what made it: so a NaN that a mask throws away is no break, and
-infinities that were put there as masks are none either.
+infinities that were put there as masks are none either. Where an error is raised before the end, as by a validation of
+arguments, an assertion, or an index that was made of NaN, the last such number is the end, if the error is because of
+it: if none is raised as soon as every operation takes 0 for NaN, or 1.
 
 >>> import torch
 >>> net, x = nn.Linear(2, 3), torch.ones(4, 2)
@@ -10,12 +12,16 @@ infinities that were put there as masks are none either.
 sqrt
 """
 
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterable
+from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from vgexp.config import first_line
+from vgexp.numerics import torch_private
+from vgexp.watching.hooks.layers import tensors
 from vgexp.watching.tracing.extents import Extent, extent, joined
 from vgexp.watching.tracing.operations import Operation, Recorder, Source
 from vgexp.watching.tracing.pitfalls import advice
@@ -26,6 +32,8 @@ LINEAR = ("matmul", "conv", "embedding", "layer_norm", "batch_norm", "group_norm
 PASSING = ("cast", "t", "transpose", "permute", "view", "reshape", "expand", "unsafe_view", "detach", "clone", "copy")
 """Operations between a weight and the operation that uses it."""
 MADE = {True: "nan", False: "inf"}
+SINGULAR = torch.linalg.LinAlgError  # pyright: ignore[reportPrivateImportUsage]
+"""What a decomposition raises, of NaN too; of zeros as well, so that nothing is to be learned by trying."""
 
 
 @dataclass(frozen=True)
@@ -54,21 +62,64 @@ def first_break(model: nn.Module, run: Callable[[], Tensor]) -> Break | None:
     """The first number that is not finite when `run` computes the loss, and in its backward pass; None where the loss
     and the gradients of all parameters are finite.
 
-    The model's gradients and buffers and torch's random numbers are restored. Raises what `run` raises.
+    The model's gradients and buffers and torch's random numbers are restored. Raises what `run` or the backward pass
+    raises, unless that is because of such a number: then the evidence ends with the error.
     """
+    backward, after = False, ""
     with untouched(model), Recorder(model) as recorder:
-        loss = run()
-        backward = bool(torch.isfinite(loss.detach()).all())
-        if backward and loss.requires_grad:
-            loss.backward()
-        ends = [p.grad for p in model.parameters() if p.grad is not None] if backward else [loss]
-        broken = [maker for x in ends if not extent(x).finite for maker in recorder.makers(x)]
+        try:
+            loss = run()
+            backward = bool(torch.isfinite(loss.detach()).all())
+            if backward and loss.requires_grad:
+                loss.backward()
+        except Exception as error:  # whatever a model or a loss of somebody's raises
+            broken = recorder.last
+            if not broken or not (isinstance(error, SINGULAR) or _caused(model, run)):
+                raise
+            after = f"; then comes {type(error).__name__}: {first_line(error)}"
+        else:
+            ends = [p.grad for p in model.parameters() if p.grad is not None] if backward else [loss]
+            broken = [maker for x in ends if not extent(x).finite for maker in recorder.makers(x)]
         found = root(broken)
     if found is None:
         return None
-    if isinstance(found, Source):
-        return _of_source(found)
-    return _of_operation(found, backward, broken)
+    made = _of_source(found) if isinstance(found, Source) else _of_operation(found, backward, broken)
+    return replace(made, evidence=made.evidence + after)
+
+
+def _caused(model: nn.Module, run: Callable[[], Tensor]) -> bool:
+    """Whether an error is because of numbers that are not finite. 0 is no deviation, 1 may be no index."""
+    return _runs_with(0.0, model, run) or _runs_with(1.0, model, run)
+
+
+def _runs_with(number: float, model: nn.Module, run: Callable[[], Tensor]) -> bool:
+    """Whether the loss and its backward pass raise no error where operations take a number for NaN, and a large one for
+    an infinity."""
+
+    def perform(operation: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        arguments = torch_private.arguments(operation, args, kwargs)
+        kept = {id(x) for _, value, writes in arguments if writes for x in tensors(value)}
+        by_name = {name: _cleaned(value, number, kept) for name, value in kwargs.items()}
+        return operation(*_cleaned(args, number, kept), **by_name)
+
+    try:
+        with untouched(model), torch_private.each_operation(perform):
+            loss = run()
+            if loss.requires_grad:
+                loss.backward()
+    except Exception:  # the same one, or one that the zeros brought
+        return False
+    return True
+
+
+def _cleaned(value: Any, number: float, kept: Collection[int]) -> Any:
+    """A tensor, or those in a list or tuple, with a number for NaN and without infinities; those of the `id`s `kept` as
+    they are."""
+    if isinstance(value, list | tuple):
+        return type(value)(_cleaned(part, number, kept) for part in value)
+    if not isinstance(value, Tensor) or id(value) in kept or extent(value).finite:
+        return value
+    return value.nan_to_num(number)
 
 
 def root(broken: Iterable[Operation | Source]) -> Operation | Source | None:

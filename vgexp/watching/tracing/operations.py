@@ -18,9 +18,9 @@ from torch import Tensor, nn
 from vgexp.numerics import torch_private
 from vgexp.watching.hooks.doubles import doubled
 from vgexp.watching.hooks.layers import plain_name, tensors
+from vgexp.watching.tracing.arguments import memory
 from vgexp.watching.tracing.extents import Extent, extent, joined
 from vgexp.watching.tracing.places import Places
-from vgexp.watching.tracing.trace import memory
 
 NAMES = {
     "addmm": "matmul",
@@ -104,6 +104,11 @@ class Operation:
         return self.fed and not self.output.nan and self.name.startswith(PLACING)
 
 
+def is_nan(maker: Operation | Source) -> bool:
+    """Whether NaN is in what was made."""
+    return (maker.output if isinstance(maker, Operation) else maker.extent).nan
+
+
 class Recorder:
     """Records the operations inside `with`."""
 
@@ -125,6 +130,8 @@ class Recorder:
         """By number: the operations that made nodes of autograd's graph."""
         self._handed: dict[str, list[Operation | Source]] = {}
         """What made the infinity or the NaN that was handed over to Python last."""
+        self.last: list[Operation | Source] = []
+        """The last operation whose result was not finite, NaN before infinities; or what it was given of that kind."""
         self._order = count()
         self._operations = torch_private.each_operation(self._perform)
 
@@ -200,11 +207,19 @@ class Recorder:
         if isinstance(result, float) and not math.isfinite(result):  # handed over to Python, as by item()
             self._handed[str(result)] = makers
         makers += [maker for _, x in given.numbers for maker in self._handed.get(str(x), [])]
+        if not operation.output.finite:
+            self._note([operation])
+        elif bad:
+            self._note(makers)
         for maker in makers:
             if not operation.output.finite:
                 operation.causes.append(maker)
             elif isinstance(maker, Operation) and operation.name.startswith(HIDING):
                 maker.hidden_by = maker.hidden_by or operation.name
+
+    def _note(self, makers: "list[Operation | Source]") -> None:
+        if any(map(is_nan, makers)) or not any(map(is_nan, self.last)):
+            self.last = list(makers)
 
     def _sign(
         self, operation: Operation, given: list[Tensor], written: list[Tensor], came_out: list[tuple[Tensor, Extent]]

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import reduce
 from operator import or_
-from typing import Any, NamedTuple
+from typing import Any
 from unittest.mock import patch
 
 import torch
@@ -23,10 +23,9 @@ from torch.utils.weak import WeakIdKeyDictionary
 
 from vgexp.numerics import torch_private
 from vgexp.watching.hooks.layers import every_tensor, layers_of, plain_name
+from vgexp.watching.tracing.arguments import Given, Node, assigns, inputs, memory, name_of, valued
 from vgexp.watching.tracing.places import Places
 
-Node = Any
-"""torch.autograd.graph.Node and the nodes of C++, which share no base."""
 Function = torch.autograd.function.BackwardCFunction
 """The node of an autograd.Function."""
 
@@ -58,14 +57,6 @@ class Event:
     """Whether its result is integers or truth values."""
     reader: str = ""
     """The operation that handed what came of it over to Python."""
-
-
-class Given(NamedTuple):
-    """An input of an operation, as it was before."""
-
-    x: Tensor
-    node: Node | None
-    requires_grad: bool
 
 
 class Trace(TorchFunctionMode):
@@ -272,42 +263,6 @@ class Trace(TorchFunctionMode):
         if events:
             place = x if x.grad_fn is None and memory(x) in self._live else memory(x)
             self._lost[place] = self._lost.get(place, 0) | events
-
-
-def inputs(values: Any) -> list[Given]:
-    """The tensors in nested values, as they are."""
-    found = (torch_private.untransformed(x) for x in every_tensor(values))
-    return [Given(x, x.grad_fn, x.requires_grad) for x in found]
-
-
-def name_of(func: Any) -> str:
-    """An operation as people write it: `argmax`, `data`, `float`, `numpy`."""
-    name = getattr(func, "__name__", str(func))
-    if name in ("__get__", "__set__"):
-        name = func.__self__.__name__
-    return {"__array__": "numpy", "detach_": "detach"}.get(name, name.removeprefix("__").removesuffix("__"))
-
-
-def assigns(func: Any) -> bool:
-    """Whether a function changes its first argument and returns nothing."""
-    return getattr(func, "__name__", "") in ("__set__", "__setitem__")
-
-
-def valued(name: str, args: Any, kwargs: Any) -> Any:
-    """The arguments of an operation whose numbers its result may depend on; of others it takes the shape or type."""
-    if name.endswith("_like") or name.startswith("new_"):
-        return args[1:], kwargs
-    if name.endswith("_as") or name == "to":
-        return args[:1]
-    return args, kwargs
-
-
-def memory(x: Tensor) -> Any:
-    """What all views of a tensor share; the tensor itself where it has no memory of its own (sparse ones)."""
-    try:
-        return x.untyped_storage()
-    except (NotImplementedError, RuntimeError):
-        return x
 
 
 def union(sets: Iterable[int]) -> int:

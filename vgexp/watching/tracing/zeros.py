@@ -20,8 +20,8 @@ from vgexp.watching.hooks.graph import Node, operation
 
 
 def first_zero(loss: Tensor) -> str:
-    """The operation at which a gradient first becomes exactly 0 on its way back from the loss, or the last that makes it
-    so in a row of operations with one input each; empty if none does so in all that it hands on."""
+    """The operation at which a gradient first becomes exactly 0 on its way back from the loss, or the last that makes
+    it so in a row of operations with one input each; empty if none does so in all that it hands on."""
     found: list[str] = []
     row: set[Node] = set()
 
