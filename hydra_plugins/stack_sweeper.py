@@ -11,7 +11,7 @@ from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
 
 if TYPE_CHECKING:
-    from vgexp.experiments.stacks import Job
+    from vgexp.experiments.jobs import Job
 
 ConfigStore.instance().store(
     group="hydra/sweeper", name="stack", node={"_target_": "hydra_plugins.stack_sweeper.StackSweeper"}
@@ -30,14 +30,14 @@ class StackSweeper(Sweeper):
     def sweep(self, arguments: list[str]) -> Any:
         from vgexp.experiments import launch
 
-        returns: list[JobReturn] = []
+        plan, returns = launch.PLAN.get(), list[JobReturn]()
 
         def launched(jobs: Sequence["Job"]) -> list[list[str]]:
             assert self.launcher is not None
-            spelled = [[*job.spelled(), f"jobs={min(job.runs[0].jobs or 1, len(jobs))}"] for job in jobs]
-            found = self.launcher.launch(spelled, initial_job_idx=len(returns))
+            handed = [[*job.handed(plan.folder), f"jobs={min(job.runs[0].jobs or 1, len(jobs))}"] for job in jobs]
+            found = self.launcher.launch(handed, initial_job_idx=len(returns))
             returns.extend(found)
             return [returned.return_value for returned in found]  # raises what the job raised
 
-        launch.complete(launch.PLAN.get(), launched)
+        launch.complete(plan, launched)
         return returns

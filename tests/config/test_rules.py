@@ -21,7 +21,6 @@ CASES = {
     "NAMES": ([["a", "b"], []], [[1]]),
     "BOOLEAN": ([True], [1, None]),
     "GRIDS": ([{}], [[]]),
-    "OVERRIDES": ([[["seed=0"], ["seed=1"]]], [[[0]]]),
     "FOLDER": (["a", "a/b"], ["", "a//b", "../a"]),
 }
 

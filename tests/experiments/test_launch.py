@@ -33,14 +33,34 @@ def test_run_returns_what_was_asked_for_and_nothing_else():
     assert "vgexp.run(" in list(read("results/train").commands)[-1]
 
 
-def test_a_job_trains_the_members_of_its_config():
-    members = "members=[['seed=3','optim.lr=0.5'],['seed=4','optim.lr=0.25']]"
-    with composer() as compose:
-        job(compose([*QUICK, members, "name=there"]))
-    runs = vgexp.read("results/there").runs.sort_values("seed")
-    assert runs["seed"].tolist() == [3, 4]
-    assert runs["optim.lr"].tolist() == [0.5, 0.25]
-    assert runs["stack"].nunique() == 1
+def test_a_job_trains_in_the_folder_that_it_comes_from_wherever_it_starts(monkeypatch, tmp_path):
+    launched = []
+
+    def launch(job_overrides, initial_job_idx):
+        launched.extend(job_overrides)
+        raise Interrupted
+
+    with monkeypatch.context() as patch, pytest.raises(Interrupted):
+        patch.setattr(Plugins, "instantiate_launcher", lambda self, **_: SimpleNamespace(launch=launch))
+        start([*QUICK, "seed=3,4"])
+    (tmp_path / "elsewhere").mkdir()
+    with monkeypatch.context() as patch, composer() as compose:
+        patch.chdir(tmp_path / "elsewhere")
+        for overrides in launched:
+            job(compose(overrides))
+        assert not list(Path().iterdir())
+    runs = vgexp.read("results/train").runs.sort_values("seed")
+    assert runs["seed"].tolist() == [3, 4] and runs["stack"].nunique() == 1
+    assert not list(Path("results/train/state/jobs").iterdir())
+
+
+def test_a_launch_that_leaves_runs_undone_is_no_success(monkeypatch):
+    def launch(job_overrides, initial_job_idx):
+        return [SimpleNamespace(return_value=[]) for _ in job_overrides]
+
+    monkeypatch.setattr(Plugins, "instantiate_launcher", lambda self, **_: SimpleNamespace(launch=launch))
+    with pytest.raises(RuntimeError, match=r"results/train: 2 of 2 runs are not done though all jobs have ended"):
+        start([*QUICK, "seed=0,1"])
 
 
 def test_start_leaves_the_process_as_it_was_and_notes_the_command(monkeypatch):
@@ -73,6 +93,7 @@ def test_a_job_is_told_how_many_share_the_computer(launcher, jobs, monkeypatch):
         return [SimpleNamespace(return_value=[]) for _ in job_overrides]
 
     monkeypatch.setattr(Plugins, "instantiate_launcher", lambda self, **_: SimpleNamespace(launch=launch))
+    monkeypatch.setattr("vgexp.experiments.launch.require_done", lambda todo: None)
     start([*QUICK[:1], *QUICK[2:], "model.depth=1,2,3,4", *launcher])
     assert [overrides[-1] for overrides in launched] == [f"jobs={jobs}"] * 4
 
@@ -119,7 +140,7 @@ def test_what_is_wrong_with_ones_own_file(text, message, tmp_path):
 
 
 def test_an_error_is_recorded_and_raised(monkeypatch):
-    def broken(runs, store):
+    def broken(runs, store, stopped):
         raise RuntimeError("no more\nof this")
 
     monkeypatch.setattr("vgexp.training.train", broken)
@@ -141,14 +162,19 @@ def test_bad_input_starts_nothing(monkeypatch):
 
 def interrupted(*overrides, at=3):
     """Types a command and interrupts it at a step; its state is left."""
+    with pytest.raises(Interrupted):
+        interrupt(signal.SIGINT, *overrides, at=at)
+
+
+def interrupt(number, *overrides, at=3):
     observe = loop.Training.observe_and_update
 
     def step(self):
         if self.step == at:
-            os.kill(os.getpid(), signal.SIGINT)
+            os.kill(os.getpid(), number)
         return observe(self)
 
-    with pytest.MonkeyPatch.context() as patch, pytest.raises(Interrupted):
+    with pytest.MonkeyPatch.context() as patch:
         patch.setattr(loop.Training, "observe_and_update", step)
         run(*overrides)
 
@@ -160,6 +186,29 @@ def trained_stacks(capsys):
 
 STATES = Path("results/train/state")
 LONGER = [*QUICK[:-1], "steps=10", "probe.every=1"]
+
+
+@pytest.mark.parametrize("number", [signal.SIGUSR1, signal.SIGUSR2])
+def test_a_preempted_job_saves_is_asked_for_again_and_has_not_failed(number, capsys):
+    """As submitit does it: its handler raises an error of its own once the job is in the queue again."""
+
+    def requeue(number, frame):
+        raise RuntimeError("not requeued: timed out")
+
+    before = signal.signal(number, requeue)
+    try:
+        with pytest.raises(RuntimeError, match="not requeued"):
+            interrupt(number, *LONGER, "seed=0,1")
+    finally:
+        signal.signal(number, before)
+    assert set(read("results/train").runs["status"]) == {"running"} and list(STATES.glob("*.pt"))
+    run(*LONGER, "seed=0,1")
+    assert any("resumed at step 4" in line for line in trained_stacks(capsys))
+
+
+def test_a_request_to_stop_during_the_last_step_of_a_stack_is_heard():
+    interrupted(*LONGER, "model.activation=tanh,relu", at=10)
+    assert read("results/train").runs["status"].tolist() == ["done"]
 
 
 def test_what_is_done_is_said(capsys):

@@ -1,14 +1,12 @@
-from dataclasses import replace
-
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from samples import small
 
 from vgexp.config.errors import ConfigError
 from vgexp.config.rows import structure
-from vgexp.experiments.compose import composer, typed
-from vgexp.experiments.stacks import Job, jobs, require_read, without_effect
+from vgexp.experiments.compose import composer
+from vgexp.experiments.stacks import require_read, stacked, without_effect
 from vgexp.experiments.sweep import composed
 from vgexp.networks.identity import identity
 
@@ -21,7 +19,7 @@ RUNS = st.lists(
 @given(RUNS, st.integers(1, 4), st.sets(st.integers(1, 3)))
 def test_stacks_hold_every_run_that_is_left_once_and_in_order(runs, size, skipped):
     planned = [([f"model.depth={run.model.depth}"], run) for run in runs]
-    found = jobs(planned, lambda _: size, lambda run: run.seed in skipped)
+    found = stacked(planned, lambda _: size, lambda run: run.seed in skipped)
     assert all(1 <= len(stack.runs) <= size for stack in found)
     for stack in found:
         assert all(structure(run) == structure(stack.runs[0]) for run in stack.runs)
@@ -30,7 +28,7 @@ def test_stacks_hold_every_run_that_is_left_once_and_in_order(runs, size, skippe
         left = dict.fromkeys(identity(run) for run in runs if run.model.depth == depth and run.seed not in skipped)
         assert [identity(run) for stack in found for run in stack.runs if run.model.depth == depth] == list(left)
     # What is done already moves no run to another stack.
-    whole = jobs(planned, lambda _: size, lambda _: False)
+    whole = stacked(planned, lambda _: size, lambda _: False)
     left = [[run for run in stack.runs if run.seed not in skipped] for stack in whole]
     assert [stack.runs for stack in found] == [kept for kept in left if kept]
 
@@ -39,7 +37,7 @@ def test_what_was_begun_goes_on_as_it_was_cut():
     """A sweep that grew from seeds 1, 0 to five, in stacks of at most three."""
     runs = [small(seed=seed) for seed in range(5)]
     begun = [[identity(runs[1]), identity(runs[0])], ["another run"], [identity(run) for run in runs[1:]]]
-    found = jobs([([], run) for run in runs], lambda _: 3, lambda run: run.seed == 4, begun)
+    found = stacked([([], run) for run in runs], lambda _: 3, lambda run: run.seed == 4, begun)
     assert [[run.seed for run in stack.runs] for stack in found] == [[1, 0], [2], [3]]
 
 
@@ -47,42 +45,8 @@ def test_runs_that_clip_train_apart_from_those_that_do_not():
     """They hold every gradient at once, and update when all are there."""
     with composer() as compose:
         grid = composed(["optim.clip=null,1,2", "optim.warmup=0,3", "optim.weight_decay=0,0.1"], compose)
-    found = jobs(grid.runs, lambda run: 9, lambda run: False)
+    found = stacked(grid.runs, lambda run: 9, lambda run: False)
     assert [[run.optim.clip for run in job.runs] for job in found] == [[None] * 4, [1.0] * 4 + [2.0] * 4]
-
-
-@settings(max_examples=30)
-@given(
-    st.lists(
-        st.tuples(
-            st.floats(0, 1e300),
-            st.none() | st.floats(1e-300, 1e300),
-            st.integers(0, 10**12),
-            st.sampled_from([None, "uniform"]),
-            st.none() | st.floats(1e-300, 1e300),
-            st.integers(0, 10**6),
-        ),
-        min_size=1,
-        max_size=3,
-    )
-)
-def test_a_job_spells_its_members_so_that_they_come_back(numbers):
-    base = small()
-    runs = [
-        replace(
-            base,
-            seed=seed,
-            optim=replace(base.optim, lr=lr, clip=clip, warmup=warmup),
-            init=replace(base.init, sigma_w=sigma_w, distribution=distribution),
-        )
-        for lr, sigma_w, seed, distribution, clip, warmup in numbers
-    ]
-    job = Job(["steps=10"], runs).spelled()
-    with composer() as compose:
-        config = compose(job)
-    for run, member in zip(runs, config.members, strict=True):
-        back = typed(config, list(member))
-        assert (back.seed, back.optim, back.init) == (run.seed, run.optim, run.init)
 
 
 @pytest.mark.parametrize(
@@ -109,7 +73,7 @@ def test_choices_that_some_runs_read_make_fewer_runs():
         grid = composed(["optim.momentum=0.5,0.9", "optim.name=sgd,momentum", "seed=0"], compose)
     assert without_effect(grid) == ["2 choices of optim.momentum make one run where optim.name=sgd"]
     assert len(grid.runs) == 4
-    assert [len(job.runs) for job in jobs(grid.runs, lambda run: 9, lambda run: False)] == [1, 2]
+    assert [len(job.runs) for job in stacked(grid.runs, lambda run: 9, lambda run: False)] == [1, 2]
 
 
 @pytest.mark.parametrize(

@@ -74,7 +74,7 @@ def test_sigterm_finishes_the_step_saves_and_resumes(monkeypatch):
 
     with monkeypatch.context() as patch, pytest.raises(Interrupted):
         patch.setattr(train_module.Training, "observe_and_update", interrupted)
-        train([run], Store(Path("parts")))
+        train_stack([run], Store(Path("parts")))
     results = read("parts")
     assert list(results.runs["status"]) == ["running"]
     assert results.layers["step"].max() == 7

@@ -255,10 +255,10 @@ class Run:
         in_identity=False,
         of_sweep=True,
     )
-    members: Any = setting(
+    members: str | None = setting(
         None,
-        "Set by the sweeper: the overrides of each member of a stack.",
-        rules.optional(rules.OVERRIDES, "a list of overrides for each member, or null"),
+        "Set by the sweeper: the file with the members of a stack.",
+        rules.optional(rules.NAME, "a file, or null"),
         in_identity=False,
         of_sweep=True,
     )

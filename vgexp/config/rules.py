@@ -78,5 +78,4 @@ SEGMENT = Rule(
     "an integer of at least 1, sqrt, or revolve(s) with s snapshots",
 )
 GRIDS = Rule(lambda x: isinstance(x, dict), "grids by scale")
-OVERRIDES = Rule(lambda x: all(map(NAMES.holds, x)), "lists of overrides")
 STACK_SIZE = Rule(lambda x: x == "auto" or COUNT.holds(x), "auto, or an integer of at least 1")

@@ -18,14 +18,14 @@ import hydra
 from omegaconf import DictConfig
 
 from vgexp.config import ConfigError, Run, first_line
-from vgexp.experiments.compose import composer, conf_dir, groups, speaking, typed
+from vgexp.experiments.compose import composer, conf_dir, groups, speaking
 from vgexp.experiments.imports import load_imports
 from vgexp.experiments.overrides import check_keys, check_single, latest, quoted
-from vgexp.experiments.sweep import folder_of, grids
+from vgexp.experiments.sweep import grids
 
 if TYPE_CHECKING:
+    from vgexp.experiments.jobs import Job
     from vgexp.experiments.plan import Plan
-    from vgexp.experiments.stacks import Job
     from vgexp.results import Results
     from vgexp.results.writing import Store
 
@@ -109,17 +109,18 @@ def start(
 def job(config: DictConfig) -> list[str]:
     """Trains the stack of a composed config, and says which runs were left out: the task that a launcher is given."""
     from vgexp.experiments.checks import check_run
+    from vgexp.experiments.jobs import folder_of_job, received
     from vgexp.results.writing import Store
 
     load_imports()
-    members = config.members or [[]]
-    base = typed(config)
-    config = config.copy()
-    config.members = None
-    runs = [typed(config, list(member)) for member in members]
+    runs, path = received(config), Path(config.members)
+    if not runs:
+        return []
     for run in runs:
         check_run(run)
-    return train_stack(runs, Store(folder_of(base)))
+    left = train_stack(runs, Store(folder_of_job(path)))
+    path.unlink(missing_ok=True)
+    return left
 
 
 def train_stack(runs: Sequence[Run], store: "Store") -> list[str]:
@@ -129,18 +130,16 @@ def train_stack(runs: Sequence[Run], store: "Store") -> list[str]:
     """
     from vgexp.experiments.halving import each, halve, is_out_of_memory, too_large
     from vgexp.networks.identity import identity
-    from vgexp.training import Interrupted, describe, train
+    from vgexp.training import describe, stop_requests, train
 
     halves, message = [], ""
-    with store.hold(runs) as (mine, elsewhere):
+    with stop_requests() as stopped, store.hold(runs) as (mine, elsewhere):
         for process in dict.fromkeys(elsewhere.values()):
             left = [run for run in runs if elsewhere.get(identity(run)) == process]
             print(f"{describe(left)}: left to {process}, which computes them", file=sys.stderr, flush=True)
         if mine:
             try:
-                train(mine, store)
-            except Interrupted:
-                raise
+                train(mine, store, stopped)
             except Exception as error:
                 if not is_out_of_memory(error):
                     store.fail(mine, f"{type(error).__name__}: {first_line(error)}")
@@ -164,6 +163,7 @@ def complete(todo: "Plan", launch: "Callable[[list[Job]], list[list[str]]]") -> 
 
     with told(todo.folder, todo.runs) if len(todo.jobs) > 1 else nullcontext():
         _complete(todo, launch)
+    require_done(todo)
     if todo.jobs and todo.runs[0].logger == "wandb":
         from vgexp.pages import Content, render
         from vgexp.results import read
@@ -194,6 +194,19 @@ def _complete(todo: "Plan", launch: "Callable[[list[Job]], list[list[str]]]") ->
                     print(f"vgexp: waiting for {runs} that others compute; Ctrl-C ends the wait", file=sys.stderr)
                 said = True
                 time.sleep(WAIT_SECONDS)
+
+
+def require_done(todo: "Plan") -> None:
+    """Raises RuntimeError where a launch has ended and left runs undone without an error: its workers had no part in
+    this folder."""
+    from vgexp.networks.identity import identity
+    from vgexp.results.writing import Store
+
+    done = Store(todo.folder).done(tables=False)
+    lacking = sum(identity(run) not in done for run in todo.runs)
+    if lacking:
+        which = f"{lacking} of {len(todo.runs)} runs are not done though all jobs have ended"
+        raise RuntimeError(f"{todo.folder.absolute()}: {which}; the same command goes on")
 
 
 def once(arguments: Sequence[str]) -> list[str]:

@@ -7,8 +7,8 @@ from vgexp.costs import si
 from vgexp.costs.forecast import flops
 from vgexp.costs.memory import need
 from vgexp.data import dataset
+from vgexp.experiments.jobs import Job
 from vgexp.experiments.plan import Plan
-from vgexp.experiments.stacks import Job
 from vgexp.results.durations import spoken
 from vgexp.results.parts import run_rows
 from vgexp.training.trial import Trial, step_trial

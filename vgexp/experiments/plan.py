@@ -16,8 +16,9 @@ from vgexp.data import Unavailable, dataset
 from vgexp.experiments.checks import check_run
 from vgexp.experiments.compose import composer, groups
 from vgexp.experiments.imports import load_imports
+from vgexp.experiments.jobs import Job
 from vgexp.experiments.overrides import check_keys, check_single, latest
-from vgexp.experiments.stacks import Job, jobs, require_read, without_effect
+from vgexp.experiments.stacks import require_read, stacked, without_effect
 from vgexp.experiments.sweep import Grid, composed, folder_of
 from vgexp.networks.identity import identity
 from vgexp.results.plans import read_plan
@@ -101,7 +102,7 @@ def plan(grids: Mapping[str, Grid], typed: Sequence[str] = ()) -> Plan:
     begun = store.begun()
     if first.rerun:
         again, begun = again | set(runs), []
-    todo = jobs(planned, limit, lambda run: identity(run) in done, begun)
+    todo = stacked(planned, limit, lambda run: identity(run) in done, begun)
     for job in todo:
         run = job.runs[0]
         require_memory(run, dataset(run.data), len(job.runs), _memory(run), min(run.jobs or 1, len(todo)))

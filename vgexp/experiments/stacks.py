@@ -1,41 +1,17 @@
-"""Stacks: runs of one structure, which train together, as jobs for a launcher."""
+"""Stacks: which runs of a plan train together."""
 
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass
 from operator import attrgetter
 from typing import Any
 
 from vgexp.config import FIELDS, ConfigError, Run, leaves, structure
+from vgexp.experiments.jobs import Job
 from vgexp.experiments.overrides import choices, parse
 from vgexp.experiments.sweep import Grid
 from vgexp.networks.identity import identity, not_read, readers, unread
 
 
-@dataclass
-class Job:
-    """What a launcher is given: runs that train together in one stack, and the overrides that all of them share."""
-
-    overrides: list[str]
-    runs: list[Run]
-
-    def only(self, ids: Collection[str]) -> "Job":
-        """The same with these runs only."""
-        return Job(self.overrides, [run for run in self.runs if identity(run) in ids])
-
-    def ids(self) -> list[str]:
-        return [identity(run) for run in self.runs]
-
-    def spelled(self) -> list[str]:
-        """Overrides for a launcher: the structure, and every member spelled out."""
-        members = [
-            [f"{key}={_spell(attrgetter(key)(run))}" for key, known in FIELDS.items() if known.member]
-            for run in self.runs
-        ]
-        spelled = ",".join("[" + ",".join(f"'{item}'" for item in member) + "]" for member in members)
-        return [*self.overrides, f"members=[{spelled}]"]
-
-
-def jobs(
+def stacked(
     runs: Sequence[tuple[list[str], Run]],
     limit: Callable[[Run], int],
     skip: Callable[[Run], bool],

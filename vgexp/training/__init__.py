@@ -1,6 +1,6 @@
 """The training loop and what it records."""
 
-from vgexp.training.interruption import Interrupted
+from vgexp.training.interruption import Interrupted, stop_requests
 from vgexp.training.loop import describe, train
 
-__all__ = ["Interrupted", "describe", "train"]
+__all__ = ["Interrupted", "describe", "stop_requests", "train"]

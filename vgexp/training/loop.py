@@ -4,7 +4,7 @@ Legend: M members, B batch, I inputs.
 """
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from operator import attrgetter
 
 from torch import Tensor
@@ -16,7 +16,7 @@ from vgexp.networks import weight_bytes
 from vgexp.networks.identity import identity
 from vgexp.results.writing import Store
 from vgexp.training.evaluation import error, evaluate
-from vgexp.training.interruption import Interrupted, stop_requests
+from vgexp.training.interruption import Interrupted
 from vgexp.training.memory import Peak, return_freed_memory
 from vgexp.training.observations import SIGNALS
 from vgexp.training.probes import Probe
@@ -32,22 +32,27 @@ STRICT_BYTES = 4 * 10**8
 """Bytes of weights from which a low-memory mode is strict about memory."""
 
 
-def train(runs: Sequence[Run], store: Store) -> None:
+def never() -> bool:
+    """The answer to whether to stop, where nobody can ask for it."""
+    return False
+
+
+def train(runs: Sequence[Run], store: Store, stopped: Callable[[], bool] = never) -> None:
     """Trains one stack to its end, saving once a minute; takes it up where an interrupted one was.
 
     T steps give T + 1 observations: step 0 is the network at initialisation, step T is observed and not updated.
-    Raises Interrupted after Ctrl-C or SIGTERM, everything saved.
+    Raises Interrupted, everything saved, once it is `stopped`, which is asked after every step.
     """
     prepare(runs)
     with threads_of(runs):
-        _train(runs, store)
+        _train(runs, store, stopped)
 
 
-def _train(runs: Sequence[Run], store: Store) -> None:
+def _train(runs: Sequence[Run], store: Store, stopped: Callable[[], bool]) -> None:
     training = Training(runs, store)
     with training.saves.logged():
         training.save()
-        with stop_requests() as stopped, Progress(describe(runs), runs[0].steps + 1, training.step) as progress:
+        with Progress(describe(runs), runs[0].steps + 1, training.step) as progress:
             while not training.done:
                 loss_M = training.observe_and_update()
                 progress.advance(training.step, loss_M)
@@ -59,6 +64,8 @@ def _train(runs: Sequence[Run], store: Store) -> None:
         training.save("done")
     if said := diverged(training.stack):
         print(f"{describe(runs)}: {said}", file=sys.stderr, flush=True)
+    if stopped():
+        raise Interrupted
 
 
 class Training:
