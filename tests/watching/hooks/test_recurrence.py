@@ -208,3 +208,47 @@ def test_scalers():
         scaler.scale(loss(model(x))).backward()
         monitor.step()
     assert monitor._observations[-1].times[0].dx_T == pytest.approx(plain, rel=1e-5)
+
+
+LENGTHS = torch.tensor([7, 2, 5, 1])
+
+
+class LastState(Reader):
+    """Reads each example's last state: from a packed sequence, or from where it ends in a padded one."""
+
+    def __init__(self, kind, packed):
+        super().__init__(kind, None)
+        self.packed = packed
+
+    def forward(self, x):
+        self.entered = self.inp(x)
+        if not self.packed:
+            return self.head(self.rnn(self.entered)[0][LENGTHS - 1, torch.arange(4)])
+        _, state = self.rnn(pack_padded_sequence(self.entered, LENGTHS, enforce_sorted=False))
+        return self.head((state[0] if isinstance(state, tuple) else state)[-1])
+
+
+@pytest.mark.parametrize("packed", [True, False])
+@pytest.mark.parametrize("kind", KINDS)
+def test_examples_of_different_lengths_are_compared_from_their_ends(kind, packed):
+    model, x = LastState(KINDS[kind], packed), torch.randn(7, 4, 3, dtype=torch.float64)
+    measured, expected = profile_of(model, x)
+    assert measured == pytest.approx(expected, rel=1e-12)
+    (dx,) = torch.autograd.grad(loss(model(x)), model.entered)
+    ending = [
+        sum(float(dx[n - 1 - back, i].square().sum()) for i, n in enumerate(LENGTHS.tolist()) if n > back) ** 0.5
+        for back in range(6, -1, -1)
+    ]
+    with watch(model) as monitor:
+        loss(model(x)).backward()
+        monitor.step()
+    (profile,) = monitor._observations[-1].times
+    assert profile.ending_T == pytest.approx(ending, rel=1e-12)
+
+
+def test_where_all_end_together_or_it_runs_both_ways_nothing_is_moved():
+    for model in (Reader(nn.LSTM, last), Reader(nn.LSTM, mean), Reader(nn.LSTM, last, bidirectional=True)):
+        with watch(model) as monitor:
+            loss(model(torch.randn(7, 4, 3, dtype=torch.float64))).backward()
+            monitor.step()
+        assert not monitor._observations[-1].times[0].ending_T

@@ -148,3 +148,13 @@ def test_what_reads_all_steps_has_no_finding():
         F.cross_entropy(model(torch.randn(16, 100, 8)), torch.randint(2, (16,))).backward()
         monitor.step()
     assert monitor.diagnosis().findings == []
+
+
+def test_examples_that_end_at_different_steps_are_judged_from_their_ends():
+    """One long example and many short ones: counted by time, the short ones hide what the long one loses."""
+    layer = profile([0]).layer
+    absolute, ending = [1.0, 1.0, 1e-3, 1.0], [1e-9, 1e-6, 1e-3, 1.0]
+    assert findings(TimeProfile(layer, 0, absolute)) == []
+    (found,) = findings(TimeProfile(layer, 0, absolute, ending))
+    assert found.kind == "vanishing" and "falls by 9 decades" in found.evidence
+    assert "examples end at different steps and are counted from there" in found.evidence

@@ -272,8 +272,11 @@ class Listener:
         (holder, _) = graph.mark(output, (call, self._pass))
         call.twin = holder if holder is not call else None
 
-    def _returned(self, call: Call, shape: torch.Size, dz: Tensor, stand_in: bool = False) -> None:
-        """The hook for the gradient of what a call put out, which may come as another view."""
+    def _returned(self, call: Call, shape: torch.Size, dz: Tensor | None, stand_in: bool = False) -> None:
+        """The hook for the gradient of what a call put out, which may come as another view; None where only other
+        outputs of its node have one, as where the last state alone of a packed sequence is read."""
+        if dz is None:
+            return
         task = torch_private.graph_task()
         call.gradient(task, dz if dz.shape == shape else dz.view(shape), stand_in)
         descent = self._descents.get(task)

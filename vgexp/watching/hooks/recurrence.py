@@ -3,7 +3,7 @@
 The input of a call gives way to an alias of it, the same numbers bit for bit. The gradient of the loss with respect to
 the alias is measured at each time step.
 
-Legend: T time steps, B examples, F features.
+Legend: T time steps (T' of the longest example), B examples, F features.
 """
 
 from collections import Counter
@@ -27,6 +27,9 @@ class TimeProfile(NamedTuple):
     """Which call of that layer within the step, from 0."""
     dx_T: list[float]
     """Its norm over all examples and features, at each time step."""
+    ending_T: Sequence[float] = ()
+    """The same after the examples were moved so that all end at one step, each at its last that has a gradient, where
+    its loss is. Empty where they do so anyway, and of layers that run both ways."""
 
 
 class Passage:
@@ -35,17 +38,21 @@ class Passage:
     def __init__(self, layer: Layer) -> None:
         self.layer = layer
         self.norms: dict[int, Tensor] = {}
-        """By backward pass: the norm at each time step, (T,), in float64."""
+        """By backward pass: the norm at each time step of each example, (T, B), in float64."""
 
-    def returned(self, batch_sizes_T: Tensor | None, time_axis: int, dx: Tensor) -> None:
-        """The hook for the gradient; of a packed sequence with the examples that each step has."""
+    def returned(self, batch_sizes_T: Tensor | None, time_axis: int, dx: Tensor | None) -> None:
+        """The hook for the gradient, None where there is none; of a packed sequence with the examples that each step
+        has."""
+        if dx is None:
+            return
         if batch_sizes_T is not None:
             dx_TBF, _ = pad_packed_sequence(PackedSequence(dx, batch_sizes_T))
         else:
-            dx_TBF = dx.movedim(time_axis if dx.ndim > 2 else 0, 0)
-        norm_T = safe_norm(dx_TBF.reshape(len(dx_TBF), 1, -1))
+            dx_TBF = dx.movedim(time_axis, 0) if dx.ndim > 2 else dx[:, None]
+        steps, examples, features = dx_TBF.shape
+        norm_TB = safe_norm(dx_TBF.reshape(-1, 1, features)).double().reshape(steps, examples)
         task = torch_private.graph_task()
-        self.norms[task] = torch.hypot(self.norms[task], norm_T) if task in self.norms else norm_T
+        self.norms[task] = torch.hypot(self.norms[task], norm_TB) if task in self.norms else norm_TB
 
 
 class Recurrence:
@@ -93,7 +100,27 @@ class Recurrence:
         for passage in self._passages:
             norms = [norm_T for task, norm_T in passage.norms.items() if task in tasks]
             if norms:
-                norm_T = torch.linalg.vector_norm(torch.stack(norms), dim=0) / scale
-                found.append(TimeProfile(passage.layer, calls[passage.layer.name], norm_T.tolist()))
+                norm_TB = norms[0] if len(norms) == 1 else torch.linalg.vector_norm(torch.stack(norms), dim=0)
+                norm_TB, module = norm_TB.cpu() / scale, passage.layer.module
+                ending_T = [] if getattr(module, "bidirectional", False) else over_examples(ending_together(norm_TB))
+                dx_T = over_examples(norm_TB)
+                found.append(TimeProfile(passage.layer, calls[passage.layer.name], dx_T, ending_T))
                 calls[passage.layer.name] += 1
         return found
+
+
+def over_examples(norm_TB: Tensor) -> list[float]:
+    """The norm at each time step."""
+    return safe_norm(norm_TB[:, None]).tolist() if norm_TB.numel() else []
+
+
+def ending_together(norm_TB: Tensor) -> Tensor:
+    """The examples' norms with the last that is not 0 at one step, and no step beyond it, (T', B); no step at all,
+    (0, B), where that is how they are."""
+    steps_T = torch.arange(1, len(norm_TB) + 1)
+    length_B = ((norm_TB > 0) * steps_T[:, None]).amax(0)
+    lengths = length_B[length_B > 0].unique()
+    if len(lengths) < 2:
+        return norm_TB[:0]
+    from_TB = steps_T[: lengths[-1], None] - 1 - (lengths[-1] - length_B)
+    return norm_TB.gather(0, from_TB.clamp(min=0)) * (from_TB >= 0)

@@ -1,6 +1,7 @@
 """Sequences: what the gradient over the time steps of a recurrent layer says."""
 
 import math
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -39,8 +40,9 @@ def memory(profile: TimeProfile) -> Memory | None:
     """What the gradient loses over time; None with fewer than two steps, or where no step has a gradient.
 
     Steps that no loss depends on are left out: in one direction those after the last that has a gradient, as padding.
+    Where examples end at different steps, they are counted from their ends.
     """
-    dx_T = np.array(profile.dx_T)
+    dx_T = np.array(along(profile))
     alive = np.flatnonzero((dx_T > 0) & np.isfinite(dx_T))
     module = profile.layer.module
     if len(dx_T) < 2 or not len(alive):
@@ -53,6 +55,11 @@ def memory(profile: TimeProfile) -> Memory | None:
         way = np.arange(top, -1, -1)
     reached = [t for t in way if dx_T[t] > 0]
     return Memory(math.log10(dx_T[top] / dx_T[reached[-1]]), int(top), int(reached[-1]), len(way) - len(reached))
+
+
+def along(profile: TimeProfile) -> Sequence[float]:
+    """The gradient over the steps that are compared: where examples end at different ones, with their ends together."""
+    return profile.ending_T or profile.dx_T
 
 
 def through_time(evidence: Evidence) -> list[Finding]:
@@ -75,7 +82,8 @@ def _loss(memory: Memory) -> tuple[int, float]:
 def _finding(profile: TimeProfile, lost: Memory) -> Finding:
     word = "exploding" if lost.decades < -BRANCH else "vanishing"
     verb = "grows" if lost.decades < 0 else "falls"
-    name, steps, dx_T = profile.layer.name, len(profile.dx_T), profile.dx_T
+    dx_T = along(profile)
+    name, steps = profile.layer.name, len(dx_T)
     call = f", call {profile.call}" if profile.call else ""
     words = (
         f"through time the gradient {verb} by {abs(lost.decades):.2g} decades over the {steps} steps of {name}{call}, "
@@ -83,6 +91,7 @@ def _finding(profile: TimeProfile, lost: Memory) -> Finding:
     )
     if lost.zeros:
         words += f"; in {lost.zeros} beyond it is exactly 0"
+    words += "; examples end at different steps and are counted from there" if profile.ending_T else ""
     shown = sorted({round(t) for t in np.linspace(0, steps - 1, min(SHOWN, steps))})
     words += f" (step: norm of dx; {', '.join(f'{t + 1}: {dx_T[t]:.2g}' for t in shown)})"
     return Finding(word, [name], words, _remedies(word, profile))
