@@ -4,9 +4,12 @@ A quantity that users add from outside has a column that is not listed here: its
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from difflib import get_close_matches
 from typing import Any
+
+from vgexp.config import ConfigError
 
 TENSORS = {
     "z": "preactivation z",
@@ -185,3 +188,19 @@ def label(name: str) -> str:
 def defaults(table: str) -> Mapping[str, Any]:
     """What the key and the columns that every run has read as in a table that is older than they are."""
     return {name: COLUMNS[name].default for name in TABLES[table].key + TABLES[table].columns}
+
+
+def lacking(table: str, asked: Collection[str], there: Collection[str]) -> dict[str, Any]:
+    """What the columns read as that are asked for of a table and not there. Raises ConfigError for one not known.
+
+    >>> lacking("layers", ["step", "part", "saturation"], ["run", "step", "layer"])
+    {'part': '', 'saturation': nan}
+    """
+    found = {}
+    for name in asked:
+        if name in TABLES[table].names:
+            found |= {} if name in there else {name: COLUMNS[name].default}
+        elif name not in there:
+            near = get_close_matches(name, [*there, *TABLES[table].names], n=1, cutoff=0)
+            raise ConfigError("columns", name, f"columns of {table}; the nearest is {near[0]}")
+    return found

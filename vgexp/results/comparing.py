@@ -1,8 +1,7 @@
 """Several folders side by side: a run that lies in more than one of them counts once in each."""
 
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -25,18 +24,45 @@ def compare(*paths: str | Path) -> Results:
     names = short_names(folders)
     found = [read(folder) for folder in folders]
     several = Counter(run for results in found for run in {*results.runs["run"], *results.planned})
-    apart = [
-        _renamed(one, name, [run for run in several if several[run] > 1])
-        for one, name in zip(found, names, strict=True)
+    new = [{run: f"{run}@{name}" if several[run] > 1 else run for run in several} for name in names]
+    sides = list(zip(found, new, strict=True))
+    runs = [
+        one.runs.assign(run=one.runs["run"].map(ids), folder=name)
+        for name, (one, ids) in zip(names, sides, strict=True)
     ]
-    tables = {name: pd.concat([getattr(one, name) for one in apart], ignore_index=True) for name in TABLES}
     return Results(
-        **tables,
+        pd.concat(runs, ignore_index=True),
+        *(None,) * 4,
         folders=folders,
-        planned={run: changes for one in apart for run, changes in one.planned.items()},
-        commands={command: runs for one in apart for command, runs in one.commands.items()},
-        damaged=[line for one in apart for line in one.damaged],
+        planned={ids[run]: changes for one, ids in sides for run, changes in one.planned.items()},
+        commands={
+            command: [ids.get(run, run) for run in asked]
+            for one, ids in sides
+            for command, asked in one.commands.items()
+        },
+        damaged=[line for one in found for line in one.damaged],
+        source=_Sides(sides),
     )
+
+
+class _Sides:
+    """Results whose runs have other ids, side by side: a `Source`."""
+
+    def __init__(self, sides: Sequence[tuple[Results, Mapping[str, str]]]) -> None:
+        """Each with the new id of every run."""
+        self._sides = sides
+
+    def table(
+        self, name: str, columns: Sequence[str] | None, runs: Sequence[str], steps: Collection[int] | None
+    ) -> pd.DataFrame:
+        wanted, frames = set(runs), []
+        for results, ids in self._sides:
+            asked = None if columns is None else list(dict.fromkeys([*TABLES[name].key, *columns]))
+            frame = results.table(name, asked, [run for run in results.runs["run"] if ids[run] in wanted], steps)
+            frames.append(frame.assign(run=frame["run"].map(ids)))
+        there = [frame for frame in frames if not frame.empty] or frames[:1]
+        together = pd.concat(there, ignore_index=True)
+        return together if columns is None else together[[*columns]]
 
 
 def short_names(folders: Sequence[Path]) -> list[str]:
@@ -55,16 +81,3 @@ def short_names(folders: Sequence[Path]) -> list[str]:
 def _alike(parts: Sequence[Sequence[str]]) -> int:
     """How many parts all have in common at the beginning."""
     return next((i for i, column in enumerate(zip(*parts)) if len(set(column)) > 1), min(map(len, parts)))  # noqa: B905
-
-
-def _renamed(results: Results, folder: str, several: Sequence[str]) -> Results:
-    """Results whose runs of these ids have other ids, and whose folder has another name."""
-    new = {run: f"{run}@{folder}" for run in several}
-    tables = {name: table.assign(run=table["run"].replace(new)) for name, table in results.tables().items()}
-    tables["runs"] = tables["runs"].assign(folder=folder)
-    return replace(
-        results,
-        **tables,
-        planned={new.get(run, run): changes for run, changes in results.planned.items()},
-        commands={command: [new.get(run, run) for run in runs] for command, runs in results.commands.items()},
-    )

@@ -2,14 +2,16 @@
 
 The part of the `runs` table is written last. Its metadata hold the checksums of the others: so a table that was cut
 off, changed or lost is told from one that is whole. Parts that are older have none: they are whole where they can be
-read.
+read. The part of `runs` in which a run's newest row lies names the files with its other rows.
+
+Parts may be put together while somebody reads: the whole is there before its pieces go, that of `runs` first.
 """
 
 import json
 import zlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -22,8 +24,30 @@ CHECKSUMS = b"vgexp.checksums"
 """In the metadata of a part of `runs`: table -> CRC-32 of its part, as JSON."""
 PROGRESS = ("run", "stack", "status", "step", "message", "started", "updated")
 """The columns of `runs` that say how far a run is."""
+BLOCK = 2**20
+"""Bytes that are read at once for a checksum."""
 UNREADABLE = (OSError, pa.ArrowException)
 """What reading a damaged part raises."""
+Seen = TypeVar("Seen")
+
+
+def steady(folders: Sequence[Path], look: Callable[[], Seen]) -> Seen:
+    """What `look` sees of folders, none of whose parts went while it looked: else it looks again."""
+    while True:
+        before = {path for folder in folders for path in runs_files(folder)}
+        found = look()
+        if before <= {path for folder in folders for path in runs_files(folder)}:
+            return found
+
+
+def runs_files(folder: Path) -> list[Path]:
+    """The files of the `runs` table."""
+    return sorted((folder / "runs").glob("part-*.parquet"))
+
+
+def part_of(path: Path) -> str:
+    """The part that a file belongs to."""
+    return path.stem.removeprefix("part-")
 
 
 def file_of(folder: Path, table: str, stack: str) -> Path:
@@ -45,20 +69,21 @@ def write_parts(folder: Path, stack: str, tables: Mapping[str, pa.Table], runs: 
 def read_tables(
     folder: Path, stack: str, checksums: Mapping[str, int], damaged: dict[Path, str]
 ) -> dict[str, pa.Table]:
-    """The tables of a stack, without `runs`; a part that is damaged or lost is named in `damaged` and left out."""
+    """The tables of a part, without `runs`; one that is damaged or lost is named in `damaged` and left out."""
     found = {}
     for name in _expected(folder, stack, checksums):
         path = file_of(folder, name, stack)
         try:
-            content = pa.BufferReader(_content(path, checksums.get(name)))
-            found[name] = pq.read_table(content)
+            if name in checksums:
+                require_whole(path, checksums[name])
+            found[name] = pq.ParquetFile(path).read()
         except UNREADABLE as error:
             damaged[path] = reason(error)
     return found
 
 
 def check_tables(folder: Path, stack: str, checksums: Mapping[str, int], decode: bool = True) -> dict[Path, str]:
-    """The parts of a stack that `read_tables` would name. Only those without a checksum have to be decoded; without
+    """The files of a part that are damaged or lost, and why. Only those without a checksum have to be decoded; without
     `decode` it is enough that their end can be read.
     """
     damaged: dict[Path, str] = {}
@@ -66,7 +91,7 @@ def check_tables(folder: Path, stack: str, checksums: Mapping[str, int], decode:
         path = file_of(folder, name, stack)
         try:
             if name in checksums:
-                _content(path, checksums[name])
+                require_whole(path, checksums[name])
             elif decode:
                 pq.ParquetFile(path).read()
             else:
@@ -77,25 +102,32 @@ def check_tables(folder: Path, stack: str, checksums: Mapping[str, int], decode:
 
 
 def run_rows(folder: Path, damaged: dict[Path, str], more: Sequence[str] = ()) -> dict[str, dict[str, Any]]:
-    """Run -> its newest row: the columns of PROGRESS and `more`, and the `checksums` of its stack's tables.
+    """Run -> its newest row: the columns of PROGRESS and `more`, its `part`, and the `checksums` of the tables there.
 
     A column that a part lacks is None there. Parts that cannot be read are named in `damaged`.
     """
     columns = (*PROGRESS, *more)
-    newest: dict[str, dict[str, Any]] = {}
-    for path in sorted((folder / "runs").glob("part-*.parquet")):
-        try:
-            file = pq.ParquetFile(path)
-            wanted = [name for name in columns if name in file.schema_arrow.names]
-            rows = file.read(columns=wanted, use_threads=False).to_pylist()  # threads would take longer to start
-            checksums = json.loads((file.schema_arrow.metadata or {}).get(CHECKSUMS, b"{}"))
-        except UNREADABLE as error:
-            damaged[path] = reason(error)
-            continue
-        for row in rows:
-            before = newest.get(row["run"], {}).get("updated")
-            if (row.get("updated") or 0) >= (before or 0):
-                newest[row["run"]] = {**dict.fromkeys(columns), **row, "checksums": checksums}
+
+    def look() -> tuple[dict[str, dict[str, Any]], dict[Path, str]]:
+        newest: dict[str, dict[str, Any]] = {}
+        unread: dict[Path, str] = {}
+        for path in runs_files(folder):
+            try:
+                file = pq.ParquetFile(path)
+                wanted = [name for name in columns if name in file.schema_arrow.names]
+                rows = file.read(columns=wanted, use_threads=False).to_pylist()  # threads would take longer to start
+                beside = {"part": part_of(path), "checksums": checksums_in(file.schema_arrow)}
+            except UNREADABLE as error:
+                unread[path] = reason(error)
+                continue
+            for row in rows:
+                before = newest.get(row["run"], {}).get("updated")
+                if (row.get("updated") or 0) >= (before or 0):
+                    newest[row["run"]] = {**dict.fromkeys(columns), **row, **beside}
+        return newest, unread
+
+    newest, unread = steady([folder], look)
+    damaged |= unread
     return newest
 
 
@@ -115,16 +147,24 @@ def reason(error: Exception) -> str:
     return "lost" if isinstance(error, FileNotFoundError) else str(error).split("\n")[0]
 
 
+def checksums_in(runs: pa.Schema) -> dict[str, int]:
+    """Table -> CRC-32 of its file, as the schema of a part of `runs` has them."""
+    return json.loads((runs.metadata or {}).get(CHECKSUMS, b"{}"))
+
+
 def _expected(folder: Path, stack: str, checksums: Mapping[str, int]) -> list[str]:
     """The tables that a stack has, or should have."""
     return [name for name in TABLES if name != "runs" and (name in checksums or file_of(folder, name, stack).exists())]
 
 
-def _content(path: Path, checksum: int | None) -> bytes:
-    content = path.read_bytes()
-    if checksum is not None and zlib.crc32(content) != checksum:
+def require_whole(path: Path, checksum: int) -> None:
+    """Raises OSError for a file with another checksum. It is never in memory whole."""
+    found = 0
+    with path.open("rb") as stream:
+        while block := stream.read(BLOCK):
+            found = zlib.crc32(block, found)
+    if found != checksum:
         raise OSError("not what was written")
-    return content
 
 
 def _encoded(table: pa.Table) -> pa.Buffer:

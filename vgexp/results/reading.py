@@ -5,7 +5,7 @@ count. What a table does not have yet, because it is older than a column or a co
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +14,19 @@ import pyarrow.parquet as pq
 
 from vgexp.config import Run, flat
 from vgexp.results.columns import TABLES, defaults
-from vgexp.results.parts import UNREADABLE, damaged_message, read_tables, reason, require_results, run_rows
+from vgexp.results.parts import (
+    UNREADABLE,
+    check_tables,
+    checksums_in,
+    damaged_message,
+    part_of,
+    reason,
+    require_results,
+    runs_files,
+    steady,
+)
 from vgexp.results.plans import empty_plan, merged, read_plan
+from vgexp.results.rows import Part, Rows
 from vgexp.results.tables import Results
 
 
@@ -33,48 +44,52 @@ CONFIG = stored(flat(Run()))
 
 
 def read(*paths: str | Path) -> Results:
-    """The results in one or more folders, the newest row of every run.
+    """The results in one or more folders, the newest row of every run. Of the tables other than `runs` it is looked
+    whether they are whole; they are read when they are asked for.
 
     Damaged files are named in `Results.damaged` and skipped, and the runs that they belong to have failed.
     Raises ResultsError for a folder without results.
     """
-    damaged: dict[Path, str] = {}
-    gathered: dict[str, list[pd.DataFrame]] = {name: [] for name in TABLES}
-    plan = empty_plan()
     folders = [Path(path) for path in paths]
     for folder in folders:
         require_results(folder)
+    return steady(folders, lambda: _read(folders))
+
+
+def _read(folders: Sequence[Path]) -> Results:
+    damaged: dict[Path, str] = {}
+    gathered = []
+    plan = empty_plan()
+    for folder in folders:
         here = read_plan(folder, damaged)
         plan = merged(plan, here)
-        rows = _read_runs(folder, damaged).assign(folder=str(folder))
-        gathered["runs"].append(rows[~rows["run"].isin(list(here["superseded"]))])
-    newest = _together("runs", gathered["runs"], ["updated"]).drop_duplicates("run", keep="last")
-    gathered["runs"] = [newest]
-    for folder in folders:
-        checksums = {row["stack"]: row["checksums"] for row in run_rows(folder, {}).values()}
-        for stack, rows in newest[newest["folder"] == str(folder)].groupby("stack"):
-            lost: dict[Path, str] = {}
-            done = rows["status"].eq("done").all()
-            read = read_tables(folder, str(stack), checksums.get(str(stack), {}) if done else {}, lost)
-            if done and lost:
-                newest.loc[rows.index, ["status", "message"]] = "failed", damaged_message(lost)
-            damaged |= lost
-            for name, table in read.items():
-                frame = complete(name, table.to_pandas())
-                gathered[name].append(frame[frame["run"].isin(rows["run"])])
-    tables = {name: _together(name, frames, list(TABLES[name].key)) for name, frames in gathered.items()}
+        rows = _read_runs(folder, damaged)
+        gathered.append(rows[~rows["run"].isin(list(here["superseded"]))])
+    newest = _together(gathered).drop_duplicates("run", keep="last")
+    places: dict[str, Part] = {}
+    for index in newest.groupby("part", sort=False).indices.values():
+        rows = newest.iloc[index]
+        part: Part = rows["part"].iloc[0]
+        done = rows["status"].eq("done").all()
+        lost = check_tables(part.folder, part.name, part.checksums)
+        if lost and not done:  # it may have been written anew since the part of `runs` was
+            lost = check_tables(part.folder, part.name, {})
+        if done and lost:
+            newest.loc[rows.index, ["status", "message"]] = "failed", damaged_message(lost)
+        damaged |= lost
+        part.damaged = {path.parent.name for path in lost}
+        places |= dict.fromkeys(rows["run"], part)
+    said = [f"{path}: {why}" for path, why in damaged.items()]
     return Results(
-        runs=tables["runs"],
-        steps=tables["steps"],
-        layers=tables["layers"],
-        histograms=tables["histograms"],
-        spectra=tables["spectra"],
-        folders=folders,
+        newest.drop(columns="part").sort_values("run", ignore_index=True),
+        *(None,) * 4,
+        folders=list(folders),
         planned=plan["runs"],
         grids=plan["grids"],
         left_out=plan["left_out"],
         commands=plan["commands"],
-        damaged=[f"{path}: {why}" for path, why in damaged.items()],
+        damaged=said,
+        source=Rows(places, said),
     )
 
 
@@ -86,19 +101,23 @@ def complete(table: str, frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def _read_runs(folder: Path, damaged: dict[Path, str]) -> pd.DataFrame:
-    """Every row of the `runs` table of a folder."""
+    """Every row of the `runs` table of a folder, each with its `part`."""
     frames = []
-    for path in sorted((folder / "runs").glob("part-*.parquet")):
+    for path in runs_files(folder):
         try:
-            frames.append(complete("runs", pq.ParquetFile(path).read().to_pandas()))
+            table = pq.ParquetFile(path).read()
+            frame = complete("runs", table.to_pandas())
         except UNREADABLE as error:
             damaged[path] = reason(error)
-    return _together("runs", frames, ["updated"])
+            continue
+        part = Part(folder, folder.absolute(), part_of(path), checksums_in(table.schema), len(frame))
+        frames.append(frame.assign(folder=str(folder), part=pd.Series([part] * len(frame), dtype=object)))
+    return _together(frames)
 
 
-def _together(table: str, frames: list[pd.DataFrame], order: list[str]) -> pd.DataFrame:
-    """The rows of several frames of a table, sorted; of none, its columns."""
+def _together(frames: list[pd.DataFrame]) -> pd.DataFrame:
+    """The rows of several frames of `runs`, the newest last; of none, its columns."""
     frames = [frame for frame in frames if not frame.empty]
     if not frames:
-        return complete(table, pd.DataFrame(columns=["folder"] if table == "runs" else []))
-    return pd.concat(frames, ignore_index=True).sort_values(order, ignore_index=True, kind="stable")
+        return complete("runs", pd.DataFrame(columns=["folder", "part"]))
+    return pd.concat(frames, ignore_index=True).sort_values("updated", ignore_index=True, kind="stable")

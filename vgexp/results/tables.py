@@ -1,18 +1,48 @@
-"""The tables of a results folder in memory."""
+"""The tables of results folders: that of the runs in memory, the others read when they are asked for."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from html import escape
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import pandas as pd
 
 import vgexp
-from vgexp.results.columns import PROVENANCE, TABLES, TIMES
+from vgexp.config import ConfigError
+from vgexp.results.columns import PROVENANCE, TABLES, TIMES, lacking
 
 SHOWN = 10
 """Runs that a notebook shows of results."""
+
+
+class Source(Protocol):
+    """Where the rows of a table come from, without that of the runs."""
+
+    def table(
+        self, name: str, columns: Sequence[str] | None, runs: Sequence[str], steps: Collection[int] | None
+    ) -> pd.DataFrame:
+        """The rows of these runs, of all or some steps, sorted by key; all columns or some, in this order."""
+        ...
+
+
+class Whole:
+    """A table that is read whole when it is first asked for, and kept."""
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self._name = name
+
+    def __get__(self, results: "Results | None", owner: type | None = None) -> pd.DataFrame:
+        if results is None:
+            raise AttributeError(self._name)  # the field has no default
+        if self._name not in results.kept:
+            results.kept[self._name] = results.table(self._name)
+        return results.kept[self._name]
+
+    def __set__(self, results: "Results", table: pd.DataFrame | None) -> None:
+        results.__dict__.setdefault("kept", {})
+        if table is not None:
+            results.kept[self._name] = table
 
 
 @dataclass(repr=False)
@@ -20,11 +50,11 @@ class Results:
     """The tables of one or more folders as DataFrames, joined by `run`."""
 
     runs: pd.DataFrame
-    steps: pd.DataFrame
-    layers: pd.DataFrame
-    histograms: pd.DataFrame
-    spectra: pd.DataFrame
-    folders: list[Path]
+    steps: Whole = Whole()
+    layers: Whole = Whole()
+    histograms: Whole = Whole()
+    spectra: Whole = Whole()
+    folders: list[Path] = field(default_factory=list)
     planned: dict[str, dict[str, Any]] = field(default_factory=dict)
     """Run id -> what differs from the defaults."""
     grids: dict[str, list[str]] = field(default_factory=dict)
@@ -35,6 +65,10 @@ class Results:
     """What was typed -> the ids of the runs that it asked for."""
     damaged: list[str] = field(default_factory=list)
     """Files that could not be read, each with the reason: they were skipped."""
+    source: Source | None = None
+    """Where tables come from that are None."""
+    kept: dict[str, pd.DataFrame] = field(init=False)
+    """The tables that were given, or read whole."""
 
     def __repr__(self) -> str:
         """The folders, and how many runs of them are done, in one line."""
@@ -49,19 +83,38 @@ class Results:
     def _errors(self) -> list[str]:
         return [str(name) for name in self.runs if str(name).startswith("final_") and self.runs[name].notna().any()]
 
+    def table(
+        self,
+        name: str,
+        columns: Sequence[str] | None = None,
+        runs: Collection[str] | None = None,
+        steps: Collection[int] | None = None,
+    ) -> pd.DataFrame:
+        """Some columns of a table, in this order, of some runs and some steps, sorted by its key: no more is read.
+
+        A column that no part of the table has reads as its default. Raises ConfigError for a table or column that is
+        not known.
+        """
+        if name not in TABLES:
+            raise ConfigError("table", name, ", ".join(TABLES))
+        if isinstance(columns, str):
+            raise ConfigError("columns", columns, "a list of names")
+        wanted = None if runs is None else set(runs)
+        if name == "runs" or name in self.kept or self.source is None:
+            return _part(name, self.runs if name == "runs" else self.kept[name], columns, wanted, steps)
+        ids = [run for run in self.runs["run"] if wanted is None or run in wanted]
+        return self.source.table(name, columns, ids, steps)
+
     def select(self, runs: Sequence[str]) -> "Results":
         """The same tables with these runs only."""
-        kept = {name: table[table["run"].isin(list(runs))] for name, table in self.tables().items()}
         return Results(
-            runs=kept["runs"],
-            steps=kept["steps"],
-            layers=kept["layers"],
-            histograms=kept["histograms"],
-            spectra=kept["spectra"],
+            _part("runs", self.runs, None, set(runs), None),
+            *(None,) * 4,
             folders=self.folders,
             planned={run: self.planned[run] for run in runs if run in self.planned},
             commands=self.commands,
             damaged=self.damaged,
+            source=self,
         )
 
     def grid(self, name: str) -> "Results":
@@ -93,3 +146,18 @@ class Results:
             )
             for name, table in self.tables().items()
         }
+
+
+def _part(
+    name: str,
+    frame: pd.DataFrame,
+    columns: Sequence[str] | None,
+    runs: Collection[str] | None,
+    steps: Collection[int] | None,
+) -> pd.DataFrame:
+    """What is asked for of a table in memory."""
+    if runs is not None:
+        frame = frame[frame["run"].isin(list(runs))]
+    if steps is not None:
+        frame = frame[frame["step"].isin(list(steps))]
+    return frame if columns is None else frame.assign(**lacking(name, columns, list(map(str, frame))))[[*columns]]

@@ -1,0 +1,146 @@
+"""Rows: what is asked for of a table, and no more; wherever its part is by then."""
+
+from pathlib import Path
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from samples import small
+
+from vgexp.config import ConfigError
+from vgexp.results import rows as rows_module
+from vgexp.results.columns import TABLES
+from vgexp.results.comparing import compare
+from vgexp.results.parts import file_of, write_parts
+from vgexp.results.reading import read
+from vgexp.results.tables import Results
+from vgexp.results.writing import Store
+from vgexp.training.loop import train
+
+FULL = {"steps": 4, "probe__tier": "full", "probe__histograms": "ends", "probe__spectra": "ends"}
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Two parts of two runs, a run of which was computed again since, and one that is older than some columns."""
+    for seeds in ((0, 1), (2, 3), (3,)):
+        train([small(seed=seed, **FULL) for seed in seeds], Store(tmp_path))
+    train([small(seed=4, **FULL)], Store(tmp_path))
+    old = read(tmp_path).runs.query("seed == 4")["stack"].item()
+    for table, columns in (("layers", ["part", "dx_rms"]), ("steps", ["examples"])):
+        path = file_of(tmp_path, table, old)
+        pq.write_table(pq.read_table(path).drop_columns(columns), path)
+    path = file_of(tmp_path, "runs", old)
+    pq.write_table(pq.read_table(path).replace_schema_metadata(), path)
+    return tmp_path
+
+
+def expected(folder):
+    """The tables as the files have them, put together by pandas."""
+    newest = pd.concat([pq.read_table(path).to_pandas() for path in (folder / "runs").glob("*")])
+    newest = newest.sort_values("updated").drop_duplicates("run", keep="last").set_index("run")["stack"]
+    found = {}
+    for name in list(TABLES)[1:]:
+        parts = {path.stem[5:]: pq.read_table(path).to_pandas() for path in (folder / name).glob("*")}
+        table = pd.concat([part[part["run"].map(newest) == stack] for stack, part in parts.items()])
+        table = table.fillna({"part": "", "examples": 0})
+        found[name] = table.sort_values(list(TABLES[name].key), ignore_index=True)
+    return found
+
+
+def test_tables_are_what_the_files_hold(folder):
+    results = read(folder)
+    assert results.damaged == [] and len(results.runs) == 5
+    for name, table in expected(folder).items():
+        found = results.table(name)
+        pd.testing.assert_frame_equal(found[list(table)], table, check_dtype=False)
+        assert list(found)[: len(TABLES[name].key)] == list(TABLES[name].key)
+        pd.testing.assert_frame_equal(getattr(results, name), found)
+
+
+@pytest.mark.parametrize("kept", [False, True])
+def test_columns_runs_and_steps_are_those_that_are_asked_for(folder, kept):
+    """Whether the table is in memory already or not."""
+    results = read(folder)
+    if kept:
+        assert len(results.layers) and len(results.steps)
+    whole, runs = expected(folder), list(results.runs["run"])[1:4]
+    rows = whole["layers"][whole["layers"]["run"].isin(runs) & whole["layers"]["step"].isin([0, 4])]
+    columns = ["dz_rms", "layer", "run", "part", "dx_rms"]
+    found = results.table("layers", columns, runs, [4, 0]).reset_index(drop=True)
+    pd.testing.assert_frame_equal(found, rows[columns].reset_index(drop=True), check_dtype=False)
+    assert results.table("steps", ["examples"])["examples"].tolist() == whole["steps"]["examples"].tolist()
+    assert results.table("layers", ["rebuild_error"])["rebuild_error"].isna().all()
+    assert results.table("layers", runs=[]).empty and results.table("layers", runs=["unknown"]).empty
+    assert results.table("runs", ["run", "seed"], runs[:1]).shape == (1, 2)
+    one = results.select(runs[:1])
+    assert set(one.layers["run"]) == set(runs[:1]) == set(one.table("steps", runs=runs)["run"])
+
+
+def test_what_is_not_known_is_refused_with_the_nearest(folder):
+    results = read(folder)
+    with pytest.raises(ConfigError, match=r"columns: got 'dz_rm', accepts columns of layers; the nearest is dz_rms"):
+        results.table("layers", ["dz_rm"])
+    with pytest.raises(ConfigError, match="table: got 'layer', accepts runs, steps, layers"):
+        results.table("layer")
+    with pytest.raises(ConfigError, match="columns: got 'dz_rms', accepts a list"):
+        results.table("layers", "dz_rms")
+
+
+def test_nothing_is_decoded_before_it_is_asked_for(folder, monkeypatch):
+    opened = []
+    real = rows_module._rows
+    monkeypatch.setattr(rows_module, "_rows", lambda path, *rest: opened.append((path, *rest[:1])) or real(path, *rest))
+    results = compare(folder, folder.parent / folder.name / ".")
+    results.grid("none")
+    trained = results.select(list(results.runs["run"])[:1])
+    assert opened == []
+    trained.table("layers", ["dz_rms"])
+    assert [(path.parent.name, columns) for path, columns in opened] == [("layers", ["dz_rms"])]
+
+
+def test_a_folder_is_found_from_elsewhere(folder, monkeypatch, tmp_path_factory):
+    monkeypatch.chdir(folder.parent)
+    results = read(folder.name)
+    monkeypatch.chdir(tmp_path_factory.mktemp("elsewhere"))
+    assert results.layers["run"].nunique() == 5 and results.damaged == []
+
+
+def test_what_is_lost_or_damaged_after_it_was_read_is_named_and_skipped(folder):
+    results = read(folder)
+    first, second, *_ = results.runs["stack"].unique()
+    file_of(folder, "layers", first).unlink()
+    file_of(folder, "layers", second).write_bytes(b"no parquet")
+    left = results.runs[~results.runs["stack"].isin([first, second])]
+    assert set(results.table("layers", ["run"])["run"]) == set(left["run"])
+    assert set(results.layers["run"]) == set(left["run"])
+    named = [line.split(": ")[0] for line in results.damaged]
+    assert sorted(named) == sorted(str(file_of(folder, "layers", stack)) for stack in (first, second))
+
+
+def test_rows_that_moved_to_another_part_are_found_there(tmp_path):
+    def write(part, runs, value):
+        table = pa.table({"run": runs, "step": [0] * len(runs), "examples": [value] * len(runs)})
+        about = {"run": runs, "status": ["done"] * len(runs), "stack": [part] * len(runs), "updated": [1.0] * len(runs)}
+        write_parts(tmp_path, part, {"steps": table}, pa.table(about))
+
+    for part in "abc":
+        write(part, [part * 3, part * 4], 1)
+    results = read(tmp_path)
+    write("whole", ["aaa", "aaaa", "bbb", "bbbb"], 2)
+    for part in "ab":
+        file_of(tmp_path, "runs", part).unlink()
+        file_of(tmp_path, "steps", part).unlink()
+    assert results.table("steps", ["run", "examples"]).to_numpy().tolist() == [
+        *(["aaa", 2], ["aaaa", 2], ["bbb", 2], ["bbbb", 2], ["ccc", 1], ["cccc", 1])
+    ]
+    assert len(results.table("steps", runs=["aaa"])) == 1 and results.damaged == []
+
+
+def test_tables_that_are_given_are_kept():
+    frame = pd.DataFrame({"run": ["a", "b"], "step": [0, 0], "layer": [1, 1], "dz_rms": [1.0, 2.0]})
+    results = Results(frame[["run"]], frame[["run"]], frame, frame[["run"]], frame[["run"]], [Path()])
+    assert results.layers is frame and results.select(["b"]).layers["dz_rms"].tolist() == [2.0]
+    results.layers = frame.assign(dz_rms=3.0)
+    assert results.select(["b"]).table("layers", ["dz_rms"])["dz_rms"].tolist() == [3.0]
