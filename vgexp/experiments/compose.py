@@ -22,6 +22,7 @@ from omegaconf.errors import OmegaConfBaseException
 from yaml import MarkedYAMLError
 
 from vgexp.config import FIELDS, ConfigError, Run, first_line
+from vgexp.experiments.launchers import at_once, check_launcher, offer_ray
 from vgexp.experiments.overrides import parse
 
 Compose = Callable[[Sequence[str]], DictConfig]
@@ -48,7 +49,7 @@ def composer(config_dir: Path | None = None, launched: bool = False) -> Iterator
 
     Config files are looked for in `config_dir` too. A launcher that will run the jobs says how many at once. What is
     asked for twice in a row is composed once.
-    Raises ConfigError where Hydra raises its own errors.
+    Raises ConfigError where Hydra raises its own errors, and where this computer cannot launch so.
     """
 
     searched = [] if config_dir is None else [f"hydra.searchpath=['file://{config_dir.absolute()}']"]
@@ -59,14 +60,17 @@ def composer(config_dir: Path | None = None, launched: bool = False) -> Iterator
             config = hydra.compose("config", overrides=[*searched, *overrides], return_hydra_config=True)
         with open_dict(config):
             launcher = config.pop("hydra").launcher
-        if launched and config.jobs is None:
-            config.jobs = _at_once(launcher)
+        if launched:
+            check_launcher(launcher)
+            if config.jobs is None:
+                config.jobs = at_once(launcher)
         return config
 
     callers, version = GlobalHydra.instance().hydra, VersionBase.instance().version_base
     GlobalHydra.instance().clear()
     try:
         with initialize_config_dir(str(conf_dir()), version_base="1.3"):
+            offer_ray()
             yield lambda overrides: composed(*overrides)
     finally:
         GlobalHydra.instance().hydra = callers
@@ -114,12 +118,3 @@ def _config_error(error: Exception, overrides: Sequence[str]) -> ConfigError:
     else:
         accepts = f"only fields of the {'launcher' if key.startswith('hydra.launcher.') else 'config'}"
     return ConfigError(key or "override", got if got is not None else first_line(cause), accepts)
-
-
-def _at_once(launcher: DictConfig) -> int:
-    """How many jobs a launcher runs at once on this computer: joblib's says it, others run one or elsewhere."""
-    if launcher.get("n_jobs") is None:
-        return 1
-    import joblib
-
-    return joblib.effective_n_jobs(launcher.n_jobs)
