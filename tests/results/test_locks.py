@@ -6,12 +6,14 @@ from pathlib import Path
 
 import pytest
 
+from vgexp.results import locks
 from vgexp.results.locks import alone, held, holders, noted
 from vgexp.results.plans import read_plan
 
 HOLDING = """
 import sys, time
 from pathlib import Path
+from vgexp.results import locks
 from vgexp.results.locks import alone, held
 with alone(Path("here")):
     taken = held(Path("here"), "s", ["a", "b"])
@@ -94,7 +96,8 @@ def test_of_runs_that_are_planned_at_once_none_is_lost():
     writers[0].wait()
 
 
-def test_two_cannot_hold_one_stack():
+def test_two_cannot_hold_one_stack(monkeypatch):
+    monkeypatch.setattr(locks, "LOOK_SECONDS", 0.1)
     with alone(Path("here")):
         block = held(Path("here"), "s", ["a"])
         block.__enter__()

@@ -21,6 +21,12 @@ FOLDERS = {
     errno.EROFS: "may not be written: it can only be read",
 }
 """What is said of a file or folder that cannot be used."""
+DISK = {
+    errno.EDQUOT: "your quota of disk space is used up; make room",
+    errno.EIO: "the disk could not be read or written",
+    errno.ENOSPC: "no space is left on its disk; make room",
+}
+"""What is said of a machine that fails at work."""
 COMMANDS = (
     running.train,
     running.reproduce,
@@ -92,7 +98,10 @@ def _usage_errors() -> tuple[type[Exception], ...]:
 
 
 def main() -> NoReturn:
-    """Exit codes: 0 done, 1 failed, 2 bad input (one line says which), 130 interrupted."""
+    """Exit codes: 0 done, 1 failed, 2 bad input (one line says which), 130 interrupted.
+
+    A folder that cannot be used is bad input; a disk that is full or broken is a failure.
+    """
     from vgexp.results import ResultsError
 
     # Read when torch is loaded: threads that wait for each other in a loop take the cores from whatever else runs.
@@ -110,6 +119,9 @@ def main() -> NoReturn:
             code, line = 2, f"{str(error).rstrip('.')}; `vgexp --help` shows what there is"
         elif isinstance(error, OSError) and error.errno in FOLDERS and error.filename is not None:
             code, line = 2, f"{error.filename}: {FOLDERS[error.errno]}"
+        elif isinstance(error, OSError) and error.errno is not None and error.filename is not None:
+            what = DISK.get(error.errno, error.strerror)
+            code, line = 1, f"{error.filename}: {what}; what was saved is whole, and the same command goes on from it"
         else:
             code, line = 1, f"failed: {type(error).__name__}: {error} (VGEXP_TRACE=1 shows where)"
         print(f"vgexp: {' '.join(line.splitlines())}", file=sys.stderr)

@@ -10,6 +10,7 @@ import typer
 
 from vgexp.cli.arguments import Folder, Folders
 from vgexp.results.durations import spoken
+from vgexp.results.files import write_atomically
 
 if TYPE_CHECKING:
     from vgexp.results import Results
@@ -153,9 +154,8 @@ def export(
     vgexp export results/depths --csv
     """
     tables, target = read([folder]).tables(), out or folder / "csv"
-    target.mkdir(parents=True, exist_ok=True)
     for name, table in tables.items():
-        table.to_csv(target / f"{name}.csv", index=False)
+        write_atomically(target / f"{name}.csv", lambda stream, table=table: table.to_csv(stream, index=False))
     print(f"{len(tables)} tables in {target}")
 
 

@@ -5,6 +5,7 @@ Imported by name: reading data needs none of what this loads.
 
 import gzip
 import hashlib
+import secrets
 import shutil
 import zlib
 from collections.abc import Mapping, Sequence
@@ -148,7 +149,7 @@ def _sum(path: Path) -> str | None:
 def _keep(path: Path, target: Path) -> None:
     """Copies a file into a folder: all of it or nothing."""
     target.mkdir(parents=True, exist_ok=True)
-    part = target / f".{path.name}.part"
+    part = target / f".{path.name}.{secrets.token_hex(8)}.part"  # others may copy it too
     try:
         shutil.copyfile(path, part)
         part.replace(target / path.name)

@@ -9,7 +9,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Sequence
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from contextvars import ContextVar
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -126,10 +126,12 @@ def job(config: DictConfig) -> list[str]:
 def train_stack(runs: Sequence[Run], store: "Store") -> list[str]:
     """Trains a stack without the runs that are done or that another process computes, the ids of which it returns.
 
-    A stack that runs out of memory is trained as two. Another error is recorded as its runs' status and raised again.
+    A stack that runs out of memory is trained as two. Another error is recorded as its runs' status and raised again;
+    but a disk that refuses is no fault of theirs.
     """
     from vgexp.experiments.halving import each, halve, is_out_of_memory, too_large
     from vgexp.networks.identity import identity
+    from vgexp.results import StorageError
     from vgexp.training import describe, stop_requests, train
 
     halves, message = [], ""
@@ -140,9 +142,12 @@ def train_stack(runs: Sequence[Run], store: "Store") -> list[str]:
         if mine:
             try:
                 train(mine, store, stopped)
+            except StorageError:
+                raise
             except Exception as error:
                 if not is_out_of_memory(error):
-                    store.fail(mine, f"{type(error).__name__}: {first_line(error)}")
+                    with suppress(StorageError):
+                        store.fail(mine, f"{type(error).__name__}: {first_line(error)}")
                     raise
                 message = too_large(mine[0])
         if message:  # what the training took is free by now

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 
 from vgexp.claims import Missing
 from vgexp.figures.style import STYLE
-from vgexp.results import Results
+from vgexp.results import Results, write_atomically
 
 GROUPS_SHOWN = 24
 """Groups that get a panel, the first of however many there are."""
@@ -60,11 +60,10 @@ class Table(NamedTuple):
 
 def save(figure: Figure, folder: Path, name: str) -> str:
     """Writes <name>.svg and <name>.png, the same bytes each time; returns the SVG's text."""
-    folder.mkdir(parents=True, exist_ok=True)
     text = svg(figure)
-    (folder / f"{name}.svg").write_text(text)
+    write_atomically(folder / f"{name}.svg", text.encode())
     with mpl.rc_context(STYLE):
-        figure.savefig(folder / f"{name}.png", dpi=160)
+        write_atomically(folder / f"{name}.png", lambda stream: figure.savefig(stream, format="png", dpi=160))
     return text
 
 

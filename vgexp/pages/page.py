@@ -18,7 +18,7 @@ from vgexp.figures import Picture, Table, draw_all, save, svg
 from vgexp.pages.facts import facts
 from vgexp.pages.packing import Numbers, packed, packed_json
 from vgexp.pages.sections import asked, claim_entries, fit_rows, interval, number, origins, status_counts
-from vgexp.results import Results, read, write_atomically
+from vgexp.results import Results, read, remove_abandoned, write_atomically
 
 SCRIPTS = ("unpack", "charts", "tables", "watch", "view", "profiles", "curves", "detail", "explorer")
 
@@ -40,6 +40,7 @@ class Content:
 def write_report(folder: Path, results: Results | None = None, content: Content | None = None) -> Path:
     """Writes figures/ and report.html of a results folder; returns the path of the page."""
     results, content = results or read(folder), content or Content()
+    remove_abandoned(folder)
     pictures = draw_all(results) if content.pictures is None else content.pictures
     for name, picture in pictures.items():
         if isinstance(picture, Picture):

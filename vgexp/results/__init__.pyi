@@ -1,8 +1,8 @@
 from .columns import COLUMNS, TABLES, WATCHED, Table, label
 from .comparing import compare, short_names
-from .errors import ResultsError
+from .errors import ResultsError, StorageError
 from .estimates import Estimate, Estimator, estimate, exact, geometric_mean, median
-from .files import write_atomically
+from .files import remove_abandoned, write_atomically
 from .grouping import conditions, groups, short
 from .profiles import HEALTHY, VANISHED, Fit, by_depth, fall, fit, fits, layer_array, verdict
 from .reading import CONFIG, read, stored
@@ -22,6 +22,7 @@ __all__ = [
     "Fit",
     "Results",
     "ResultsError",
+    "StorageError",
     "Table",
     "by_depth",
     "compare",
@@ -38,6 +39,7 @@ __all__ = [
     "layer_array",
     "median",
     "read",
+    "remove_abandoned",
     "short",
     "short_names",
     "statuses",

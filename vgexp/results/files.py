@@ -1,26 +1,76 @@
-"""Files that a reader sees whole: written beside their place, flushed, and renamed into it."""
+"""Files that a reader sees whole: written beside their place, flushed, and renamed into it.
+
+Whoever writes a file holds the operating system's lock on what lies beside its place. So what a killed process left
+there is told from what another process writes at the moment.
+"""
 
 import os
+import platform
+import secrets
+import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
+
+from vgexp.results.errors import StorageError
+
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None
+
+ABANDONED_SECONDS = 3600.0
+"""A file that another computer began is abandoned when it has not grown for so long: its lock may not be seen here."""
 
 
 def write_atomically(path: Path, content: Any | Callable[[Any], None]) -> None:
-    """Writes bytes (or lets a function write) beside `path`, flushes to the disk, and renames into place."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.parent / f".{path.name}.{os.getpid()}.tmp"
+    """Writes bytes (or lets a function write) beside `path`, flushes to the disk, and renames into place.
+
+    Raises StorageError where the disk or the system refuses; what was there before is there still.
+    """
     try:
-        with temporary.open("wb") as stream:
+        _write(path, content)
+    except Exception as error:
+        refusal = _refusal(error)
+        if refusal is None:
+            raise
+        raise StorageError(refusal.errno, refusal.strerror or str(refusal), str(path)) from error
+
+
+def remove_abandoned(folder: Path) -> None:
+    """Removes what killed processes left beside the files of a folder and of the folders in it."""
+    for left in [*folder.glob(".*.tmp"), *folder.glob("*/.*.tmp")]:
+        with suppress(OSError):  # gone by now, or not ours to remove
+            _remove_if_abandoned(left)
+
+
+def set_aside(path: Path) -> None:
+    """Renames a damaged file, so that nobody reads it and nothing is lost."""
+    if path.exists():
+        path.replace(path.with_name(path.name + ".damaged"))
+
+
+def _write(path: Path, content: Any | Callable[[Any], None]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    stream = _begun(path)
+    temporary = Path(stream.name)
+    try:
+        with stream:
             if callable(content):
                 content(stream)
             else:
                 stream.write(content)
             stream.flush()
             os.fsync(stream.fileno())
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+            if fcntl is not None:
+                temporary.replace(path)  # while it is locked
+        if fcntl is None:
+            temporary.replace(path)
+    except BaseException:
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
+        raise
     if os.name == "posix":
         directory = os.open(path.parent, os.O_RDONLY)
         try:
@@ -29,7 +79,40 @@ def write_atomically(path: Path, content: Any | Callable[[Any], None]) -> None:
             os.close(directory)
 
 
-def set_aside(path: Path) -> None:
-    """Renames a damaged file, so that nobody reads it and nothing is lost."""
-    if path.exists():
-        path.replace(path.with_name(path.name + ".damaged"))
+def _begun(path: Path) -> IO[bytes]:
+    """A file beside a path, of a name that no other computer, process or thread gives, and locked."""
+    while True:
+        name = f".{path.name}.{_host()}.{os.getpid()}.{secrets.token_hex(8)}.tmp"
+        stream = (path.parent / name).open("xb")
+        if fcntl is not None:
+            with suppress(OSError):  # a file system without locks
+                fcntl.flock(stream, fcntl.LOCK_EX)
+        if os.fstat(stream.fileno()).st_nlink != 0:
+            return stream
+        stream.close()  # taken for abandoned before it was locked
+
+
+def _remove_if_abandoned(temporary: Path) -> None:
+    old = time.time() - temporary.stat().st_mtime > ABANDONED_SECONDS
+    here = f".{_host()}." in temporary.name
+    with temporary.open("r+b") as stream:
+        if fcntl is not None:
+            try:
+                fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:  # somebody writes it
+                return
+            except OSError:  # a file system without locks
+                here = False
+        if old or (here and fcntl is not None):
+            temporary.unlink()
+
+
+def _host() -> str:
+    return platform.node().replace("/", "-") or "host"
+
+
+def _refusal(error: BaseException | None) -> OSError | None:
+    """The system's error behind an error: what encodes a file may raise its own in its place."""
+    while error is not None and not isinstance(error, OSError):
+        error = error.__cause__ or error.__context__
+    return error

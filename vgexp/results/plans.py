@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from vgexp.config import RESULTS_VERSION
-from vgexp.results.files import set_aside, write_atomically
+from vgexp.results.errors import StorageError
+from vgexp.results.files import remove_abandoned, set_aside, write_atomically
 from vgexp.results.locks import alone
 
 
@@ -15,8 +16,7 @@ def read_plan(folder: Path, damaged: dict[Path, str] | None = None) -> dict[str,
     """The plan of a folder; an empty one where there is none or, named in `damaged`, it cannot be read."""
     path = folder / "plan.json"
     try:
-        found = json.loads(path.read_text()) if path.exists() else {}
-        return _complete(found)
+        return _read(path)
     except (OSError, ValueError) as error:
         if damaged is not None:
             damaged[path] = str(error)
@@ -27,17 +27,20 @@ def read_plan(folder: Path, damaged: dict[Path, str] | None = None) -> dict[str,
 def changing(folder: Path) -> Iterator[dict[str, Any]]:
     """The plan of a folder, to be changed in the block and then written: by one process at a time.
 
-    A plan that cannot be read is set aside.
+    A plan that makes no sense is set aside. Raises StorageError for one that the system does not let us read or write.
     """
     with alone(folder):
-        damaged: dict[Path, str] = {}
-        plan = read_plan(folder, damaged)
-        for path in damaged:
+        path = folder / "plan.json"
+        try:
+            plan = _read(path)
+        except OSError as error:
+            raise StorageError(error.errno, error.strerror, str(path)) from error
+        except ValueError:
             set_aside(path)
-        for left in folder.glob(".plan.json.*.tmp"):
-            left.unlink(missing_ok=True)  # of a process that was killed while it wrote
+            plan = empty_plan()
+        remove_abandoned(folder)
         yield plan
-        write_atomically(folder / "plan.json", json.dumps({**plan, "version": RESULTS_VERSION}, indent=1).encode())
+        write_atomically(path, json.dumps({**plan, "version": RESULTS_VERSION}, indent=1).encode())
 
 
 def empty_plan() -> dict[str, Any]:
@@ -95,6 +98,11 @@ def to_go_on(commands: Mapping[str, Collection[str]], lacking: Collection[str]) 
             found.append(command)
             left -= set(commands[command])
     return found[::-1]
+
+
+def _read(path: Path) -> dict[str, Any]:
+    """Raises ValueError for what is no plan, OSError for what cannot be read."""
+    return _complete(json.loads(path.read_text()) if path.exists() else {})
 
 
 def _complete(found: Any) -> dict[str, Any]:

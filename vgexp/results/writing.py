@@ -22,6 +22,7 @@ import torch
 
 from vgexp.config import Run, flat
 from vgexp.networks.identity import changes, identity
+from vgexp.results.errors import StorageError
 from vgexp.results.files import set_aside, write_atomically
 from vgexp.results.locks import alone, held, holders, noted
 from vgexp.results.parts import UNREADABLE, check_tables, file_of, read_tables, reason, write_parts
@@ -93,10 +94,8 @@ class Store:
                 done = self.done(tables=False)
                 mine = [run for run in runs if identity(run) not in elsewhere and identity(run) not in done]
                 if mine:
-                    stack = stack_id(mine)
-                    for left in self.folder.glob(f"*/.*{stack}.*.tmp"):
-                        left.unlink(missing_ok=True)  # of a process that was killed while it wrote
-                    until_the_end.enter_context(held(self.folder, stack, [identity(run) for run in mine]))
+                    ids = [identity(run) for run in mine]
+                    until_the_end.enter_context(held(self.folder, stack_of(ids), ids))
             yield mine, {identity(run): elsewhere[identity(run)] for run in runs if identity(run) in elsewhere}
 
     def elsewhere(self) -> set[str]:
@@ -127,13 +126,17 @@ class Store:
 
     def load_state(self, stack: str, runs: Sequence[Run] = ()) -> dict[str, Any] | None:
         """The training state of an interrupted stack; None when there is none that can be read, or when one of the runs
-        was asked for again since."""
-        path = self._state(stack)
-        if not path.exists():
-            return None
-        again = read_plan(self.folder)["again"]
+        was asked for again since. Raises StorageError where the system does not let us open it."""
+        path, again = self._state(stack), read_plan(self.folder)["again"]
         try:
-            state = dict(torch.load(path, weights_only=True, map_location="cpu"))
+            stream = path.open("rb")
+        except FileNotFoundError:
+            return None
+        except OSError as error:  # it may be whole
+            raise StorageError(error.errno, error.strerror, str(path)) from error
+        try:
+            with stream:
+                state = dict(torch.load(stream, weights_only=True, map_location="cpu"))
             asked_later = state.get("started", 0) < max((again.get(identity(run), 0) for run in runs), default=0)
         except Exception as error:
             return self.refuse_state(stack, f"{type(error).__name__}: {reason(error)}")
