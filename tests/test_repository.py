@@ -172,6 +172,7 @@ WHOLE = {
     "test_golden",
     "test_stack",
     "test_extensions",
+    "test_faults",
     "test_field",
     "test_invariance",
     "test_readme",
@@ -183,7 +184,7 @@ WHOLE = {
     "test_docs",
 }
 """Test modules of more than one module."""
-SHARED = {"browser", "conftest", "drawn", "field", "many", "samples", "walk", "watched", "zoo"}
+SHARED = {"browser", "conftest", "drawn", "faults", "field", "many", "samples", "walk", "watched", "zoo"}
 """Modules and folders that tests share."""
 
 

@@ -46,9 +46,9 @@ class Saves:
         try:
             if state["version"] != STATE_VERSION:
                 raise ValueError(f"of version {state['version']}")
-            tables = {
-                name: table[table["step"] < state["step"]] for name, table in self._store.load_tables(self.name).items()
-            }
+            found = self._store.load_tables(self.name).items()
+            kept = {name: table[table["step"] < state["step"]] for name, table in found}
+            tables = {name: table for name, table in kept.items() if len(table)}
             if {name: len(table) for name, table in tables.items()} != state["rows"]:
                 raise ValueError("its tables are not whole")
             pairs = list(self._pairs(state))
