@@ -39,8 +39,8 @@ def write_atomically(path: Path, content: Any | Callable[[Any], None]) -> None:
 
 
 def remove_abandoned(folder: Path) -> None:
-    """Removes what killed processes left beside the files of a folder and of the folders in it."""
-    for left in [*folder.glob(".*.tmp"), *folder.glob("*/.*.tmp")]:
+    """Removes what killed processes left beside the files of a folder and of the folders in it, two levels deep."""
+    for left in [path for depth in ("", "*/", "*/*/") for path in folder.glob(f"{depth}.*.tmp")]:
         with suppress(OSError):  # gone by now, or not ours to remove
             _remove_if_abandoned(left)
 
