@@ -10,12 +10,27 @@ import pytest
 TESTS = Path(__file__).parent
 
 
+def nightly(script, *arguments):
+    """What a script says, once it has found nothing wrong."""
+    paths = os.pathsep.join([str(TESTS), *filter(None, sys.path)])
+    environment = os.environ | {"PYTHONPATH": paths, "OMP_NUM_THREADS": "1"}
+    command = [sys.executable, str(TESTS / "nightly" / script), *arguments]
+    found = subprocess.run(command, env=environment, capture_output=True, text=True)
+    assert found.returncode == 0, found.stdout + found.stderr
+    return found.stdout
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(("kind", "every"), [("fails", 1), ("dies", 1), ("full", 5)])
 def test_every_call_may_go_wrong(kind, every):
     """The store holds the old or the new, never part of it, and the same command finishes and tidies."""
-    command = [sys.executable, str(TESTS / "faults.py"), kind, str(every)]
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(TESTS), *sys.path]), "OMP_NUM_THREADS": "1"}
-    found = subprocess.run(command, env=environment, capture_output=True, text=True)
-    assert found.returncode == 0, found.stdout + found.stderr
-    assert int(found.stdout.split()[1]) > 100, found.stdout
+    said = nightly("faults.py", kind, str(every))
+    assert int(said.split()[1]) > 100, said
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="who belongs to a sweep is read from /proc")
+@pytest.mark.parametrize(("launcher", "kills"), [("basic", 5), ("joblib", 5)])
+def test_a_process_of_the_sweep_is_killed(launcher, kills):
+    said = nightly("kills.py", "--launcher", launcher, "--kills", str(kills))
+    assert said.startswith(f"{launcher}: {kills} kills"), said
