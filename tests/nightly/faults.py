@@ -1,7 +1,7 @@
 """A small sweep in which the n-th call that touches its folder fails, or its process dies there.
 
-`python tests/nightly/faults.py KIND [EVERY]` walks over all of its calls, or over every so many of them, and prints how many
-there were and what had gone wrong. Each try is a fork of this process, so that what it needs is loaded once.
+`python tests/nightly/faults.py KIND [EVERY]` walks over all of its calls, or over every so many of them, and prints how
+many there were and what had gone wrong. Each try is a fork of this process, so that what it needs is loaded once.
 """
 
 import errno
