@@ -54,7 +54,8 @@ def main() -> None:
     for name, overrides in CASES.items():
         found, spent = measured(overrides)
         tenths = [max(found[i * len(found) // 10 : (i + 1) * len(found) // 10] or [0.0]) for i in range(10)]
-        print(f"{name}: {' '.join(f'{sample:.0f}' for sample in tenths)} MB, peak {max(found):.0f}; {spent:.0f} s of CPU")
+        over_time = " ".join(f"{sample:.0f}" for sample in tenths)
+        print(f"{name}: {over_time} MB, peak {max(found):.0f}; {spent:.0f} s of CPU", flush=True)
 
 
 if __name__ == "__main__":
