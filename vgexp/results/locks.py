@@ -61,9 +61,9 @@ def holders(folder: Path) -> list[Holder]:
         except Timeout:
             living.append(_holder(note))
         else:
-            note.unlink(missing_ok=True)
-            lock.release()
             path.unlink(missing_ok=True)  # others take it in a block of `alone` only
+            note.unlink(missing_ok=True)  # last: it leads to the lock
+            lock.release()
     return living
 
 
