@@ -21,3 +21,11 @@ def test_errors_come_back_whole_from_another_process(error):
 def test_an_error_in_one_line():
     assert first_line(ValueError("one\ntwo")) == "one"
     assert first_line(KeyError()) == "KeyError"
+
+
+def test_what_is_long_is_shown_without_its_middle():
+    said = str(ConfigError("model.width", [1] * 10**6, "an integer"))
+    assert (
+        len(said) < 300 and said.startswith("model.width: got [1, 1, ") and said.endswith("1, 1], accepts an integer")
+    )
+    assert len(str(ConfigError("x" * 10**6, 10**9999, "fields"))) < 500

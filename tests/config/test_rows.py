@@ -68,3 +68,9 @@ def test_runs_that_clip_and_runs_that_do_not_are_of_two_structures():
 
 def test_what_belongs_to_the_sweep_is_no_part_of_the_run():
     assert set(leaves(Run())) - set(flat(Run())) == {"jobs", "logger", "rerun", "scales", "only", "members"}
+
+
+def test_numbers_that_no_integer_stands_for_stay_as_they_are():
+    for value in (1e38, 1e300):
+        branch = from_row({"model.branch": value}).model.branch
+        assert branch == value and isinstance(branch, float)

@@ -2,6 +2,9 @@
 
 from typing import Any
 
+SHOWN = 200
+"""Characters of a value, or of the name of a field, that an error shows: the first and the last of however many."""
+
 
 class ConfigError(ValueError):
     """A bad value: the field, what it got and what it accepts."""
@@ -11,7 +14,7 @@ class ConfigError(ValueError):
 
     def __str__(self) -> str:
         field, got, accepts = self.args
-        return f"{field}: got {got!r}, accepts {accepts}"
+        return f"{shortened(field)}: got {shortened(_repr(got))}, accepts {accepts}"
 
     def __reduce__(self) -> tuple[Any, ...]:
         """How it travels from a worker; a subclass may be made of something else than its `args`."""
@@ -20,4 +23,16 @@ class ConfigError(ValueError):
 
 def first_line(error: BaseException) -> str:
     """An error in one line: the first of its message, or its name where it has none."""
-    return str(error).splitlines()[0] if str(error) else type(error).__name__
+    return str(error).splitlines()[0] if str(error).strip() else type(error).__name__
+
+
+def shortened(text: str) -> str:
+    """A text without its middle, where it is long."""
+    return text if len(text) <= SHOWN else f"{text[: SHOWN // 2]}...{text[-SHOWN // 2 :]}"
+
+
+def _repr(got: Any) -> str:
+    try:
+        return repr(got)
+    except ValueError:  # an integer of thousands of digits
+        return f"{type(got).__name__} too long to be shown"

@@ -100,7 +100,7 @@ class InitConfig:
     base_width: int = setting(
         64,
         "The width at which the mup law has the learning rates that are given.",
-        rules.integer(2),
+        rules.capped(rules.integer(2), 10**10),
         member=True,
         read_by=("init.name",),
     )
@@ -140,7 +140,7 @@ class OptimConfig:
         none_apart=True,
     )
     warmup: int = setting(
-        0, "Steps in which the learning rate rises, in equal parts, to its value.", rules.NATURAL, member=True
+        0, "Steps in which the learning rate rises, in equal parts, to its value.", rules.STEPS, member=True
     )
     schedule: str = setting(
         "constant",
@@ -197,7 +197,7 @@ class Run:
     seed: int = setting(
         0, "Seed of the first weights and, without a data.seed, of the batches.", rules.SEED, member=True
     )
-    steps: int = setting(1000, "Updates, T of them: they give T + 1 observations, 0..T.", rules.NATURAL)
+    steps: int = setting(1000, "Updates, T of them: they give T + 1 observations, 0..T.", rules.STEPS)
     loss: str = setting("cross_entropy", "The loss that is minimised.", rules.NAME)
     data: DataConfig = field(default_factory=DataConfig)
     model: ModelConfig = field(default_factory=ModelConfig)
@@ -218,13 +218,13 @@ class Run:
     threads: int | None = setting(
         None,
         "CPU threads of one job; null: what suits its layers and its share of the cores.",
-        rules.optional(rules.COUNT, "an integer of at least 1, or null"),
+        rules.optional(rules.THREADS, f"{rules.COUNT.words}, or null; at most {rules.MOST_THREADS}"),
         in_identity=False,
     )
     jobs: int | None = setting(
         None,
         "Jobs that share this computer at once; null: as many as the launcher says, else one.",
-        rules.optional(rules.COUNT, "an integer of at least 1, or null"),
+        rules.optional(rules.THREADS, f"{rules.COUNT.words}, or null; at most {rules.MOST_THREADS}"),
         in_identity=False,
         of_sweep=True,
     )

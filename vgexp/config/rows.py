@@ -8,6 +8,9 @@ from typing import Any
 
 from vgexp.config.fields import FIELDS, Run
 
+EXACT = 2**53
+"""Below it every integer is a float too."""
+
 
 def leaves(run: Run) -> dict[str, Any]:
     """Every value of the config by its dotted key."""
@@ -53,4 +56,4 @@ def _typed(value: Any, kind: Any, default: Any) -> Any:
         return json.loads(value) if value.startswith("[") else value
     if kind in (float, float | None):
         return float(value)
-    return int(value) if value == int(value) else float(value)
+    return int(value) if abs(value) < EXACT and value == int(value) else float(value)

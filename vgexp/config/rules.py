@@ -7,6 +7,9 @@ from typing import Any, NamedTuple
 
 from vgexp.config.schedules import ACCEPTS, schedule
 
+LARGEST = 1e38
+"""The largest number of a field: float32 has no larger power of ten, and the squares that theory takes are finite."""
+
 
 class Rule(NamedTuple):
     """What a field accepts. NaN is accepted by none."""
@@ -29,6 +32,11 @@ def integer(low: int, high: int | None = None) -> Rule:
     return Rule(holds, f"an integer of at least {low}" if high is None else f"an integer from {low} to {high}")
 
 
+def capped(rule: Rule, high: int) -> Rule:
+    """What a rule for integers accepts, up to `high`: more than anybody asks for, and few enough to be computed."""
+    return Rule(lambda x: rule.holds(x) and x <= high, f"{rule.words}, at most {high}")
+
+
 def optional(rule: Rule, words: str) -> Rule:
     """What a rule accepts, or null."""
     return Rule(lambda x: x is None or rule.holds(x), words)
@@ -40,7 +48,7 @@ def revolve_snapshots(every: Any) -> int | None:
     >>> revolve_snapshots("revolve(4)"), revolve_snapshots("sqrt")
     (4, None)
     """
-    found = re.fullmatch(r"revolve\(([1-9]\d*)\)", every) if isinstance(every, str) else None
+    found = re.fullmatch(r"revolve\(([1-9][0-9]{0,17})\)", every) if isinstance(every, str) else None
     return int(found[1]) if found else None
 
 
@@ -61,13 +69,16 @@ NAMES = Rule(lambda x: all(map(NAME.holds, x)), "a list of names")
 BOOLEAN = Rule(lambda x: isinstance(x, bool), "true or false")
 FOLDER = Rule(lambda x: all(part not in ("", "..") for part in x.split("/")), "a relative folder name")
 COUNT, NATURAL = integer(1), integer(0)
+STEPS = capped(NATURAL, 10**10)
+MOST_THREADS = 1024
+THREADS = capped(COUNT, MOST_THREADS)
 SEED = integer(0, 2**32 - 1)
 FINITE = Rule(math.isfinite, "a finite number")
 POSITIVE = Rule(lambda x: 0 < x < math.inf, "a positive number")
 NOT_NEGATIVE = Rule(lambda x: 0 <= x < math.inf, "a number of at least 0")
 FRACTION = Rule(lambda x: 0 <= x < 1, "a number in [0, 1)")
 BRANCH = Rule(
-    lambda x: x in ("1/sqrt(L)", "learned") if isinstance(x, str) else FINITE.holds(x),
+    lambda x: x in ("1/sqrt(L)", "learned") if isinstance(x, str) else FINITE.holds(x) and abs(x) <= LARGEST,
     "a finite number, 1/sqrt(L), or learned",
 )
 INTERVAL = Rule(lambda x: len(x) == 2 and -math.inf < x[0] < x[1] < math.inf, "two increasing numbers: [0,1] or [-1,1]")

@@ -8,7 +8,7 @@ from typing import Any
 from vgexp.config.errors import ConfigError
 from vgexp.config.fields import FIELDS, Run
 from vgexp.config.rows import leaves
-from vgexp.config.rules import SCHEDULE, Rule
+from vgexp.config.rules import LARGEST, SCHEDULE, Rule
 
 
 def validate(run: Run, registered: Mapping[str, Collection[str]]) -> None:
@@ -25,6 +25,8 @@ def validate(run: Run, registered: Mapping[str, Collection[str]]) -> None:
             _require_name(key, value, known.rule.names)
         elif not _holds(known.rule, value):
             raise ConfigError(key, value, known.rule.words)
+        if any(isinstance(x, float) and abs(x) > LARGEST for x in (value if isinstance(value, list) else [value])):
+            raise ConfigError(key, value, f"{known.rule.words}, no larger than {LARGEST}")
         if known.rule is SCHEDULE and isinstance(value, list) and any(step > run.steps for step in value):
             raise ConfigError(key, value, f"steps up to {run.steps} (steps)")
     width = run.model.width
@@ -43,5 +45,5 @@ def _require_name(key: str, value: Any, names: Collection[str]) -> None:
 def _holds(rule: Rule, value: Any) -> bool:
     try:
         return not (isinstance(value, float) and math.isnan(value)) and rule.holds(value)
-    except TypeError:  # a list where a number is due, or within a list of numbers
+    except (TypeError, OverflowError):  # a list where a number is due, or within a list of numbers; an endless integer
         return False

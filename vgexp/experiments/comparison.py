@@ -7,7 +7,7 @@ from typing import Any
 import pandas as pd
 
 from vgexp.config import ConfigError, Run, flat
-from vgexp.experiments.checks import check_run
+from vgexp.experiments.checks import check_prediction, check_run
 from vgexp.experiments.compose import composer
 from vgexp.experiments.imports import load_imports
 from vgexp.experiments.overrides import latest
@@ -47,6 +47,7 @@ def compare(*overrides: str, budget: str | float | None = None) -> Comparison:
     runs = {identity(run): run for grid in found.values() for _, run in grid.runs}
     for run in runs.values():
         check_run(run)
+        check_prediction(run)
     for grid in found.values():
         without_effect(grid)
     require_read(latest(overrides), list(runs.values()))

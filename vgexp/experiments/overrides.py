@@ -4,12 +4,13 @@ The syntax is Hydra's own: `model.depth=5,10 seed=range(0,5) 'data.range=[-1,1]'
 """
 
 import difflib
+import math
 import re
 from collections.abc import Collection, Iterator, Sequence
 from typing import Any
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import Override, OverrideType
+from hydra.core.override_parser.types import ChoiceSweep, Override, OverrideType, RangeSweep
 from hydra.errors import HydraException
 
 from vgexp.config import FIELDS, ConfigError
@@ -23,6 +24,7 @@ TO_QUOTE = re.compile(
     r"""|(?=[^,:[\]{}()'"]*[^\x00-\x7f])[^\s,:[\]{}()'"](?:[^,:[\]{}()'"]*[^\s,:[\]{}()'"])?)"""
 )
 """Of values, what Hydra would take for something else, or for nothing."""
+CHOICES = "a list of choices or range(...), with at least one value"
 NOT_TYPED = ("scales", "members")
 """Fields that experiment files and the sweeper set, and nobody on the command line."""
 
@@ -79,18 +81,36 @@ def without(overrides: Sequence[str], others: Sequence[str]) -> list[str]:
     return [text for text in overrides if parse([text])[0].get_key_element() not in keys]
 
 
+def count(override: Override) -> int:
+    """How many choices an override has, none of them made: a range may have billions.
+
+    Raises ConfigError for one that has none, or no end.
+
+    >>> [count(override) for override in parse(["seed=range(0,1000000000)", "optim.lr=0.1,0.2", "seed=3"])]
+    [1000000000, 2, 1]
+    """
+    value = override.value()
+    if not override.is_sweep_override():
+        return 1
+    found = len(value.list) if isinstance(value, ChoiceSweep) else 0
+    if isinstance(value, RangeSweep) and value.step and value.start is not None and value.stop is not None:
+        length = (value.stop - value.start) / value.step
+        found = math.ceil(length) if 0 < length < math.inf else 0
+    if not found:
+        raise ConfigError(override.get_key_element(), override.get_value_string(), CHOICES)
+    return found
+
+
 def choices(override: Override) -> list[str]:
     """An override for each of its choices, itself where it has none. Raises ConfigError for what cannot be listed."""
-    key, text = override.get_key_element(), override.get_value_string()
     if not override.is_sweep_override():
         return [override.input_line or ""]
+    count(override)
+    key = override.get_key_element()
     try:
-        found = [f"{key}={value}" for value in override.sweep_string_iterator()]
+        return [f"{key}={value}" for value in override.sweep_string_iterator()]
     except (HydraException, ValueError):
-        found = []
-    if not found:
-        raise ConfigError(key, text, "a list of choices or range(...), with at least one value")
-    return found
+        raise ConfigError(key, override.get_value_string(), CHOICES) from None
 
 
 def check_single(overrides: Sequence[str]) -> None:

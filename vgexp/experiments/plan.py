@@ -13,7 +13,7 @@ import torch
 from vgexp.config import ConfigError, Run
 from vgexp.costs import computer, largest_stack, require_memory
 from vgexp.data import Unavailable, dataset
-from vgexp.experiments.checks import check_run
+from vgexp.experiments.checks import check_prediction, check_run
 from vgexp.experiments.compose import composer, groups
 from vgexp.experiments.imports import load_imports
 from vgexp.experiments.jobs import Job
@@ -120,6 +120,7 @@ def single_run(overrides: Sequence[str]) -> Run:
     load_imports()
     check_run(run)
     require_read(overrides, [run], FORECAST)
+    check_prediction(run)
     return run
 
 

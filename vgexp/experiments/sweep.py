@@ -5,6 +5,7 @@ make the members of a job's stack.
 """
 
 import itertools
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,7 +13,10 @@ from pathlib import Path
 from vgexp.config import FIELDS, ConfigError, Run, validate
 from vgexp.experiments.compose import Compose, speaking, typed
 from vgexp.experiments.naming import automatic_name
-from vgexp.experiments.overrides import choices, flattened, latest, parse, without
+from vgexp.experiments.overrides import choices, count, flattened, latest, parse, without
+
+MOST_RUNS = 100_000
+"""Runs of a sweep: to compose so many takes minutes. Larger studies are several sweeps into one folder."""
 
 
 @dataclass(frozen=True)
@@ -94,7 +98,13 @@ def expand(overrides: Sequence[str]) -> Sweep:
     """
     jobs: list[list[str]] = []
     members: list[list[str]] = []
-    for override in parse(overrides):
+    parsed = parse(overrides)
+    counts = [count(override) for override in parsed]
+    if math.prod(counts) > MOST_RUNS:
+        longest = parsed[counts.index(max(counts))]
+        accepts = f"fewer choices: with the others they make {math.prod(counts)} runs, of which a sweep has {MOST_RUNS}"
+        raise ConfigError(longest.get_key_element(), longest.get_value_string(), f"{accepts} at most")
+    for override in parsed:
         key = override.get_key_element()
         (members if key in FIELDS and FIELDS[key].member else jobs).append(choices(override))
     return Sweep([list(job) for job in itertools.product(*jobs)], [list(m) for m in itertools.product(*members)])

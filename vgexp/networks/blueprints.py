@@ -113,7 +113,7 @@ def branch_scale(run: Run) -> float:
     branch = run.model.branch
     if isinstance(branch, str):
         return max(1, run.model.depth - 1) ** -0.5 if branch == PER_DEPTH else 0.0
-    return branch
+    return float(branch)  # squares of integers would have no end
 
 
 def scales(run: Run, layer: int) -> list[Blueprint]:
