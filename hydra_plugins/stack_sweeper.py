@@ -8,7 +8,7 @@ from hydra.core.plugins import Plugins
 from hydra.core.utils import JobReturn
 from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
-from omegaconf import DictConfig
+from omegaconf import DictConfig, read_write
 
 if TYPE_CHECKING:
     from vgexp.experiments.jobs import Job
@@ -22,6 +22,11 @@ class StackSweeper(Sweeper):
     """Hands the jobs of the plan to the configured launcher."""
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
+        from vgexp.experiments import launch, slurm
+
+        slurm.warn_of_silence(config.hydra.launcher)
+        with read_write(config.hydra):  # where launchers keep their own files
+            config.hydra.sweep.dir = str(launch.PLAN.get().folder.absolute() / "state")
         self.launcher = Plugins.instance().instantiate_launcher(
             hydra_context=hydra_context, task_function=task_function, config=config
         )

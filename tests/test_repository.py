@@ -184,7 +184,7 @@ WHOLE = {
     "test_docs",
 }
 """Test modules of more than one module."""
-SHARED = {"browser", "conftest", "drawn", "field", "many", "nightly", "samples", "walk", "watched", "zoo"}
+SHARED = {"browser", "cluster", "conftest", "drawn", "field", "many", "nightly", "samples", "walk", "watched", "zoo"}
 """Modules and folders that tests share."""
 
 

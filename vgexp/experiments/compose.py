@@ -24,6 +24,7 @@ from yaml import MarkedYAMLError
 from vgexp.config import FIELDS, ConfigError, Run, first_line
 from vgexp.experiments.launchers import at_once, check_launcher, offer_ray
 from vgexp.experiments.overrides import parse
+from vgexp.experiments.slurm import where_from
 
 Compose = Callable[[Sequence[str]], DictConfig]
 """Overrides without choices -> a composed config."""
@@ -40,7 +41,7 @@ def conf_dir() -> Path:
 
 def groups() -> list[str]:
     """The config groups that bundle fields: data, model, ..."""
-    return sorted(folder.name for folder in conf_dir().iterdir() if folder.is_dir())
+    return sorted(folder.name for folder in conf_dir().iterdir() if folder.is_dir() and folder.name != "hydra")
 
 
 @contextmanager
@@ -106,7 +107,8 @@ def _config_error(error: Exception, overrides: Sequence[str]) -> ConfigError:
         cause = below
     if isinstance(error, MissingConfigException):
         key, _, name = (error.missing_cfg_file or "config").rpartition("/")
-        return ConfigError(key, name, ", ".join(error.options or ()) or f"one of the groups {', '.join(groups())}")
+        accepts = ", ".join(error.options or ()) or f"one of the groups {', '.join(groups())}"
+        return ConfigError(key, name, accepts + where_from(name))
     key = str(getattr(cause, "full_key", None) or "")
     if in_file := re.match("In '(.+?)': ", str(error)):
         accepts = "fields of the config, below a first line `# @package _global_`"

@@ -9,6 +9,7 @@ from omegaconf import DictConfig
 
 from vgexp.config import ConfigError
 from vgexp.config.rules import COUNT, Rule
+from vgexp.experiments.slurm import check_slurm
 
 RAY = "hydra_plugins.ray_launcher.RayLauncher"
 CONNECT_SECONDS = 10.0
@@ -32,6 +33,7 @@ def offer_ray() -> None:
 def check_launcher(launcher: DictConfig) -> None:
     """Raises ConfigError where a launcher cannot be used as it is configured: an extra is missing, a value is none,
     no cluster answers. Hydra itself checks the fields of the launchers that are not ours."""
+    check_slurm(launcher)
     if launcher.get("_target_") != RAY:
         return
     if importlib.util.find_spec("ray") is None:
