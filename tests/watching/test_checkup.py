@@ -158,3 +158,14 @@ def test_tensors_without_entries_of_their_own_get_a_verdict():
     """In a process of its own: to read memory that they do not have would end it."""
     done = subprocess.run([sys.executable, "-c", ODD], capture_output=True, text=True)
     assert (done.returncode, done.stdout.split()) == (0, ["healthy", "dead", "healthy"]), done.stderr[-2000:]
+
+
+@pytest.mark.parametrize("make", [nn.EmbeddingBag, nn.Embedding])
+@pytest.mark.parametrize(("fault", "verdict"), [(1.0, "healthy"), (0.0, "dead"), (float("nan"), "nan")])
+def test_sparse_gradients(make, fault, verdict):
+    torch.manual_seed(0)
+    table = make(50, 16, sparse=True)
+    model = nn.Sequential(table, nn.Flatten(), nn.Linear(16 if make is nn.EmbeddingBag else 80, 8), nn.Linear(8, 3))
+    model[2].weight.data *= fault
+    batch = torch.randint(50, (16, 5)), torch.randint(3, (16,))
+    assert diagnose(model, batch, F.cross_entropy).verdict == verdict

@@ -224,3 +224,34 @@ def test_a_layer_that_is_thawed_and_gets_nothing_is_disconnected():
             backpropagate(model, x, y)
             monitor.step()
             assert (monitor.diagnosis().verdict == "disconnected") is thawed
+
+
+class Adapted(nn.Module):
+    """A frozen layer and a product of two small matrices beside it, the second of which starts at 0."""
+
+    def __init__(self, width=32):
+        super().__init__()
+        self.frozen = nn.Linear(width, width).requires_grad_(False)
+        self.down, self.up = nn.Linear(width, 2, bias=False), nn.Linear(2, width, bias=False)
+        nn.init.zeros_(self.up.weight)
+
+    def forward(self, x):
+        return self.frozen(x) + self.up(self.down(x))
+
+
+@pytest.mark.parametrize("lr", [1e-4, 1e-3])
+def test_a_gate_that_is_opening_is_no_fault(lr):
+    """As in LoRA, for as long as its second factor grows."""
+    torch.manual_seed(0)
+    model = nn.Sequential(Adapted(), nn.ReLU(), Adapted(), nn.ReLU(), nn.Linear(32, 5).requires_grad_(False))
+    x, y = torch.randn(32, 32), torch.randint(5, (32,))
+    optimizer = torch.optim.Adam([p for p in model.parameters() if p.requires_grad], lr)
+    with watch(model) as monitor:
+        for step in range(30):
+            F.cross_entropy(model(x), y).backward()
+            monitor.step()
+            found = monitor.diagnosis()
+            assert not found.findings
+            assert step < 1 or any("started at 0 and is opening" in note for note in found.notes)
+            optimizer.step()
+            optimizer.zero_grad()

@@ -4,7 +4,6 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
 from vgexp.watching.hooks.calls import NARROW
@@ -15,6 +14,7 @@ from vgexp.watching.tracing.batches import outcome
 from vgexp.watching.tracing.breaks import first_break
 from vgexp.watching.tracing.cuts import Cut, constant_derivatives, cuts
 from vgexp.watching.tracing.drops import drop
+from vgexp.watching.tracing.extents import extent
 from vgexp.watching.tracing.precision import SCALE, UNSCALED, comparison, in_float64, profile
 from vgexp.watching.tracing.state import untouched
 from vgexp.watching.tracing.zeros import first_zero
@@ -87,7 +87,7 @@ def look(model: nn.Module, run: Callable[[], Tensor]) -> tuple[Evidence, bool]:
 
 def finite(values: Any) -> bool:
     """Whether all floating-point tensors in nested values are finite."""
-    return all(bool(torch.isfinite(x.detach()).all()) for x in tensors(values))
+    return all(extent(x).finite for x in tensors(values))
 
 
 def cuts_of(model: nn.Module, run: Callable[[], Tensor], names: Sequence[str]) -> Mapping[str, Cut]:

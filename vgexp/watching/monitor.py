@@ -5,6 +5,7 @@ execution. z is the first tensor that the call puts out, dz the gradient with re
 listener); weights and their gradients are measured in `step()`.
 """
 
+import math
 from collections import Counter
 from collections.abc import Collection, Sequence
 from functools import partial
@@ -19,6 +20,7 @@ from torch import Tensor, nn
 from vgexp.config import ACCEPTS, schedule
 from vgexp.numerics import torch_private
 from vgexp.watching.hooks.calls import Call
+from vgexp.watching.hooks.layers import owner
 from vgexp.watching.hooks.listener import Listener
 from vgexp.watching.hooks.observations import Observation, table
 from vgexp.watching.hooks.refusals import Unsupported
@@ -64,6 +66,8 @@ class Monitor:
             self._listener.close()
             raise
         self._standstill = Standstill()
+        self._gates: set[str] = set()
+        """Layers that were found with weights that are all 0."""
         self._step = 0
         self._observations: list[Observation] = []
         self._listen()
@@ -193,6 +197,8 @@ class Monitor:
         observation.ungraded = ungraded(trainable, self._listener.fed)
         if (observation.column("dw_rms") == 0).any():
             observation.gates = closed_gates(self.model)
+        observation.opened = self._opened(observation)
+        self._gates.update(map(owner, observation.gates))
         observation.leftover = self._listener.leftover()
         observation.unmoved = self._standstill.look(self._step, self.layers, observation.known("w_rms"))
         if self._updates is not None:
@@ -204,6 +210,13 @@ class Monitor:
         for old in self._observations[-1 - RECENT : -RECENT]:
             old.calls = old.idle = ()
             old.times = []
+
+    def _opened(self, observation: Observation) -> list[str]:
+        """The layers that were gates at an earlier step, as the second factors of LoRA, and are opening."""
+        if not self._gates:
+            return []
+        now, before = observation.known("w_rms"), self._observations[-1].known("w_rms")
+        return [name for name in self._gates if now.get(name, 0.0) > before.get(name, math.inf)]
 
     def _scale(self) -> tuple[float | Tensor, Collection[str]]:
         """The scaler's factor, on its device, and the layers whose dW was divided by it already. Where the optimizers

@@ -7,7 +7,7 @@ import pytest
 from watched import chain, row
 
 from vgexp.watching.verdicts.evidence import Evidence
-from vgexp.watching.verdicts.falls import BRANCH, FEWEST_CALLS, fall_of
+from vgexp.watching.verdicts.falls import BRANCH, FEWEST_CALLS, fall_of, with_open_gates
 
 
 def fall(rows):
@@ -111,3 +111,32 @@ def test_a_table_without_an_input_is_no_branch():
     side = row(8, 10 ** -(BRANCH + 1), 5, [2])
     assert fall([*chain([0.0] * 7), side]).branch is not None
     assert fall([*chain([0.0] * 7), {**side, "inputs": "none"}]).branch is None
+
+
+def test_a_table_in_front_of_a_norm_grows_only_beside_what_it_puts_out():
+    """As in CLIP, whose tables put out 0.02: its norm divides by that."""
+    top = chain([0.0] * 6)
+    table = row(6, 10**2.1, 6, [0], inputs="indices", z_rms=0.02, operations=["NativeLayerNorm"])
+    assert fall([*top, table]).decades.point == pytest.approx(-0.4, abs=0.01)
+    for other in ({"operations": []}, {"z_rms": 1.0}, {"inputs": "numbers"}, {"dz_norm": 10**3.6}, {"z_rms": math.nan}):
+        found = fall([*top, {**table, **other}]).decades.point
+        assert found == pytest.approx(-math.log10(other.get("dz_norm", table["dz_norm"])))
+
+
+def test_what_a_gate_holds_back_that_is_opening_is_not_counted():
+    """The second factor of LoRA started at 0: what is below it in that branch alone gets as much as it does."""
+    down, up, top = row(3, 1e-4, 2, [4]), row(4, 10**-0.2, 1, [2]), row(2, 1.0)
+    closed = Evidence(0, [down, up, top], {}, {}, [])
+    assert fall_of(closed).decades.point == pytest.approx(4.0) and with_open_gates(closed) is closed
+    opened = with_open_gates(closed._replace(opened=["l4"]))
+    assert fall_of(opened).decades.point == pytest.approx(0.2)
+    assert {row["name"]: row["dz_norm"] for row in opened.rows}["l4"] == up["dz_norm"]
+
+
+def test_what_is_lost_below_an_opening_gate_and_beside_it_still_counts():
+    below = Evidence(0, chain([-9.0, -6.0, -3.0, 0.0]), {}, {}, [], opened=["l3"])
+    assert fall_of(with_open_gates(below)).decades.point == pytest.approx(6.0)
+    rows = chain([-6.0, -3.0, 0.0])
+    rows[0]["above"] = [1, 2]  # a way around
+    around = Evidence(0, rows, {}, {}, [], opened=["l1"])
+    assert with_open_gates(around).rows == rows

@@ -122,3 +122,19 @@ def test_a_chain_is_told_to_try_residual_connections():
     for each in rows:
         each["above"] = [1, 2]
     assert "residual" not in remedies("vanishing", rows)[0].words
+
+
+@pytest.mark.parametrize("first", [True, False])
+def test_small_weights_in_front_of_a_norm_are_to_be_larger(first):
+    """Their gradient explodes because the norm divides by what they put out: smaller ones would make it worse."""
+    torch.manual_seed(0)
+    small, norm = nn.Linear(8, 16), nn.BatchNorm1d(16, eps=1e-20)
+    small.weight.data *= 1e-4
+    below = [] if first else [nn.Linear(8, 8), nn.ReLU()]
+    model = nn.Sequential(*below, small, norm, nn.ReLU(), nn.Linear(16, 3))
+    diagnosis = diagnose(model, (torch.randn(32, 8), torch.randint(3, (32,))), F.cross_entropy)
+    (finding,) = diagnosis.findings
+    assert finding.kind == "exploding"
+    remedy = finding.remedies[0]
+    assert remedy.weights == {str(len(below)): pytest.approx(8**-0.5)} and "larger weights" in remedy.words
+    assert "tried on this batch: healthy" in remedy.tried

@@ -43,6 +43,8 @@ class Observation:
         self.step, self.calls, self.idle = step, calls, idle
         self.gates: list[str] = []
         """Parameters that are 0 and have a gradient: what they multiply starts closed."""
+        self.opened: list[str] = []
+        """Layers whose weights were all 0 at an earlier recorded step, and have grown since the last one."""
         self.others = False
         """Whether gradients of another function were seen, and left out."""
         self.ungraded: list[str] = []

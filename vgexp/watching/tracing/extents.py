@@ -18,7 +18,13 @@ class Extent(NamedTuple):
 
     @property
     def finite(self) -> bool:
+        """Whether all entries are."""
         return not (self.nan or self.inf)
+
+    @property
+    def zero(self) -> bool:
+        """Whether all entries are exactly 0."""
+        return self.finite and self.low == self.high == 0
 
     def __str__(self) -> str:
         ends = [f"{end:.3g}" for end in dict.fromkeys((self.low, self.high)) if end == end]
@@ -30,7 +36,7 @@ def extent(x: Tensor) -> Extent:
     """The extent of a tensor of any layout and dtype. Of one without entries that can be read (a subclass that wraps
     others) it is that of zero."""
     try:
-        x = _entries(x.detach())
+        x = entries(x.detach())
         if not x.numel():
             return Extent(0.0, 0.0)
         low, high = (float(end) for end in torch.aminmax(x))
@@ -44,7 +50,8 @@ def extent(x: Tensor) -> Extent:
         return Extent(0.0, 0.0)
 
 
-def _entries(x: Tensor) -> Tensor:
+def entries(x: Tensor) -> Tensor:
+    """The numbers of a tensor of any layout: of a sparse one those that it holds, of complex ones both parts."""
     if x.layout is not torch.strided:
         x = (x.coalesce() if x.layout is torch.sparse_coo else x).values()
     if x.is_complex():

@@ -19,7 +19,7 @@ from vgexp.numerics import torch_private
 from vgexp.watching.hooks.doubles import doubled
 from vgexp.watching.hooks.layers import plain_name, tensors
 from vgexp.watching.tracing.arguments import memory
-from vgexp.watching.tracing.extents import Extent, extent, joined
+from vgexp.watching.tracing.extents import Extent, entries, extent, joined
 from vgexp.watching.tracing.places import Places
 
 NAMES = {
@@ -153,7 +153,7 @@ class Recorder:
             return list(made)
         kind, module, name = self._owned.get(id(memory(x)), ("input", "", ""))
         found = extent(x)
-        masks = not found.nan and not x.is_complex() and not bool((x == math.inf).any())
+        masks = not found.nan and not x.is_complex() and not bool((entries(x) == math.inf).any())
         return [Source(kind, module, name, found, x.dtype, masks)]
 
     def _perform(self, function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:

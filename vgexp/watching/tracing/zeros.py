@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from vgexp.watching.hooks.graph import Node, operation
+from vgexp.watching.tracing.extents import extent
 
 
 def first_zero(loss: Tensor) -> str:
@@ -30,8 +31,8 @@ def first_zero(loss: Tensor) -> str:
 
     def look(node: Node) -> Callable[[Sequence[Tensor | None], Sequence[Tensor | None]], None]:
         def see(handed_on: Sequence[Tensor | None], came: Sequence[Tensor | None]) -> None:
-            on = [bool(x.any()) for x in handed_on if x is not None]
-            shuts = bool(on) and not any(on) and any(bool(x.any()) for x in came if x is not None)
+            on = [not extent(x).zero for x in handed_on if x is not None]
+            shuts = bool(on) and not any(on) and any(not extent(x).zero for x in came if x is not None)
             in_row = node in row or (shuts and not found)
             if in_row and shuts:
                 found.append(operation(type(node)))

@@ -17,7 +17,7 @@ from vgexp.results import verdict
 from vgexp.watching.hooks.recurrence import TimeProfile
 from vgexp.watching.verdicts.connections import constant, dead, disconnected, lost_precision, not_finite, opening
 from vgexp.watching.verdicts.evidence import Evidence
-from vgexp.watching.verdicts.falls import NOTHING, Fall, fall_of
+from vgexp.watching.verdicts.falls import NOTHING, Fall, fall_of, with_open_gates
 from vgexp.watching.verdicts.findings import FINDING_KINDS, Finding, span
 from vgexp.watching.verdicts.sequences import through_time
 from vgexp.watching.verdicts.stalls import not_updated
@@ -67,6 +67,8 @@ class Diagnosis:
 
     def measure(self, kind: str) -> float:
         """The number that a kind of finding is read from: decades, or the fraction that is saturated."""
+        if kind == "exploding" and self.fall.rise is not None:
+            return self.fall.rise.decades
         if kind in BY_FALL:
             return abs(self.fall.decades.point) if len(self.fall.levels) > 1 else math.inf
         return self.saturation
@@ -176,7 +178,7 @@ def conclude(steps: Sequence[Evidence]) -> Diagnosis:
     """The diagnosis of the last of some recorded steps. Units count as silent if they were in all of them."""
     last = steps[-1]
     wide = last.closer.double or last
-    fall = fall_of(wide)
+    fall = fall_of(with_open_gates(wide))
     broken = not_finite(last)
     opened = any(opening(step) for step in steps[:-1])  # what is below has little for some steps
     found = [*broken, *disconnected(last), *constant(last), *not_updated(steps)]
@@ -192,6 +194,8 @@ def conclude(steps: Sequence[Evidence]) -> Diagnosis:
         found = [finding for finding in found if finding.kind != "nan"]
     saturation = max((row["saturation"] for row in bounded(last)), default=0.0)
     notes = [f"time is not measured: the input of {name} requires no gradient" for name in last.untimed]
+    if last.opened:
+        notes.append(f"{span(last.opened)} started at 0 and is opening: what it holds back is not counted")
     if last.unseen and not found:
         notes.append("no layer was seen to run: weights are used without calling their modules, so there is no profile")
     if last.loss == 0:

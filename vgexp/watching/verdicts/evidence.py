@@ -20,6 +20,7 @@ from vgexp.watching.hooks.updates import Holdings
 from vgexp.watching.tracing.breaks import Break
 from vgexp.watching.tracing.cuts import Cut
 from vgexp.watching.tracing.drops import Drop
+from vgexp.watching.tracing.extents import extent
 from vgexp.watching.tracing.precision import next_to_zero
 
 Row: TypeAlias = dict[str, Any]
@@ -80,6 +81,8 @@ class Evidence(NamedTuple):
     """What optimizers do not update; None where none was given."""
     unmoved: Mapping[str, int] = MappingProxyType({})
     """Layers whose weights have not changed since a recorded step, and that step."""
+    opened: Sequence[str] = ()
+    """Layers whose weights were all 0 at an earlier recorded step, and have grown since the last one."""
     leftover: Sequence[str] = ()
     """Layers to whose gradients of the step before this step's were added."""
     times: Sequence[TimeProfile] = ()
@@ -92,6 +95,8 @@ class Evidence(NamedTuple):
     """What a closer look found."""
 
 
+NORMS = ("BatchNorm", "LayerNorm", "GroupNorm", "InstanceNorm", "RmsNorm", "RMSNorm")
+"""As operations have them in their names."""
 ALONE = "the loss does not depend on it"
 """Why a parameter has no gradient, while others of its module have one."""
 _PLUMBING = (
@@ -152,10 +157,16 @@ def gather(observation: Observation, layers: Sequence[Layer]) -> Evidence:
         precision=precision,
         holdings=observation.holdings,
         unmoved=observation.unmoved,
+        opened=observation.opened,
         leftover=observation.leftover,
         times=observation.times,
         untimed=observation.untimed,
     )
+
+
+def normalised(row: Row) -> bool:
+    """Whether a norm follows the call: then the scale of its weights changes nothing."""
+    return any(norm in name for name in row["operations"] for norm in NORMS)
 
 
 def alone(row: Row, call: Call) -> Row:
@@ -169,7 +180,7 @@ def closed_gates(model: nn.Module) -> list[str]:
     return [
         plain_name(name)
         for name, p in model.named_parameters()
-        if p.grad is not None and not name.endswith("bias") and not p.any() and bool(p.grad.any())
+        if p.grad is not None and not name.endswith("bias") and extent(p).zero and not extent(p.grad).zero
     ]
 
 

@@ -16,7 +16,7 @@ from typing import NamedTuple
 import numpy as np
 
 from vgexp.results import VANISHED, Estimate, fall
-from vgexp.watching.verdicts.evidence import Evidence, Row
+from vgexp.watching.verdicts.evidence import Evidence, Row, normalised
 
 BRANCH = 4.0
 """Decades lost in one branch, or over the calls of one layer, that count although the rest of the network is well: what
@@ -98,6 +98,9 @@ def fall_of(evidence: Evidence) -> Fall:
     if cliff is None and all(len(level.rows) == 1 for level in levels):
         log10_D = np.array([level.log10_signal for level in levels])
         estimate = fall(log10_D[None, ::-1], chain=True)
+    beside_sizes = levels[0].log10_signal - pooled(map(_beside_its_size, sources))
+    if decades < -VANISHED and abs(beside_sizes) < VANISHED / 2:
+        estimate = Estimate(beside_sizes, math.nan, math.nan, 1)
     return Fall(estimate, levels, cliff, _astray(levels[0], sources, rows), _through_time(rows), rise)
 
 
@@ -112,6 +115,36 @@ def _astray(top: Level, sources: Sequence[Row], rows: Sequence[Row]) -> Loss | N
     weakest = min(layers, key=lambda layer: layer.log10_signal)
     lost = top.log10_signal - weakest.log10_signal
     return Loss(lost, top.strongest, weakest.strongest) if lost > BRANCH else None
+
+
+def _beside_its_size(row: Row) -> Row:
+    """A table in front of a norm that divides by the little that it puts out, with its signal times that: what a change
+    does that is large beside the numbers that it changes."""
+    small = row["inputs"] != "numbers" and normalised(row) and row["z_rms"] < 1
+    return {**row, "dz_norm": row["dz_norm"] * row["z_rms"]} if small else row
+
+
+def with_open_gates(evidence: Evidence) -> Evidence:
+    """The same without what gates lose that started at 0 and are opening, in calls whose every way leads through one:
+    with what is directly below a gate as large as what comes to the gate."""
+    if not evidence.opened:
+        return evidence
+    rows = sorted(graded(evidence), key=lambda row: row["depth"])
+    below: dict[int, list[Row]] = defaultdict(list)
+    for row in rows:
+        if len(row["above"]) == 1:
+            below[row["above"][0]].append(row)
+    lost = {
+        row["index"]: max(row["dz_norm"] / 10 ** pooled(below[row["index"]]), 1.0)
+        for row in rows
+        if row["name"] in evidence.opened and below[row["index"]]
+    }
+    factor: dict[int, float] = {}
+    for row in rows:
+        factor[row["index"]] = min((factor.get(i, 1.0) * lost.get(i, 1.0) for i in row["above"]), default=1.0)
+    return evidence._replace(
+        rows=[{**row, "dz_norm": row["dz_norm"] * factor.get(row["index"], 1.0)} for row in evidence.rows]
+    )
 
 
 def _rise(levels: Sequence[Level]) -> Loss | None:

@@ -17,13 +17,14 @@ from torch import nn
 from vgexp.networks import ACTIVATIONS
 from vgexp.numerics import critical_sigma_w
 from vgexp.watching.hooks.layers import layers_of
-from vgexp.watching.verdicts.evidence import Row
+from vgexp.watching.verdicts.evidence import Row, normalised
 
 CRITICAL_WITHIN = 0.05
 """A scale of the weights that is closer than this to the critical one, relative to it, is not to blame."""
 UNSCALED = 2.0
 """Inputs of a saturated layer whose root mean square is above this are to blame, not its weights."""
-NORMS = ("BatchNorm", "LayerNorm", "GroupNorm", "InstanceNorm", "RmsNorm", "RMSNorm")
+TINY = 0.1
+"""Below this sigma_w, weights in front of a norm are small enough to make gradients large."""
 SHRINKING = ("relu", "leaky_relu", "identity", "linear")
 """Piecewise linear activations: weights below the critical scale shrink signals both ways, above it they grow."""
 
@@ -61,7 +62,7 @@ def advice(*words: str) -> list[Remedy]:
 def remedies(kind: str, rows: Sequence[Row]) -> list[Remedy]:
     """What to try against vanishing, exploding or saturated, from the calls of a network: first the scales that theory
     knows, where they are off in the direction of the fault, then what helps in general."""
-    computed = [None if kind == "exploding" else _inputs(rows), _weights(kind, rows)]
+    computed = [tiny(rows) if kind == "exploding" else _inputs(rows), _weights(kind, rows)]
     return [remedy for remedy in computed if remedy is not None] + advice(_general(kind, rows))
 
 
@@ -73,14 +74,21 @@ def critical(activation: str) -> float | None:
     return critical_sigma_w(law) if law is not None and float(law.phi(torch.zeros(1))) == 0 else None
 
 
-def normalised(row: Row) -> bool:
-    """Whether a norm follows the call: then the scale of its weights changes nothing."""
-    return any(norm in name for name in row["operations"] for norm in NORMS)
-
-
 def sigma_w(row: Row) -> float:
     """The standard deviation of the weights times the root of their fan-in."""
     return row["w_rms"] * math.sqrt(row["fan_in"])
+
+
+def tiny(rows: Iterable[Row]) -> Remedy | None:
+    """Weights at unit scale, where they are so small that a norm divides by what is nearly 0: its derivative is as
+    large as they are small."""
+    found = [row for row in rows if row["fan_in"] and normalised(row) and 0 < sigma_w(row) < TINY]
+    if not found:
+        return None
+    low, high = min(map(sigma_w, found)), max(map(sigma_w, found))
+    now = f"{low:.2g}" if low == high else f"{low:.2g} to {high:.2g}"
+    words = f"larger weights in front of the norm, which divides by what they put out: sigma_w = 1, it is {now} now"
+    return Remedy(words, {row["name"]: row["fan_in"] ** -0.5 for row in found})
 
 
 def _weights(kind: str, rows: Iterable[Row]) -> Remedy | None:

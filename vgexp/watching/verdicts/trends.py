@@ -4,10 +4,10 @@ from collections.abc import Callable, Sequence
 
 from vgexp.results import verdict
 from vgexp.watching.tracing.drops import Drop
-from vgexp.watching.verdicts.evidence import Evidence, Row
+from vgexp.watching.verdicts.evidence import NORMS, Evidence, Row
 from vgexp.watching.verdicts.falls import Cliff, Fall, graded
 from vgexp.watching.verdicts.findings import Finding, change, unique, where
-from vgexp.watching.verdicts.remedies import NORMS, Remedy, advice, remedies
+from vgexp.watching.verdicts.remedies import Remedy, advice, remedies, tiny
 
 SEVERITY = (
     (2.0, "of 9 networks with such a fall 6 learned by SGD and all by Adam: look again after 100 steps"),
@@ -121,7 +121,8 @@ def _astray(fall: Fall) -> list[Finding]:
         if peak["operations"]:
             words += f"; it came through {', '.join(peak['operations'])}"
         look = f"look at what takes the output of {peak['name']}: a norm of numbers that are nearly 0 divides by them"
-        return [Finding("exploding", [peak["name"]], words, advice(look))]
+        small = tiny([peak])
+        return [Finding("exploding", [peak["name"]], words, [*([small] if small else []), *advice(look)])]
     if fall.branch is not None:
         lost, top, bottom = fall.branch
         words = f"in one branch the gradient falls by {lost:.2g} decades, {change(top, bottom)}; the others are well"
