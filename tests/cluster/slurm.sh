@@ -108,22 +108,24 @@ END
 }
 
 stop() {
+    local daemons
     scancel --full --signal=KILL --user=root 2> /dev/null || true
-    for daemon in slurmd-n1 slurmd-n2 slurmctld munged; do
-        end "$folder/$daemon.pid"
-    done
-}
-
-# Ends the process that a file names, and waits until it is gone.
-end() {
-    local pid
-    pid=$(cat "$1" 2> /dev/null) || return 0
-    kill "$pid" 2> /dev/null || return 0
+    daemons=$(cat "$folder"/*.pid 2> /dev/null || true)
+    kill $daemons 2> /dev/null || true
     for _ in $(seq 100); do
-        grep -qs '^State:[[:space:]]*[^Z]' "/proc/$pid/status" || return 0
+        living $daemons || return 0
         sleep 0.1
     done
-    kill -KILL "$pid" 2> /dev/null || true
+    kill -KILL $daemons 2> /dev/null || true
+}
+
+# Whether one of the processes lasts; who has ended and is not yet waited for does not.
+living() {
+    local pid
+    for pid in "$@"; do
+        grep -qs '^State:[[:space:]]*[^Z]' "/proc/$pid/status" && return 0
+    done
+    return 1
 }
 
 main "$@"
