@@ -14,10 +14,13 @@ import vgexp
 from vgexp.config.errors import ConfigError
 from vgexp.experiments import launch
 from vgexp.experiments.compose import composer
+from vgexp.experiments.jobs import received
 from vgexp.experiments.launch import job, run, start
+from vgexp.networks.identity import identity
 from vgexp.results.columns import TABLES
 from vgexp.results.reading import read
 from vgexp.results.status import folder_status
+from vgexp.results.writing import Store
 from vgexp.training import loop
 from vgexp.training.interruption import Interrupted
 
@@ -52,6 +55,26 @@ def test_a_job_trains_in_the_folder_that_it_comes_from_wherever_it_starts(monkey
     runs = vgexp.read("results/train").runs.sort_values("seed")
     assert runs["seed"].tolist() == [3, 4] and runs["stack"].nunique() == 1
     assert not list(Path("results/train/state/jobs").iterdir())
+
+
+def test_a_job_finds_its_members_again_after_another_of_the_same_runs_was_there(monkeypatch):
+    """As where the same command was typed twice, and the job at work is requeued."""
+    launched = []
+
+    def launch(job_overrides, initial_job_idx):
+        launched.extend(job_overrides)
+        raise Interrupted
+
+    with monkeypatch.context() as patch, pytest.raises(Interrupted):
+        patch.setattr(Plugins, "instantiate_launcher", lambda self, **_: SimpleNamespace(launch=launch))
+        start([*QUICK, "seed=3,4"])
+    with composer() as compose:
+        config = compose(launched[0])
+        runs = received(config)
+        with Store(Path("results/train")).hold(runs):
+            assert job(config) == [identity(run) for run in runs]
+        assert job(config) == []
+    assert vgexp.read("results/train").runs["status"].tolist() == ["done", "done"]
 
 
 def test_a_launch_that_leaves_runs_undone_is_no_success(monkeypatch):

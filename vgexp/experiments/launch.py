@@ -119,7 +119,8 @@ def job(config: DictConfig) -> list[str]:
     for run in runs:
         check_run(run)
     left = train_stack(runs, Store(folder_of_job(path)))
-    path.unlink(missing_ok=True)
+    if not left:  # who computes them needs the file, if it is interrupted and starts again
+        path.unlink(missing_ok=True)
     return left
 
 
