@@ -33,3 +33,11 @@ def test_mv_says_where_the_results_are(vgexp_command):
     assert vgexp_command("status", "results/two words")[1].startswith("100 %: 1 done")
     code, _, said = vgexp_command("mv", "results/two words", "results")
     assert code == 2 and "TARGET: got 'results', accepts a folder that is not there yet" in said
+
+
+def test_compact_says_how_many_parts_there_were_and_refuses_in_one_line(vgexp_command):
+    vgexp.run("data=digits", "model.depth=2", "model.width=8", "steps=1", "seed=0,1", "max_members=1", "name=here")
+    code, out, _ = vgexp_command("compact", "results/here")
+    assert (code, out) == (0, "results/here: 2 parts, now 1\n")
+    code, out, said = vgexp_command("compact", "results/here", "nowhere")
+    assert (code, out) == (2, "") and "nowhere: no results here" in said and said.count("\n") == 1

@@ -36,6 +36,7 @@ COMMANDS = (
     reading.view,
     reading.status,
     reading.export,
+    tidying.compact,
     tidying.rm,
     tidying.mv,
     judging.predict,

@@ -1,4 +1,4 @@
-"""The commands that remove and rename results folders."""
+"""The commands that put together, remove and rename results folders."""
 
 import shlex
 from pathlib import Path
@@ -28,6 +28,21 @@ def rm(
     for folder in folders:
         remove(folder)
         print(f"removed {folder}")
+
+
+def compact(folders: Folders) -> None:
+    """Puts the files of a sweep that is done together into one a table, which are read faster. Nothing else changes.
+
+    vgexp compact results/depths
+    """
+    from vgexp.results.compaction import compact as put_together
+    from vgexp.results.folders import require_idle
+
+    for folder in folders:
+        require_idle(folder)
+    for folder in folders:
+        before, after = put_together(folder)
+        print(f"{folder}: {before} parts, now {after}")
 
 
 def mv(folder: Folder, target: Annotated[Path, typer.Argument(help="The new folder, below results/.")]) -> None:

@@ -9,7 +9,7 @@ from vgexp.figures.looks import numbered
 from vgexp.figures.pictures import Picture, seeds_in
 from vgexp.figures.profiles import signals, theory_of
 from vgexp.figures.style import legend, panels
-from vgexp.results import Results, by_depth, fall, groups, layer_array
+from vgexp.results import TABLES, Results, by_depth, fall, groups, layer_array
 
 FEWEST = 3
 """Groups with a theory that are worth a picture."""
@@ -19,7 +19,7 @@ TOLERANCE = 0.03, 0.05
 
 def agreement_picture(results: Results) -> Picture:
     """The fall of every group of runs against the fall that theory predicts, and the difference."""
-    frame = pd.DataFrame() if results.layers.empty else agreement_frame(results)
+    frame = agreement_frame(results)
     if len(frame) < FEWEST:
         raise Missing(f"fewer than {FEWEST} groups with a theory")
     share, decades = TOLERANCE
@@ -39,10 +39,12 @@ def agreement_frame(results: Results) -> pd.DataFrame:
     `value` is the fall in decades of the family's gradient, `factor` what it is multiplied with a layer.
     """
     rows = []
+    columns = dict.fromkeys(signals()[family] for family in results.runs["model.family"])
+    layers = results.table("layers", [*TABLES["layers"].key, *columns], steps=[0])
     for name, runs in groups(results.runs, besides="model.depth").items():
         for depth, members in by_depth(runs):
             quantity = signals()[members["model.family"].iloc[0]]
-            signal_SL = layer_array(results.layers, list(members["run"]), quantity, depth)
+            signal_SL = layer_array(layers, list(members["run"]), quantity, depth)
             signal_SL = signal_SL[np.isfinite(signal_SL).all(1) & (signal_SL > 0).all(1)]
             theory = theory_of(members)
             if depth < 2 or not len(signal_SL) or theory.empty:

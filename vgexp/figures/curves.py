@@ -71,7 +71,8 @@ def draw_curves(frame: pd.DataFrame, color: str | None = None, facet: str | None
 def _recorded(results: Results) -> Recorded:
     """Steps with a finite loss or error."""
     columns = [column for pair in PANELS.values() for column in pair]
-    return recorded(results, finite(results.steps, *columns), "losses")
+    rows = finite(results.table("steps", ["run", "step", *columns]), *columns)
+    return recorded(results, rows, "losses", marks=2 * rows["step"].nunique())
 
 
 def _smoothed(steps: pd.DataFrame, column: str) -> pd.DataFrame:

@@ -9,7 +9,7 @@ from matplotlib.ticker import MaxNLocator
 
 from vgexp.figures.pictures import GROUPS_SHOWN, Picture, left_out
 from vgexp.figures.profiles import gradient_column
-from vgexp.figures.recorded import Recorded, hidden, positive, recorded
+from vgexp.figures.recorded import Recorded, hidden, overview, positive, recorded
 from vgexp.figures.style import label_panel, step_axis, tiles
 from vgexp.results import Results, label
 
@@ -17,11 +17,12 @@ from vgexp.results import Results, label
 def heatmap_picture(results: Results, quantity: str | None = None) -> Picture:
     """One quantity by layer and step, a panel a group (its first seed); by default the gradient."""
     quantity = quantity or gradient_column(results)
-    frame, found = heatmap_frame(results, quantity), _recorded(results, quantity)
+    some, looked_at = overview(results, GROUPS_SHOWN)
+    frame, found = heatmap_frame(some, quantity), _recorded(some, quantity)
     return Picture(
         draw_heatmaps(frame),
         f"By layer and step: {label(quantity)}, on one logarithmic color scale (1 seed a panel"
-        f"{left_out(len(found.groups))}).{found.note}",
+        f"{left_out(len(found.groups))}).{found.note}{looked_at}",
         frame,
     )
 
@@ -42,7 +43,7 @@ def heatmap_frame(results: Results, quantity: str) -> pd.DataFrame:
 
 
 def _recorded(results: Results, quantity: str) -> Recorded:
-    return recorded(results, positive(hidden(results), quantity), f"{label(quantity)} above 0")
+    return recorded(results, positive(hidden(results, quantity), quantity), f"{label(quantity)} above 0")
 
 
 def draw_heatmaps(frame: pd.DataFrame) -> Figure:

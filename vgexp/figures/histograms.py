@@ -61,7 +61,7 @@ def _recorded(results: Results, quantity: str, step: int | None) -> Recorded:
 def densities(results: Results, quantity: str) -> pd.DataFrame:
     """The histograms of a quantity in the hidden layers; those of tensors that were not finite, or constant, left
     out."""
-    rows = hidden(results, results.histograms)
+    rows = hidden(results, "quantity", "edges", "density", table="histograms")
     rows = rows[rows["quantity"] == quantity].dropna(subset=["edges", "density"])
     return rows[rows["density"].map(lambda density: bool(np.isfinite(density).any())).astype(bool)]
 

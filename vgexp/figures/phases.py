@@ -51,8 +51,7 @@ class _Place(NamedTuple):
 
 def phase_picture(results: Results) -> Picture:
     """What a layer multiplies dz with at initialisation, at the place of each law in the phases of its activation."""
-    rows = hidden(results)
-    note = recorded(results, positive(rows[rows["step"] == 0], "dz_rms"), "dz above 0 at step 0").note
+    note = recorded(results, _rows(results), "dz above 0 at step 0").note
     frame, planes = _frame(results)
     points = frame[frame["value"].notna()]
     if len(points) < FEWEST:
@@ -100,8 +99,7 @@ def _frame(results: Results) -> tuple[pd.DataFrame, int]:
 
 def _measured(results: Results) -> Iterator[tuple[Any, ...]]:
     """Of each run with a place and a gradient: the place, its seed, and log10 of the factor a layer."""
-    rows = hidden(results)
-    rows = positive(rows[rows["step"] == 0], "dz_rms")
+    rows = _rows(results)
     dz = dict(zip(zip(rows["run"], rows["layer"], strict=True), rows["dz_rms"], strict=True))
     for row in results.runs.to_dict("records"):
         depth = int(row["model.depth"])
@@ -109,6 +107,11 @@ def _measured(results: Results) -> Iterator[tuple[Any, ...]]:
         place = _place(row) if len(ends) == 2 and depth > 1 else None
         if place is not None:
             yield (*place, row["seed"], math.log10(ends[0] / ends[1]) / (depth - 1))
+
+
+def _rows(results: Results) -> pd.DataFrame:
+    """The gradients at initialisation."""
+    return positive(hidden(results, "dz_rms", steps=[0]), "dz_rms")
 
 
 def _place(row: Mapping[Any, Any]) -> _Place | None:

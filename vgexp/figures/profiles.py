@@ -33,7 +33,7 @@ def profile_picture(results: Results, step: int = 0, color: str | None = None, f
 
     `color`, `facet`: fields to tell groups apart by; a value of `facet` has a row of panels of its own.
     """
-    frame, found = profile_frame(results, step), _recorded(results, step)
+    frame, found = _profiles(results, step)
     return Picture(
         draw_profiles(frame, color, facet),
         f"Profiles over depth at step {step}. Points: geometric means over seeds with 95 % intervals "
@@ -49,8 +49,14 @@ def profile_frame(results: Results, step: int = 0) -> pd.DataFrame:
 
     Quantities are h_std, the gradient that shows what happens in these families, and dw_rms. Theory is that of step 0.
     """
+    return _profiles(results, step)[0]
+
+
+def _profiles(results: Results, step: int) -> tuple[pd.DataFrame, Recorded]:
     signal = gradient_column(results)
-    found = _recorded(results, step)
+    there = positive(hidden(results, *QUANTITIES, steps=[step]), *QUANTITIES)
+    marks = 3 * max(map(int, results.runs["model.depth"]), default=1)
+    found = recorded(results, there, f"numbers above 0 at step {step}", besides="model.depth", marks=marks)
     rows = []
     for name, runs in found.groups.items():
         for depth, members in by_depth(runs):
@@ -63,13 +69,7 @@ def profile_frame(results: Results, step: int = 0) -> pd.DataFrame:
                     rows.append((name, depth, step, layer, "", quantity, *mean, predicted))
     columns = ["group", "depth", "step", "layer", "part", "quantity", "value", "low", "high", "seeds", "theory"]
     frame = pd.DataFrame(rows, columns=columns).dropna(subset=["value", "theory"], how="all", ignore_index=True)
-    return found.described(frame)
-
-
-def _recorded(results: Results, step: int) -> Recorded:
-    rows = hidden(results)
-    rows = positive(rows[rows["step"] == step], *QUANTITIES)
-    return recorded(results, rows, f"numbers above 0 at step {step}", besides="model.depth")
+    return found.described(frame), found
 
 
 def draw_profiles(frame: pd.DataFrame, color: str | None = None, facet: str | None = None) -> Figure:

@@ -3,13 +3,19 @@
 A run may have begun and left no rows yet, have diverged, or have been observed at other steps than its neighbours.
 """
 
+from collections.abc import Collection
 from typing import NamedTuple
 
+import numpy as np
 import pandas as pd
 
 from vgexp.claims import Missing
-from vgexp.results import Results, conditions, groups
+from vgexp.results import TABLES, Results, conditions, groups
 
+MARKS = 6000
+"""Marks that a figure has at most: of more groups than it has room for, some are shown."""
+LARGE = 1000
+"""Runs whose rows at all steps are looked at for a figure with a panel a group."""
 LARGEST = 1e250
 """A log axis with a margin around a larger number would overflow."""
 
@@ -20,7 +26,7 @@ class Recorded(NamedTuple):
     rows: pd.DataFrame
     groups: dict[str, pd.DataFrame]
     """Runs that have some of these rows, by what sets them apart among all runs of the sweep: a label stays what it is
-    while the sweep goes on."""
+    while the sweep goes on. Of more than a figure has room for, some, evenly spaced."""
     note: str
     """What a caption adds about the runs that have none; empty where all have."""
     fields: list[str]
@@ -34,8 +40,8 @@ class Recorded(NamedTuple):
         return frame
 
 
-def recorded(results: Results, rows: pd.DataFrame, what: str, besides: str = "") -> Recorded:
-    """The groups that rows of a table are of; `what` the rows are, in words.
+def recorded(results: Results, rows: pd.DataFrame, what: str, besides: str = "", marks: int = 0) -> Recorded:
+    """The groups that rows of a table are of; `what` the rows are, in words; `marks`: those that a group has.
 
     Runs that were planned and have not begun count among those without. Raises Missing where there are no rows.
     """
@@ -51,7 +57,23 @@ def recorded(results: Results, rows: pd.DataFrame, what: str, besides: str = "")
     lacking = asked - len(there)
     verb = "has" if lacking == 1 else "have"
     note = f" {lacking} of {asked} runs {verb} no {what}." if lacking else ""
+    room = MARKS // marks if marks else len(found)
+    if len(found) > room:
+        note += f" Shown are {room} of {len(found)} groups, evenly spaced."
+        places = np.linspace(0, len(found) - 1, room).round().astype(int)
+        found = {name: found[name] for name in np.array(list(found), dtype=object)[places]}
     return Recorded(rows, found, note, conditions(results.runs, besides))
+
+
+def overview(results: Results, panels: int) -> tuple[Results, str]:
+    """The results, or of more than LARGE runs the first seeds of the first groups, one a panel; and what a caption adds
+    of that."""
+    if len(results.runs) <= LARGE:
+        return results, ""
+    shown = list(groups(results.runs).values())[:panels]
+    firsts = [members.sort_values("seed")["run"][: LARGE // panels] for members in shown]
+    some = results.select([run for runs in firsts for run in runs])
+    return some, f" Of {len(results.runs)} runs {len(some.runs)} were looked at: the first seeds of the first groups."
 
 
 def finite(rows: pd.DataFrame, *columns: str) -> pd.DataFrame:
@@ -71,10 +93,13 @@ def positive(rows: pd.DataFrame, *columns: str) -> pd.DataFrame:
     return rows.assign(**_columns(above)).dropna(subset=columns, how="all")
 
 
-def hidden(results: Results, table: pd.DataFrame | None = None) -> pd.DataFrame:
-    """The rows of a table, by default `layers`, of the last matrix of the hidden layers."""
-    table = results.layers if table is None else table
-    rows = table[table["part"] == ""]
+def hidden(
+    results: Results, *columns: str, steps: Collection[int] | None = None, table: str = "layers"
+) -> pd.DataFrame:
+    """The rows of the last matrix of the hidden layers, at all steps or some: all columns, or the key and these, and
+    then nothing else is read."""
+    found = results.table(table, list(dict.fromkeys([*TABLES[table].key, *columns])) if columns else None, steps=steps)
+    rows = found[found["part"] == ""]
     depth = results.runs.set_index("run")["model.depth"]
     return rows[rows["layer"].astype(float) <= rows["run"].map(depth).astype(float)]
 

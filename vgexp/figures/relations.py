@@ -63,8 +63,8 @@ def _frame(results: Results, x: str | None, y: str, step: int | None) -> tuple[p
     if over not in rows:
         rows = rows.merge(results.runs[["run", over]], on="run")
     besides = over if over in results.runs else ""
-    found = recorded(results, rows, label(y), besides)
     keys = [over] + (["layer"] if table == "layers" and over != "layer" else [])
+    found = recorded(results, rows, label(y), besides, len(rows[keys].drop_duplicates()))
     mean = geometric_mean if table == "layers" and (rows[y] > 0).all() else estimate
     parts: list[dict[str, Any]] = []
     for name, runs in found.groups.items():
@@ -95,7 +95,7 @@ def _rows(results: Results, y: str) -> tuple[str, pd.DataFrame]:
                 there.setdefault(column, table)
     if y not in there:
         raise ConfigError("--y", y, f"a column that was recorded: {', '.join(there)}")
-    return there[y], hidden(results) if there[y] == "layers" else getattr(results, there[y])
+    return there[y], hidden(results, y) if there[y] == "layers" else getattr(results, there[y])
 
 
 def _axis(results: Results, x: str | None, table: str) -> str:

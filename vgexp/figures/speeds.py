@@ -5,19 +5,20 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from vgexp.figures.pictures import GROUPS_SHOWN, Picture, left_out
-from vgexp.figures.recorded import Recorded, positive, recorded
+from vgexp.figures.recorded import Recorded, overview, positive, recorded
 from vgexp.figures.style import label_panel, layer_color, legend, log_if_decades, step_axis, tiles
-from vgexp.results import Results, label
+from vgexp.results import TABLES, Results, label
 
 
 def speed_picture(results: Results) -> Picture:
     """rms(update) / rms(W) of each layer over training: a panel a group, a color a layer."""
-    frame, found = speed_frame(results), _recorded(results)
+    some, looked_at = overview(results, GROUPS_SHOWN)
+    frame, found = speed_frame(some), _recorded(some)
     return Picture(
         draw_speeds(frame),
         "Relative speed of each layer, rms of the update over rms of the weights (geometric mean over seeds"
         f"{left_out(len(found.groups))}). Where the lines lie apart, parts of the network learn at different "
-        f"speeds.{found.note}",
+        f"speeds.{found.note}{looked_at}",
         frame,
     )
 
@@ -40,7 +41,8 @@ def speed_frame(results: Results) -> pd.DataFrame:
 
 
 def _recorded(results: Results) -> Recorded:
-    rows = results.layers[results.layers["part"] == ""]
+    rows = results.table("layers", [*TABLES["layers"].key, "update_ratio"])
+    rows = rows[rows["part"] == ""]
     return recorded(results, positive(rows, "update_ratio"), "updates")
 
 

@@ -65,7 +65,7 @@ def plot(
         return {f"{picture.frame['quantity'].iloc[0]}_over_{picture.frame['over'].iloc[0]}": picture}
     if unknown := [name for name in only if name not in FIGURES]:
         raise ConfigError("--only", unknown[0], ", ".join(FIGURES))
-    if step is not None and step not in (steps := sorted(map(int, results.layers["step"].unique()))):
+    if step is not None and step not in (steps := sorted(map(int, results.table("layers", ["step"])["step"].unique()))):
         raise ConfigError("--step", step, f"a step that was recorded: {in_short(steps)}")
     heeding = {name: draw for name, draw in FIGURES.items() if chosen.keys() <= signature(draw).parameters.keys()}
     if deaf := [name for name in only if name not in heeding]:
@@ -81,8 +81,6 @@ def plot(
 
 def _drawn(results: Results, figures: Mapping[str, Callable[..., Picture]]) -> dict[str, Picture | str]:
     """Figures, those of training of the runs that train; in place of one that cannot be drawn, why."""
-    if results.layers.empty:
-        return {}
     trained = results.select(list(results.runs.loc[results.runs["steps"] > 0, "run"]))
     found = [draw_each({name: draw}, trained if name in TRAINING else results) for name, draw in figures.items()]
     return {name: picture for one in found for name, picture in one.items()}

@@ -128,7 +128,7 @@ def _distributions(
     """Histograms and spectra, of one run after the other until the page carries its share; and how many are left out,
     by run.
     """
-    histograms = hidden(results, results.histograms).dropna(subset=["edges", "density"])
+    histograms = hidden(results, *SERIES[:2], table="histograms").dropna(subset=["edges", "density"])
     spectra = results.spectra.dropna(subset=["singular_values"]).assign(quantity="spectrum")
     of_run: dict[str, list[dict[Any, Any]]] = {run: [] for run in runs}
     for table in (histograms.sort_values(["step", "layer"]), spectra):

@@ -26,6 +26,8 @@ PROGRESS = ("run", "stack", "status", "step", "message", "started", "updated")
 """The columns of `runs` that say how far a run is."""
 BLOCK = 2**20
 """Bytes that are read at once for a checksum."""
+QUICK = 2**27
+"""Bytes whose checksums are computed while somebody waits for no more than a status."""
 UNREADABLE = (OSError, pa.ArrowException)
 """What reading a damaged part raises."""
 Seen = TypeVar("Seen")
@@ -55,13 +57,17 @@ def file_of(folder: Path, table: str, stack: str) -> Path:
     return folder / table / f"part-{stack}.parquet"
 
 
-def write_parts(folder: Path, stack: str, tables: Mapping[str, pa.Table], runs: pa.Table) -> None:
-    """Replaces the parts of a stack, that of `runs` last."""
+def write_parts(
+    folder: Path, stack: str, tables: Mapping[str, pa.Table | Callable[[Any], None]], runs: pa.Table
+) -> None:
+    """Replaces the files of a part, that of `runs` last; a table may also be what writes one into a stream."""
     checksums = {}
     for name, table in tables.items():
-        content = _encoded(table)
-        checksums[name] = zlib.crc32(content)
+        content: Any = _encoded(table) if isinstance(table, pa.Table) else table
         write_atomically(file_of(folder, name, stack), content)
+        checksums[name] = (
+            zlib.crc32(content) if isinstance(content, pa.Buffer) else checksum(file_of(folder, name, stack))
+        )
     metadata = {**(runs.schema.metadata or {}), CHECKSUMS: json.dumps(checksums).encode()}
     write_atomically(file_of(folder, "runs", stack), _encoded(runs.replace_schema_metadata(metadata)))
 
@@ -75,23 +81,25 @@ def read_tables(
         path = file_of(folder, name, stack)
         try:
             if name in checksums:
-                require_whole(path, checksums[name])
+                _require_whole(path, checksums[name])
             found[name] = pq.ParquetFile(path).read()
         except UNREADABLE as error:
             damaged[path] = reason(error)
     return found
 
 
-def check_tables(folder: Path, stack: str, checksums: Mapping[str, int], decode: bool = True) -> dict[Path, str]:
+def check_tables(
+    folder: Path, stack: str, checksums: Mapping[str, int], decode: bool = True, content: bool = True
+) -> dict[Path, str]:
     """The files of a part that are damaged or lost, and why. Only those without a checksum have to be decoded; without
-    `decode` it is enough that their end can be read.
+    `decode` it is enough that their end can be read, without `content` that the end of any can.
     """
     damaged: dict[Path, str] = {}
     for name in _expected(folder, stack, checksums):
         path = file_of(folder, name, stack)
         try:
-            if name in checksums:
-                require_whole(path, checksums[name])
+            if name in checksums and content:
+                _require_whole(path, checksums[name])
             elif decode:
                 pq.ParquetFile(path).read()
             else:
@@ -157,13 +165,18 @@ def _expected(folder: Path, stack: str, checksums: Mapping[str, int]) -> list[st
     return [name for name in TABLES if name != "runs" and (name in checksums or file_of(folder, name, stack).exists())]
 
 
-def require_whole(path: Path, checksum: int) -> None:
-    """Raises OSError for a file with another checksum. It is never in memory whole."""
+def checksum(path: Path) -> int:
+    """The CRC-32 of a file, which is never in memory whole."""
     found = 0
     with path.open("rb") as stream:
         while block := stream.read(BLOCK):
             found = zlib.crc32(block, found)
-    if found != checksum:
+    return found
+
+
+def _require_whole(path: Path, written: int) -> None:
+    """Raises OSError for a file with another checksum."""
+    if checksum(path) != written:
         raise OSError("not what was written")
 
 

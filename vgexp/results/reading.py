@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import pyarrow as pa
 import pyarrow.parquet as pq
 
 from vgexp.config import Run, flat
@@ -63,7 +64,7 @@ def _read(folders: Sequence[Path]) -> Results:
     for folder in folders:
         here = read_plan(folder, damaged)
         plan = merged(plan, here)
-        rows = _read_runs(folder, damaged)
+        rows = read_runs(folder, damaged)
         gathered.append(rows[~rows["run"].isin(list(here["superseded"]))])
     newest = _together(gathered).drop_duplicates("run", keep="last")
     places: dict[str, Part] = {}
@@ -100,18 +101,22 @@ def complete(table: str, frame: pd.DataFrame) -> pd.DataFrame:
     return frame[[*TABLES[table].key, *(name for name in frame if name not in TABLES[table].key)]]
 
 
-def _read_runs(folder: Path, damaged: dict[Path, str]) -> pd.DataFrame:
+def read_runs(folder: Path, damaged: dict[Path, str]) -> pd.DataFrame:
     """Every row of the `runs` table of a folder, each with its `part`."""
-    frames = []
+    alike: dict[str, list[tuple[Part, pa.Table]]] = {}  # those with the same columns become a frame at once
     for path in runs_files(folder):
         try:
-            table = pq.ParquetFile(path).read()
-            frame = complete("runs", table.to_pandas())
+            table = pq.ParquetFile(path).read(use_threads=False)
         except UNREADABLE as error:
             damaged[path] = reason(error)
             continue
-        part = Part(folder, folder.absolute(), part_of(path), checksums_in(table.schema), len(frame))
-        frames.append(frame.assign(folder=str(folder), part=pd.Series([part] * len(frame), dtype=object)))
+        part = Part(folder, folder.absolute(), part_of(path), checksums_in(table.schema), len(table))
+        alike.setdefault(table.schema.remove_metadata().to_string(), []).append((part, table))
+    frames = []
+    for parts in alike.values():
+        frame = complete("runs", pa.concat_tables([table for _, table in parts]).to_pandas())
+        of = [part for part, table in parts for _ in range(len(table))]
+        frames.append(frame.assign(folder=str(folder), part=pd.Series(of, dtype=object)))
     return _together(frames)
 
 

@@ -54,9 +54,6 @@ class Rows:
         rows = pa.concat_tables(found, promote_options="permissive") if found else pa.table({})
         del found
         frame = rows.to_pandas(split_blocks=True, self_destruct=True)
-        for column, default in lacking(name, [*key, *columns], []).items():
-            if column in known and default in ("", 0):  # of parts that are older than the column
-                frame[column] = frame[column].fillna(default)
         if not _sorted(frame, key):
             frame = frame.sort_values(key, ignore_index=True, kind="stable")
         return frame.assign(**absent)[[*columns]]
@@ -106,7 +103,7 @@ class Rows:
 def _rows(
     path: Path, columns: Sequence[str] | None, runs: Sequence[str] | None, steps: Collection[int] | None
 ) -> pa.Table:
-    """Rows of a file: its key, and of the columns those that it has."""
+    """Rows of a file: its key, and of the columns those that it has, or that read as something where it is older."""
     rows = ds.dataset(str(path))
     names = rows.schema.names
     key = TABLES[path.parent.name].key
@@ -115,7 +112,11 @@ def _rows(
     if steps is not None:
         due = ds.field("step").isin(list(steps))
         chosen = due if chosen is None else chosen & due
-    return rows.to_table(columns=wanted, filter=chosen, use_threads=False).replace_schema_metadata()
+    found = rows.to_table(columns=wanted, filter=chosen, use_threads=False).replace_schema_metadata()
+    for column, default in defaults(path.parent.name).items():
+        if column not in names and default in ("", 0) and (columns is None or column in key or column in columns):
+            found = found.append_column(column, pa.array([default] * len(found)))
+    return found
 
 
 def _sorted(frame: pd.DataFrame, key: Sequence[str]) -> bool:

@@ -8,8 +8,9 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+from vgexp.results.columns import TABLES
 from vgexp.results.locks import computing
-from vgexp.results.parts import check_tables, damaged_message, require_results, run_rows
+from vgexp.results.parts import QUICK, check_tables, damaged_message, require_results, run_rows, steady
 from vgexp.results.plans import read_plan, to_go_on
 
 Check = Callable[[Path, str, Mapping[str, int]], dict[Path, str]]
@@ -61,12 +62,13 @@ def folder_status(folder: Path) -> FolderStatus:
 
     Running is only what a process computes now: a run that was begun and left is missing, with the step that it got to.
 
-    Tables are decoded nowhere: damage in the middle of one that is older than checksums is found by who reads it.
+    Tables are decoded nowhere: damage in the middle of one that is older than checksums, or in a folder of more than
+    QUICK bytes, is found by who reads it.
     """
     require_results(folder)
     damaged: dict[Path, str] = {}
     plan = read_plan(folder, damaged)
-    rows = judged_rows(folder, damaged, partial(check_tables, decode=False))
+    rows = judged_rows(folder, damaged, partial(check_tables, decode=False, content=_size(folder) <= QUICK))
     stacks = computing(folder)
     now = {run for stack in stacks for run in stack}
     for run, row in rows.items():
@@ -80,6 +82,11 @@ def folder_status(folder: Path) -> FolderStatus:
     return FolderStatus(
         runs, to_go_on(plan["commands"], lacking), damaged, seconds and left * seconds / len(stacks) if stacks else None
     )
+
+
+def _size(folder: Path) -> int:
+    """The bytes of the tables."""
+    return sum(path.stat().st_size for name in TABLES for path in (folder / name).glob("part-*.parquet"))
 
 
 def _seconds_a_run(rows: Iterable[Mapping[str, Any]]) -> float | None:
@@ -99,17 +106,24 @@ def judged_rows(
     A run that was asked for again since it began is missing. One in whose tables a `check` finds damage has failed, its
     `written` is still done.
     """
+    rows, found = steady([folder], lambda: _judged_rows(folder, check))
+    damaged |= found
+    return rows
+
+
+def _judged_rows(folder: Path, check: Check | None) -> tuple[dict[str, dict[str, Any]], dict[Path, str]]:
     again = read_plan(folder)["again"]
+    damaged: dict[Path, str] = {}
     rows = run_rows(folder, damaged)
     faults: dict[str, dict[Path, str]] = {}
     for run, row in rows.items():
-        row["written"], stack = row["status"], row["stack"]
+        row["written"], part = row["status"], row["part"]
         if (row["started"] or 0) < again.get(run, 0):
             row |= {"status": "missing", "step": None, "message": ""}
         elif row["status"] == "done" and check is not None:
-            if stack not in faults:
-                faults[stack] = check(folder, stack, row["checksums"])
-                damaged |= faults[stack]
-            if faults[stack]:
-                row |= {"status": "failed", "message": damaged_message(faults[stack])}
-    return rows
+            if part not in faults:
+                faults[part] = check(folder, part, row["checksums"])
+                damaged |= faults[part]
+            if faults[part]:
+                row |= {"status": "failed", "message": damaged_message(faults[part])}
+    return rows, damaged

@@ -1,0 +1,116 @@
+"""Compaction: the parts of a folder that are done, put together into one file a table.
+
+What is put together is a part like any other, with the newest row of every run. Its files are written whole, that of
+`runs` last; then its pieces go, those of `runs` first. At every moment a run's newest row lies in a part that is whole,
+so one that dies in between leaves nothing double and nothing lost; what it leaves beside is removed the next time.
+"""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from vgexp.results.columns import TABLES, lacking
+from vgexp.results.folders import require_idle
+from vgexp.results.locks import alone
+from vgexp.results.parts import UNREADABLE, file_of, part_of, runs_files, write_parts
+from vgexp.results.reading import complete, read_runs
+from vgexp.results.status import judged_rows
+
+ROWS = 2**17
+"""Rows that lie together in a file, and are decoded together: those of some runs."""
+
+
+def compact(folder: Path) -> tuple[int, int]:
+    """Puts the parts of a folder together; returns how many there were and how many there are now.
+
+    Those stay as they are that hold a run which is not done, or a damaged file. Raises as `require_idle`.
+    """
+    require_idle(folder)
+    with alone(folder):
+        require_idle(folder)
+        for left in folder.glob("*/.part-*.tmp"):
+            left.unlink()  # of a process that was killed while it wrote
+        before = len(runs_files(folder))
+        counting = _whole(folder)
+        having = {part: runs for part, runs in counting.items() if runs}
+        if len(having) > 1:
+            _write(folder, hashlib.sha256(" ".join(sorted(having)).encode()).hexdigest()[:12], having)
+        if len(having) > 1 or len(counting) > len(having):
+            _remove(folder, [part for part in counting if len(having) > 1 or part not in having])
+        _remove_leftovers(folder)
+        return before, len(runs_files(folder))
+
+
+def _whole(folder: Path) -> dict[str, list[str]]:
+    """The parts all of whose runs are done and whole, here or in another of these parts; and the runs of each whose
+    newest row it has."""
+    rows = judged_rows(folder, {})
+    runs = {}
+    for path in runs_files(folder):
+        with suppress(*UNREADABLE):
+            runs[part_of(path)] = pq.ParquetFile(path).read(columns=["run"])["run"].to_pylist()
+    found = {part for part, members in runs.items() if all(rows[run]["status"] == "done" for run in members)}
+    while lacking := {part for part in found if any(rows[run]["part"] not in found for run in runs[part])}:
+        found -= lacking
+    return {part: [run for run in runs[part] if rows[run]["part"] == part] for part in sorted(found)}
+
+
+def _write(folder: Path, name: str, pieces: Mapping[str, list[str]]) -> None:
+    """Writes a part with these runs of these parts."""
+    rows = read_runs(folder, {})
+    rows = rows[[part.name in pieces for part in rows["part"].tolist()]].drop(columns=["folder", "part"])
+    newest = rows.drop_duplicates("run", keep="last").sort_values("run", ignore_index=True)
+    tables = {
+        table: partial(_put_together, folder, table, pieces)
+        for table in TABLES
+        if table != "runs" and any(file_of(folder, table, piece).exists() for piece in pieces)
+    }
+    write_parts(folder, name, tables, pa.Table.from_pandas(newest, preserve_index=False))
+
+
+def _put_together(folder: Path, name: str, pieces: Mapping[str, list[str]], stream: Any) -> None:
+    """Writes a table of some parts into a stream: of each the rows of these runs."""
+    files = {piece: file_of(folder, name, piece) for piece in pieces if file_of(folder, name, piece).exists()}
+    fields = pa.unify_schemas(
+        [pq.read_schema(path).remove_metadata() for path in files.values()], promote_options="permissive"
+    )
+    for column, default in lacking(name, [*TABLES[name].key, *TABLES[name].columns], fields.names).items():
+        fields = fields.append(pa.field(column, pa.scalar(default).type))
+    with pq.ParquetWriter(stream, fields, compression="zstd") as writer:
+        gathered: list[pa.Table] = []
+        for piece, path in files.items():
+            frame = complete(name, pq.ParquetFile(path).read().to_pandas())
+            frame = frame[frame["run"].isin(pieces[piece])].reindex(columns=fields.names)
+            gathered.append(pa.Table.from_pandas(frame, fields, preserve_index=False).replace_schema_metadata())
+            if sum(map(len, gathered)) >= ROWS:
+                writer.write_table(pa.concat_tables(gathered))
+                gathered = []
+        writer.write_table(pa.concat_tables(gathered) if gathered else fields.empty_table())
+
+
+def _remove(folder: Path, parts: Sequence[str]) -> None:
+    """Removes parts, their files of `runs` first: without it the others are not looked at."""
+    for part in parts:
+        file_of(folder, "runs", part).unlink()
+    for part in parts:
+        for name in TABLES:
+            file_of(folder, name, part).unlink(missing_ok=True)
+
+
+def _remove_leftovers(folder: Path) -> None:
+    """Removes files of parts that are no longer there, where all of their runs are done elsewhere."""
+    done = {run for run, row in judged_rows(folder, {}).items() if row["status"] == "done"}
+    there = {part_of(path) for path in runs_files(folder)}
+    for name in TABLES:
+        for path in (folder / name).glob("part-*.parquet"):
+            with suppress(*UNREADABLE):
+                if part_of(path) not in there and done.issuperset(
+                    pq.ParquetFile(path).read(columns=["run"])["run"].unique().to_pylist()
+                ):
+                    path.unlink()
