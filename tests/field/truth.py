@@ -233,7 +233,7 @@ def signal(module, dz):
     if dz is None:
         return 0.0
     dz = dz.double()
-    unit = 1 if "Conv" in type(module).__name__ and dz.ndim > 3 else dz.ndim - 1
+    unit = 1 if "Conv" in type(module).__name__ and dz.ndim > 2 else dz.ndim - 1
     places = [axis for axis in range(1, dz.ndim) if axis != unit]
     return max(float(dz.norm()), float(dz.sum(places).norm()) if places else 0.0)
 

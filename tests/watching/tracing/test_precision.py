@@ -7,6 +7,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.nn.utils.rnn import pack_padded_sequence
 from torch.utils._pytree import tree_map_only
 from watched import batch, mlp
 
@@ -342,3 +343,23 @@ KINDS = {
 def test_every_kind_of_number_is_diagnosed(kind):
     torch.manual_seed(0)
     assert diagnose(*KINDS[kind]()).verdict in ("healthy", "undecided")
+
+
+class States(nn.Module):
+    """The last states of packed sequences, in float16: the sequence itself has no gradient."""
+
+    def __init__(self):
+        super().__init__()
+        torch.manual_seed(0)
+        self.rnn, self.head = nn.GRU(4, 6), nn.Linear(6, 3)
+        self.half()
+
+    def forward(self, x):
+        packed = pack_padded_sequence(x, torch.tensor([5, 3]))
+        return self.head(self.rnn(packed)[1][-1])
+
+
+def test_a_call_whose_first_output_has_no_gradient_is_left_out():
+    batch = torch.randn(5, 2, 4).half(), torch.zeros(2, dtype=torch.long)
+    rows = profile(States(), batch, lambda output, y: F.cross_entropy(output.float(), y))
+    assert [row["name"] for row in rows] == ["head"]

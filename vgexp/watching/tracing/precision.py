@@ -107,7 +107,9 @@ def profile(
             rows.append(row)
             x.register_hook(partial(returned, row))
 
-    def returned(row: dict[str, Any], dz: Tensor) -> None:
+    def returned(row: dict[str, Any], dz: Tensor | None) -> None:
+        if dz is None:  # as where the states of a packed sequence alone are read
+            return
         alive = dz.float() if dz.itemsize == 1 else dz
         zeros = 1 - float(alive.count_nonzero()) / max(dz.numel(), 1)
         row |= {"norm": float(total_norm(dz)), "zeros": zeros, "entries": dz.numel(), "dtype": dz.dtype}
