@@ -5,6 +5,7 @@ many there were and what had gone wrong. Each try is a fork of this process, so 
 """
 
 import errno
+import gc
 import io
 import os
 import shutil
@@ -20,7 +21,6 @@ import pandas as pd
 from matplotlib.figure import Figure
 from samples import small
 
-from vgexp.data import dataset
 from vgexp.experiments.launch import train_stack
 from vgexp.figures.pictures import Picture, svg
 from vgexp.networks.identity import identity
@@ -30,6 +30,7 @@ from vgexp.results.files import write_atomically
 from vgexp.results.reading import read
 from vgexp.results.tables import Results
 from vgexp.results.writing import Store
+from vgexp.training.loop import Training
 from vgexp.training.saves import Saves
 
 OLD = [small(steps=1, model__activation="relu")]
@@ -177,13 +178,23 @@ def kept(folder: Path, path: Path) -> int:
     return 0
 
 
+def warm_up() -> None:
+    """Loads what a sweep loads, and trains once in memory, so that no fork has to: it reads and writes nothing."""
+    training = Training(NEW, Store(Path("nowhere")))
+    while not training.done:
+        training.observe_and_update()
+    training.saves.runs_rows(training.step, training.records.tables(), "done")
+    svg(Figure(figsize=(1, 1)))
+    gc.freeze()
+
+
 def walk(kind: str, every: int) -> int:
     Saves.due = lambda self: self._stack.taken == 1  # half-way
     page.render = lambda *_: "a page"  # its making writes nothing
-    dataset(small().data)
-    svg(Figure(figsize=(1, 1)))
-    with tempfile.TemporaryDirectory() as name:
+    fast = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None  # what is flushed need not reach a disk
+    with tempfile.TemporaryDirectory(dir=fast) as name:
         os.chdir(name)
+        warm_up()
         old, new, folder = Path("results/old"), Path("results/new"), Path("results/tried")
         for made in (old, new):
             assert apart(lambda made=made: sweep(OLD, made) or 0) == 0

@@ -23,15 +23,15 @@ from vgexp.results.tables import Results
 SWEEP = (
     "data=digits",
     "model.depth=3",
-    "model.width=32",
-    "model.activation=tanh,relu,sigmoid",
+    "model.width=16",
+    "model.activation=tanh,relu",
     "seed=0,1",
-    "steps=600",
+    "steps=200",
     "optim=momentum",
     "probe=full",
-    "probe.every=20",
-    "probe.histograms=200",
-    "eval.every=200",
+    "probe.every=10",
+    "probe.histograms=100",
+    "eval.every=100",
     "threads=1",
     "name=sweep",
 )
@@ -142,6 +142,7 @@ def main() -> int:
                 if who.total() == given.kills or chance.random() < 0.3:
                     finished(begin(given.launcher, place), place)
                     break
+            print(f"{given.launcher}: {who.total()} kills, {sweeps} sweeps finished", file=sys.stderr, flush=True)
             found = differences(read(place / FOLDER), read(whole / FOLDER))
             left = [str(path) for path in (place / FOLDER).rglob(".*.tmp")]
             if found or left:
