@@ -34,3 +34,10 @@ def test_every_call_may_go_wrong(kind, every):
 def test_a_process_of_the_sweep_is_killed(launcher, kills):
     said = nightly("kills.py", "--launcher", launcher, "--kills", str(kills))
     assert said.startswith(f"{launcher}: {kills} kills"), said
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("how", ["locks", "leases", "killed"])
+def test_eight_processes_share_a_sweep(how):
+    said = nightly("crowds.py", how)
+    assert said.startswith(f"{how}: 8 processes"), said
