@@ -82,7 +82,8 @@ def crowd(how: str, processes: int) -> list[str]:
     go.touch()
     codes = Counter(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children)
     killed = int(how == "killed")
-    wrong = [] if codes == Counter({0: processes - killed, -signal.SIGKILL: killed}) - Counter() else [f"ended: {codes}"]
+    expected = +Counter({0: processes - killed, -signal.SIGKILL: killed})
+    wrong = [] if codes == expected else [f"ended: {codes}"]
     trained = Counter(line.rsplit(" ", 1)[0] for line in log.read_text().splitlines())
     if len(trained) != STACKS or trained.total() != STACKS + killed:
         wrong.append(f"{STACKS} stacks were trained so many times: {dict(trained)}")
