@@ -2,8 +2,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
+import vgexp
 from vgexp.claims.statements import Missing
-from vgexp.figures.recorded import LARGEST, finite, hidden, positive, recorded
+from vgexp.figures.recorded import LARGEST, finite, hidden, overview, positive, recorded
 
 ROWS = pd.DataFrame({"run": ["a", "b", "c"], "x": [1.0, np.inf, -2.0], "y": [np.nan, 3.0, 2 * LARGEST]})
 
@@ -26,3 +27,18 @@ def test_runs_without_rows_are_counted(sweep):
 
 def test_hidden_layers_are_those_of_the_last_matrix_below_the_readout(sweep):
     assert set(hidden(sweep)["layer"]) == {1, 2, 3, 4} and set(hidden(sweep)["part"]) == {""}
+
+
+def test_of_many_runs_the_first_seeds_of_the_first_groups_are_looked_at(monkeypatch):
+    results = vgexp.run(
+        "data=digits", "model.depth=2", "model.width=4", "steps=0", "seed=range(0,4)", "init.name=he,lecun,glorot"
+    )
+    assert overview(results, 2) == (results, "")
+    monkeypatch.setattr("vgexp.figures.recorded.LARGE", 6)
+    some, said = overview(results, 2)
+    assert len(some.runs) == 6 and some.runs["init.name"].nunique() == 2 and set(some.runs["seed"]) == {0, 1, 2}
+    assert said == " Of 12 runs 6 were looked at: the first seeds of the first groups."
+    monkeypatch.setattr("vgexp.figures.recorded.MARKS", 4)
+    rows = results.table("layers", ["run"])
+    found = recorded(results, rows, "rows", marks=2)
+    assert len(found.groups) == 2 and found.note == " Shown are 2 of 3 groups, evenly spaced."
