@@ -3,12 +3,14 @@
 Its fields are in vgexp/experiments/launchers.py. Ray is imported when it launches.
 """
 
+import io
 import logging
 import math
 import os
 import signal
+import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, redirect_stdout, suppress
 from pathlib import Path
 from typing import Any
 
@@ -36,11 +38,11 @@ class RayLauncher(Launcher):
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> list[JobReturn]:
         """Returns what each job returned or raised. A job that was interrupted where it ran is launched again."""
-        with self._connected():
+        with self._connected(), redirect_stdout(_Short()):
             import ray
             from ray.exceptions import RayError, RayTaskError, TaskCancelledError
 
-            remote = ray.remote(max_retries=-1, num_cpus=self.num_cpus, num_gpus=self.num_gpus)(_run)
+            remote = ray.remote(max_retries=-1, num_cpus=self.num_cpus, num_gpus=self.num_gpus)(_job)
             returns = [JobReturn(overrides=overrides) for overrides in job_overrides]
             running: dict[Any, int] = {}
 
@@ -110,8 +112,19 @@ class RayLauncher(Launcher):
         return passed
 
 
-def _run(task: TaskFunction, config: DictConfig, folder: Path) -> Any:
+def _job(task: TaskFunction, config: DictConfig, folder: Path) -> Any:
     """A job, in a worker. Where the folder is missing the job says what is not shared."""
     with suppress(OSError):
         os.chdir(folder)
     return task(config)
+
+
+class _Short(io.TextIOBase):
+    """Where Ray writes what jobs print, and in twenty lines what befell it: of that the first sentence. All of it is
+    progress, and goes to stderr."""
+
+    def write(self, text: str) -> int:
+        return sys.stderr.write(text.partition(". ")[0] if text.startswith("(raylet") else text)
+
+    def flush(self) -> None:
+        sys.stderr.flush()
