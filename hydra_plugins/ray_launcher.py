@@ -5,7 +5,6 @@ Its fields are in vgexp/experiments/launchers.py. Ray is imported when it launch
 
 import io
 import logging
-import math
 import os
 import signal
 import sys
@@ -21,7 +20,7 @@ from omegaconf import DictConfig, open_dict
 
 PASSED = ("VGEXP_", "OMP_", "WANDB_MODE", "WANDB_PROJECT", "WANDB_ENTITY")
 """Beginnings of the environment variables that jobs find as the command has them."""
-QUIET = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_DEDUP_LOGS": "0", "RAY_COLOR_PREFIX": "0"}
+QUIET = dict.fromkeys(["RAY_USAGE_STATS_ENABLED", "RAY_DEDUP_LOGS", "RAY_COLOR_PREFIX", "RAY_SCHEDULER_EVENTS"], "0")
 """No word to Ray's makers; every line of every job, in plain text."""
 OBJECT_BYTES = 100_000_000
 """Memory that a Ray of our own sets aside for what travels: configs alone."""
@@ -42,6 +41,7 @@ class RayLauncher(Launcher):
             import ray
             from ray.exceptions import RayError, RayTaskError, TaskCancelledError
 
+            self._say_if_none_fits(ray.nodes())
             remote = ray.remote(max_retries=-1, num_cpus=self.num_cpus, num_gpus=self.num_gpus)(_job)
             returns = [JobReturn(overrides=overrides) for overrides in job_overrides]
             running: dict[Any, int] = {}
@@ -105,11 +105,20 @@ class RayLauncher(Launcher):
             ray.shutdown()
 
     def _environment(self) -> dict[str, str]:
+        """The variables that jobs find; torch has no more threads than a job has CPUs."""
         passed = {name: value for name, value in os.environ.items() if name.startswith(PASSED)}
-        with suppress(ValueError):
-            most = int(passed.get("OMP_NUM_THREADS", self.num_cpus))
-            passed["OMP_NUM_THREADS"] = str(min(most, math.ceil(self.num_cpus)))
+        threads = passed.get("OMP_NUM_THREADS", "")
+        if not threads.isdecimal() or int(threads) > self.num_cpus:
+            passed["OMP_NUM_THREADS"] = str(self.num_cpus)
         return passed
+
+    def _say_if_none_fits(self, nodes: Sequence[dict[str, Any]]) -> None:
+        """A cluster may grow. Until it has a computer that is large enough, Ray waits without a word."""
+        asked = {"CPU": self.num_cpus, "GPU": self.num_gpus}
+        known = [node["Resources"] for node in nodes if node["Alive"]]
+        if not any(all(there.get(kind, 0) >= number for kind, number in asked.items()) for there in known):
+            needs = " and ".join(f"{number} {kind}" for kind, number in asked.items() if number)
+            print(f"vgexp: waiting for a computer that has {needs} for a job; Ctrl-C ends the wait", file=sys.stderr)
 
 
 def _job(task: TaskFunction, config: DictConfig, folder: Path) -> Any:

@@ -7,6 +7,7 @@ import pytest
 from hydra.core.config_store import ConfigStore
 from omegaconf import OmegaConf
 
+from hydra_plugins.ray_launcher import RayLauncher
 from vgexp.config.errors import ConfigError
 from vgexp.experiments.compose import composer
 from vgexp.experiments.launchers import RAY, RAY_FIELDS, at_once, check_launcher, cluster_address
@@ -78,3 +79,32 @@ def test_the_ray_of_another_plugin_does_not_come_in_its_place(monkeypatch):
     with composer(launched=True) as compose:
         compose(["hydra/launcher=ray"])
     assert asked[0]._target_ == RAY and "ray" not in asked[0]
+
+
+@pytest.mark.parametrize(
+    ("threads", "cpus", "most"), [(None, 2, "2"), ("1", 2, "1"), ("8", 2, "2"), ("4,2", 3, "3"), ("", 1, "1")]
+)
+def test_jobs_of_ray_find_the_settings_of_the_command_and_threads_for_their_cpus(threads, cpus, most, monkeypatch):
+    monkeypatch.setenv("VGEXP_DATA", "there")
+    monkeypatch.setenv("WANDB_MODE", "offline")
+    monkeypatch.setenv("WANDB_API_KEY", "secret")
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    if threads is not None:
+        monkeypatch.setenv("OMP_NUM_THREADS", threads)
+    found = RayLauncher("local", cpus, 0)._environment()
+    assert (found["VGEXP_DATA"], found["WANDB_MODE"], found["OMP_NUM_THREADS"]) == ("there", "offline", most)
+    assert "WANDB_API_KEY" not in found and "HOME" not in found
+
+
+@pytest.mark.parametrize(
+    ("nodes", "said"),
+    [
+        ([{"Alive": True, "Resources": {"CPU": 8.0, "GPU": 1.0}}], ""),
+        ([{"Alive": False, "Resources": {"CPU": 8.0, "GPU": 1.0}}], "waiting"),
+        ([{"Alive": True, "Resources": {"CPU": 8.0}}, {"Alive": True, "Resources": {"GPU": 1.0}}], "waiting"),
+        ([], "vgexp: waiting for a computer that has 4 CPU and 0.5 GPU for a job; Ctrl-C ends the wait"),
+    ],
+)
+def test_a_job_that_no_computer_has_room_for_yet_is_said(nodes, said, capsys):
+    RayLauncher("local", 4, 0.5)._say_if_none_fits(nodes)
+    assert bool(said) == bool(found := capsys.readouterr().err) and said in found
