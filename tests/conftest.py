@@ -13,6 +13,7 @@ from vgexp.results.writing import Store
 from vgexp.training.loop import Training
 
 hypothesis.settings.register_profile("vgexp", deadline=None)  # no test depends on wall-clock time
+hypothesis.settings.register_profile("nightly", deadline=None, max_examples=1000, print_blob=True)
 hypothesis.settings.load_profile("vgexp")
 
 

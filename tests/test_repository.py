@@ -174,6 +174,7 @@ WHOLE = {
     "test_extensions",
     "test_faults",
     "test_field",
+    "test_inputs",
     "test_invariance",
     "test_readme",
     "test_unfinished",

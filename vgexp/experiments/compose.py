@@ -57,7 +57,7 @@ def composer(config_dir: Path | None = None, launched: bool = False) -> Iterator
 
     @lru_cache(maxsize=1)
     def composed(*overrides: str) -> DictConfig:
-        with speaking(overrides):
+        with speaking(overrides), understood(overrides):
             config = hydra.compose("config", overrides=[*searched, *overrides], return_hydra_config=True)
         with open_dict(config):
             launcher = config.pop("hydra").launcher
@@ -99,6 +99,17 @@ def speaking(overrides: Sequence[str]) -> Iterator[None]:
         raise ConfigError(place, error.problem, "YAML") from None
     except (HydraException, OmegaConfBaseException) as error:
         raise _config_error(error, overrides) from None
+
+
+@contextmanager
+def understood(overrides: Sequence[str]) -> Iterator[None]:
+    """Turns what Hydra raises where it takes a value for granted into a ConfigError: a number as the name of a file."""
+    try:
+        yield
+    except (AssertionError, AttributeError, KeyError, RecursionError, TypeError, ValueError) as error:
+        if isinstance(error, OmegaConfBaseException):
+            raise
+        raise ConfigError("override", " ".join(overrides), f"what can be composed ({first_line(error)})") from None
 
 
 def _config_error(error: Exception, overrides: Sequence[str]) -> ConfigError:

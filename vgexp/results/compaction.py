@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 from vgexp.results.columns import TABLES, lacking
 from vgexp.results.folders import require_idle
 from vgexp.results.locks import alone
-from vgexp.results.parts import UNREADABLE, file_of, part_of, runs_files, write_parts
+from vgexp.results.parts import UNREADABLE, file_of, opened, part_of, runs_files, write_parts
 from vgexp.results.reading import complete, read_runs
 from vgexp.results.status import judged_rows
 
@@ -54,7 +54,7 @@ def _whole(folder: Path) -> dict[str, list[str]]:
     runs = {}
     for path in runs_files(folder):
         with suppress(*UNREADABLE):
-            runs[part_of(path)] = pq.ParquetFile(path).read(columns=["run"])["run"].to_pylist()
+            runs[part_of(path)] = opened(path).read(columns=["run"])["run"].to_pylist()
     found = {part for part, members in runs.items() if all(rows[run]["status"] == "done" for run in members)}
     while lacking := {part for part in found if any(rows[run]["part"] not in found for run in runs[part])}:
         found -= lacking
@@ -85,7 +85,7 @@ def _put_together(folder: Path, name: str, pieces: Mapping[str, list[str]], stre
     with pq.ParquetWriter(stream, fields, compression="zstd") as writer:
         gathered: list[pa.Table] = []
         for piece, path in files.items():
-            frame = complete(name, pq.ParquetFile(path).read().to_pandas())
+            frame = complete(name, opened(path).read().to_pandas())
             frame = frame[frame["run"].isin(pieces[piece])].reindex(columns=fields.names)
             gathered.append(pa.Table.from_pandas(frame, fields, preserve_index=False).replace_schema_metadata())
             if sum(map(len, gathered)) >= ROWS:
@@ -111,6 +111,6 @@ def _remove_leftovers(folder: Path) -> None:
         for path in (folder / name).glob("part-*.parquet"):
             with suppress(*UNREADABLE):
                 if part_of(path) not in there and done.issuperset(
-                    pq.ParquetFile(path).read(columns=["run"])["run"].unique().to_pylist()
+                    opened(path).read(columns=["run"])["run"].unique().to_pylist()
                 ):
                     path.unlink()

@@ -7,6 +7,7 @@ there is told from what another process writes at the moment.
 import os
 import platform
 import secrets
+import stat
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -22,6 +23,13 @@ except ImportError:  # Windows
 
 ABANDONED_SECONDS = 3600.0
 """A file that another computer began is abandoned when it has not grown for so long: its lock may not be seen here."""
+
+
+def require_file(path: Path) -> Path:
+    """The path of a regular file; raises OSError for what is none, as a pipe, which would be waited for without end."""
+    if not stat.S_ISREG(path.stat().st_mode):
+        raise OSError("not a file")
+    return path
 
 
 def write_atomically(path: Path, content: Any | Callable[[Any], None]) -> None:

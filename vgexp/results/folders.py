@@ -54,7 +54,10 @@ def renamed(command: str, name: str) -> str:
     override = f"name={name}" if name.replace("/", "").replace("-", "").replace("_", "").isalnum() else f"name='{name}'"
     if command.startswith("vgexp.run("):
         return f"{command[:-1]}{', ' if command != 'vgexp.run()' else ''}{override!r})"
-    words = [word for word in shlex.split(command) if not word.startswith("name=")]
+    try:
+        words = [word for word in shlex.split(command) if not word.startswith("name=")]
+    except ValueError:  # nobody typed it
+        return command
     return shlex.join([*words, override])
 
 

@@ -24,7 +24,7 @@ from pathlib import Path
 from filelock import BaseFileLock, FileLock, SoftFileLease, Timeout
 
 from vgexp.results.errors import StorageError
-from vgexp.results.files import write_atomically
+from vgexp.results.files import require_file, write_atomically
 
 LOOK_SECONDS = 30.0
 """How long a lock that is to be free may be kept by who only looks whether it is."""
@@ -96,8 +96,8 @@ def held(folder: Path, stack: str, runs: Sequence[str]) -> Iterator[None]:
 def _holder(note: Path) -> Holder:
     """Who wrote a note; of one that is damaged, or gone by now, no more than that it is somebody."""
     try:
-        return Holder(**json.loads(note.read_bytes()))
-    except (OSError, ValueError, TypeError):
+        return Holder(**json.loads(require_file(note).read_bytes()))
+    except (OSError, ValueError, TypeError, RecursionError):
         return Holder("another process", [])
 
 
@@ -133,7 +133,7 @@ def _taken(path: Path) -> bool:
     with suppress(OSError):
         return time.time() - _lease(path).stat().st_mtime < LEASE_SECONDS
     try:
-        with path.open("rb") as stream:
+        with require_file(path).open("rb") as stream:
             fcntl.flock(stream, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:
         return True

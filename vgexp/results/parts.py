@@ -15,10 +15,11 @@ from typing import Any, TypeVar
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+from pyarrow import types
 
 from vgexp.results.columns import TABLES
 from vgexp.results.errors import ResultsError
-from vgexp.results.files import write_atomically
+from vgexp.results.files import require_file, write_atomically
 
 CHECKSUMS = b"vgexp.checksums"
 """In the metadata of a part of `runs`: table -> CRC-32 of its part, as JSON."""
@@ -30,6 +31,16 @@ QUICK = 2**27
 """Bytes whose checksums are computed while somebody waits for no more than a status."""
 UNREADABLE = (OSError, pa.ArrowException)
 """What reading a damaged part raises."""
+_TEXT = (types.is_string, types.is_large_string)
+_NUMBER = (types.is_integer, types.is_floating, types.is_null)
+KEYS = {False: ("run", "step"), True: ("run", "stack", "status")}
+"""The columns that every row of a part has: of `runs`, where True, and of the other tables."""
+KINDS = {
+    **dict.fromkeys(("run", "stack", "status"), _TEXT),
+    **dict.fromkeys(("step", "started", "updated"), _NUMBER),
+    "message": (*_TEXT, types.is_null),
+}
+"""The types of the columns that tell rows apart and say how far a run is."""
 Seen = TypeVar("Seen")
 
 
@@ -57,6 +68,22 @@ def file_of(folder: Path, table: str, stack: str) -> Path:
     return folder / table / f"part-{stack}.parquet"
 
 
+def opened(path: Path) -> pq.ParquetFile:
+    """A part, to be read. Raises OSError for what is no part of its table, and what pyarrow does for no parquet."""
+    file = pq.ParquetFile(require_file(path))
+    schema, needed = file.schema_arrow, KEYS[path.parent.name == "runs"]
+    for name, kinds in KINDS.items():
+        there = name in schema.names
+        if (name in needed and not there) or (there and not any(is_kind(schema.field(name).type) for is_kind in kinds)):
+            raise OSError(f"no table of {path.parent.name}: its column {name}")
+    for group in range(file.metadata.num_row_groups):
+        columns = [file.metadata.row_group(group).column(place) for place in range(file.metadata.num_columns)]
+        for column in columns:
+            if column.path_in_schema in needed and column.statistics is not None and column.statistics.null_count:
+                raise OSError(f"no table of {path.parent.name}: rows without {column.path_in_schema}")
+    return file
+
+
 def write_parts(
     folder: Path, stack: str, tables: Mapping[str, pa.Table | Callable[[Any], None]], runs: pa.Table
 ) -> None:
@@ -82,7 +109,7 @@ def read_tables(
         try:
             if name in checksums:
                 _require_whole(path, checksums[name])
-            found[name] = pq.ParquetFile(path).read()
+            found[name] = opened(path).read()
         except UNREADABLE as error:
             damaged[path] = reason(error)
     return found
@@ -101,9 +128,9 @@ def check_tables(
             if name in checksums and content:
                 _require_whole(path, checksums[name])
             elif decode:
-                pq.ParquetFile(path).read()
+                opened(path).read()
             else:
-                pq.ParquetFile(path)
+                opened(path)
         except UNREADABLE as error:
             damaged[path] = reason(error)
     return damaged
@@ -121,7 +148,7 @@ def run_rows(folder: Path, damaged: dict[Path, str], more: Sequence[str] = ()) -
         unread: dict[Path, str] = {}
         for path in runs_files(folder):
             try:
-                file = pq.ParquetFile(path)
+                file = opened(path)
                 wanted = [name for name in columns if name in file.schema_arrow.names]
                 rows = file.read(columns=wanted, use_threads=False).to_pylist()  # threads would take longer to start
                 beside = {"part": part_of(path), "checksums": checksums_in(file.schema_arrow)}
@@ -168,7 +195,7 @@ def _expected(folder: Path, stack: str, checksums: Mapping[str, int]) -> list[st
 def checksum(path: Path) -> int:
     """The CRC-32 of a file, which is never in memory whole."""
     found = 0
-    with path.open("rb") as stream:
+    with require_file(path).open("rb") as stream:
         while block := stream.read(BLOCK):
             found = zlib.crc32(block, found)
     return found

@@ -102,7 +102,14 @@ def to_go_on(commands: Mapping[str, Collection[str]], lacking: Collection[str]) 
 
 def _read(path: Path) -> dict[str, Any]:
     """Raises ValueError for what is no plan, OSError for what cannot be read."""
-    return _complete(json.loads(path.read_text()) if path.exists() else {})
+    if not path.exists():
+        return _complete({})
+    if not path.is_file():
+        raise ValueError("not a file")
+    try:
+        return _complete(json.loads(path.read_text()))
+    except RecursionError:
+        raise ValueError("not a plan: too deep") from None
 
 
 def _complete(found: Any) -> dict[str, Any]:

@@ -11,7 +11,6 @@ from typing import Any
 
 import pandas as pd
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from vgexp.config import Run, flat
 from vgexp.results.columns import TABLES, defaults
@@ -20,6 +19,7 @@ from vgexp.results.parts import (
     check_tables,
     checksums_in,
     damaged_message,
+    opened,
     part_of,
     reason,
     require_results,
@@ -106,7 +106,7 @@ def read_runs(folder: Path, damaged: dict[Path, str]) -> pd.DataFrame:
     alike: dict[str, list[tuple[Part, pa.Table]]] = {}  # those with the same columns become a frame at once
     for path in runs_files(folder):
         try:
-            table = pq.ParquetFile(path).read(use_threads=False)
+            table = opened(path).read(use_threads=False)
         except UNREADABLE as error:
             damaged[path] = reason(error)
             continue

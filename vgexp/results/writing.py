@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 import torch
 
 from vgexp.config import Run, flat
@@ -25,7 +24,7 @@ from vgexp.networks.identity import changes, identity
 from vgexp.results.errors import StorageError
 from vgexp.results.files import set_aside, write_atomically
 from vgexp.results.locks import alone, held, holders, noted
-from vgexp.results.parts import UNREADABLE, check_tables, file_of, read_tables, reason, write_parts
+from vgexp.results.parts import UNREADABLE, check_tables, file_of, opened, read_tables, reason, write_parts
 from vgexp.results.plans import add_runs, changing, read_plan
 from vgexp.results.status import judged_rows
 
@@ -129,9 +128,9 @@ class Store:
         was asked for again since. Raises StorageError where the system does not let us open it."""
         path, again = self._state(stack), read_plan(self.folder)["again"]
         try:
+            if not path.is_file():
+                return self.refuse_state(stack, "not a file") if path.exists() else None
             stream = path.open("rb")
-        except FileNotFoundError:
-            return None
         except OSError as error:  # it may be whole
             raise StorageError(error.errno, error.strerror, str(path)) from error
         try:
@@ -159,7 +158,7 @@ class Store:
     def _members(self, stack: str) -> list[str]:
         """The runs of a stack; none where its part of `runs` cannot be read."""
         try:
-            return pq.ParquetFile(file_of(self.folder, "runs", stack)).read(columns=["run"])["run"].to_pylist()
+            return opened(file_of(self.folder, "runs", stack)).read(columns=["run"])["run"].to_pylist()
         except UNREADABLE:
             return []
 

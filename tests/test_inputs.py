@@ -1,0 +1,261 @@
+"""Whatever is typed, and whatever lies in a results folder, a command does its work or says in one line why not.
+
+The exit code is 0, or 2 with one line and every file as it was; no file is waited for, and nothing is carried out.
+`python tests/nightly/inputs.py` tries ten times as many.
+"""
+
+import os
+import pickle
+import shutil
+import signal
+import sys
+from contextlib import chdir, redirect_stderr, redirect_stdout, suppress
+from io import StringIO
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from vgexp.cli import app
+from vgexp.config import FIELDS
+
+DEFAULT = settings.default
+assert DEFAULT is not None
+TRIED = settings(
+    derandomize=settings.get_current_profile_name() != "nightly",
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
+)
+
+LIMIT_SECONDS = 300
+"""A command that takes longer hangs: it waits for a file."""
+QUICK = ("data=digits", "model.depth=1", "model.width=4", "steps=1", "eval.every=never", "name=here")
+
+
+def vgexp_says(*arguments: str) -> tuple[object, str]:
+    """The exit code of a command line, and its lines on stderr."""
+    said, before = StringIO(), sys.argv
+    sys.argv = ["vgexp", *arguments]
+    signal.alarm(LIMIT_SECONDS)  # ends the tests, with a trace, where a command hangs
+    try:
+        with redirect_stdout(StringIO()), redirect_stderr(said), pytest.raises(SystemExit) as end:
+            app.main()
+    finally:
+        signal.alarm(0)
+        sys.argv = before
+    return end.value.code, said.getvalue()
+
+
+def tree(folder: Path) -> dict[str, object]:
+    """Everything below a folder, with the content of its files."""
+    return {
+        str(path): path.read_bytes() if path.is_file() else path.is_dir() or path.is_symlink()
+        for path in sorted(folder.rglob("*"))
+    }
+
+
+NUMBERS = [
+    "0",
+    "-1",
+    "1",
+    "3",
+    "1e9",
+    "1e400",
+    "-1e400",
+    "nan",
+    "1e-320",
+    "1e38",
+    "1" + "0" * 40,
+    "9" * 6000,
+    "0.5",
+    "1_0",
+]
+WORDS = [
+    "null",
+    "true",
+    "tanh",
+    "auto",
+    "''",
+    '"',
+    "'a",
+    "[",
+    "]",
+    "{a: 1}",
+    "[1,2]",
+    "[[1]]",
+    "[]",
+    "{}",
+    "größe",
+    "\x00",
+    "\n",
+]
+MORE = [
+    "../x",
+    "/tmp/x",
+    "a/../b",
+    "con",
+    "x" * 300,
+    "a b",
+    "${seed}",
+    "${oc.env:HOME}",
+    "\\",
+    "\u202e",
+    "\ud800",
+    "-",
+    ".",
+]
+RANGES = [
+    "range(0,1000000000)",
+    "range(0,1e400)",
+    "range(5,0)",
+    "shuffle(range(0,1000000))",
+    "glob(*)",
+    "choice(1,2)",
+    "1,2",
+]
+values = st.one_of(
+    st.sampled_from([*NUMBERS, *WORDS, *MORE, *RANGES]),
+    st.sampled_from(NUMBERS + WORDS).flatmap(lambda a: st.sampled_from(NUMBERS + WORDS).map(lambda b: f"[{a},{b}]")),
+    st.sampled_from(NUMBERS).map(lambda a: f"{a},{a}"),
+    st.text(max_size=12),
+    st.integers().map(str),
+    st.floats().map(repr),
+)
+keys = st.one_of(
+    st.sampled_from(sorted(FIELDS)),
+    st.sampled_from(sorted(FIELDS)),
+    st.sampled_from(
+        ["data", "model", "experiment", "hydra/launcher", "hydra.launcher.n_jobs", "hydra.run.dir", "~seed", "+x"]
+    ),
+    st.text(max_size=8),
+)
+overrides = st.lists(
+    st.one_of(st.builds(lambda key, value: f"{key}={value}", keys, values), st.text(max_size=10)),
+    min_size=1,
+    max_size=3,
+)
+
+
+@pytest.fixture
+def nothing_runs(monkeypatch):
+    """What is planned is not launched: what is accepted of overrides is the plan's to say."""
+    monkeypatch.setattr("vgexp.experiments.launch.complete", lambda *_: None)
+    monkeypatch.setattr("vgexp.experiments.launch._app", lambda *_: None)
+    monkeypatch.setattr("vgexp.results.summary.summary", lambda folder: [])
+
+
+@settings(TRIED, max_examples=int(1 * DEFAULT.max_examples))
+@given(overrides=overrides, sweep=st.booleans())
+def test_overrides(overrides, sweep, nothing_runs, tmp_path):
+    shutil.rmtree(tmp_path / "results", ignore_errors=True)
+    code, said = vgexp_says("train", *["-m"] * sweep, "--", *overrides)
+    assert code in (0, 2), said
+    if code == 2:
+        assert len(said.splitlines()) == 1 and said.startswith("vgexp: ") and len(said) < 5000
+        assert not list(tmp_path.iterdir())
+
+
+class Bomb:
+    """What a pickle would carry out."""
+
+    def __reduce__(self):
+        return os.mkdir, (str(Path(os.environ["VGEXP_TEST_HERE"]) / "carried-out"),)
+
+
+def fifo(path):
+    os.mkfifo(path)
+
+
+def foreign(**columns):
+    return lambda path: pq.write_table(pa.table(columns), path)
+
+
+def text(content):
+    return lambda path: path.write_text(content)
+
+
+DAMAGES = {
+    "empty": lambda path: path.write_bytes(b""),
+    "garbage": lambda path: path.write_bytes(b"no such format" * 50),
+    "a pickle": lambda path: path.write_bytes(pickle.dumps(Bomb())),
+    "a pipe": fifo,
+    "a loop": lambda path: path.symlink_to(path.name),
+    "a link to nothing": lambda path: path.symlink_to("nowhere"),
+    "a device": lambda path: path.symlink_to("/dev/zero"),
+    "a folder": lambda path: path.mkdir(),
+    "another table": foreign(x=[1, 2]),
+    "other types": foreign(run=[1, 2], stack=[None, None], status=[1.5, 2.5], step=["a", "b"], updated=["u", "v"]),
+    "no status": foreign(run=["a"], stack=["s"]),
+    "nulls": foreign(run=pa.array([None], pa.string()), stack=pa.array([None], pa.string()), status=["done"]),
+    "lists": foreign(run=[["a"]], stack=[["b"]], status=[["done"]], step=[[1]]),
+    "texts": foreign(run=["a"], stack=["s"], status=["done"], step=["x"], started=["y"], updated=["z"]),
+    "an unknown status": foreign(run=["a"], stack=["s"], status=["dancing"]),
+    "no rows": foreign(
+        run=pa.array([], pa.string()), stack=pa.array([], pa.string()), status=pa.array([], pa.string())
+    ),
+    "a list": text("[[1], null]"),
+    "deep": text("[" * 100_000),
+    "a plan of numbers": text('{"runs": {"a": 3}, "grids": {"g": [3, null]}, "again": {"a": "x"}}'),
+    "a plan of lists": text(
+        '{"runs": {"a": {"seed": [1]}}, "grids": {"g": [["a"]]}, "commands": {"c": [["a"], null]}}'
+    ),
+    "odd commands": text('{"runs": {"a": {}}, "commands": {"vgexp \'": ["a"], "": []}, "superseded": {"a": "a"}}'),
+    "a note of numbers": text('{"process": 3, "runs": 7}'),
+    "a note of lists": text('{"process": "x", "runs": [[1], null]}'),
+    "an endless number": text('{"runs": {"a": {"seed": ' + "9" * 6000 + "}}}"),
+}
+PLACES = (
+    "plan.json",
+    "runs/part-{}.parquet",
+    "runs/part-other.parquet",
+    "layers/part-{}.parquet",
+    "steps/part-{}.parquet",
+    "state/{}.pt",
+    "state/other.pt",
+    "state/other.json",
+)
+COMMANDS = (
+    ("status", "--all", "results/here"),
+    ("export", "results/here", "--out", "csv"),
+    ("train", *QUICK),
+    ("train", "-m", *QUICK, "seed=0,1"),
+    ("mv", "results/here", "results/there"),
+    ("rm", "--yes", "results/here"),
+)
+
+
+@pytest.fixture(scope="session")
+def whole(tmp_path_factory):
+    """A folder with results."""
+    with chdir(tmp_path_factory.mktemp("whole")):
+        assert vgexp_says("train", *QUICK)[0] == 0
+        return Path("results/here").absolute()
+
+
+@settings(TRIED, max_examples=int(2 * DEFAULT.max_examples))
+@given(place=st.sampled_from(PLACES), damage=st.sampled_from(sorted(DAMAGES)), command=st.sampled_from(COMMANDS))
+def test_files(place, damage, command, whole, tmp_path, monkeypatch):
+    monkeypatch.setenv("VGEXP_TEST_HERE", str(tmp_path))
+    for left in ("results", "csv"):
+        shutil.rmtree(tmp_path / left, ignore_errors=True)
+    here = tmp_path / "results/here"
+    shutil.copytree(whole, here)
+    path = here / place.format(next((here / "runs").iterdir()).stem.removeprefix("part-"))
+    path.parent.mkdir(exist_ok=True)
+    with suppress(FileNotFoundError):
+        path.unlink()
+    DAMAGES[damage](path)
+    (here / "notes.txt").write_text("mine")
+    before = tree(tmp_path)
+    code, said = vgexp_says(*command)
+    assert code in (0, 2), said
+    assert not (tmp_path / "carried-out").exists()
+    after = tree(tmp_path)
+    if code == 2:
+        assert [line for line in said.splitlines() if "damaged" not in line and "skipped" not in line][1:] == []
+        assert after == before
+    elif command[0] != "rm":
+        lost = [name for name in before if name not in after and name.replace("here", "there") not in after]
+        assert all(Path(f"{name}.damaged").exists() or "/state/" in name for name in lost), lost
