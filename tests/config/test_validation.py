@@ -41,7 +41,7 @@ def test_numbers_that_are_none(value):
         ({"init": InitConfig(scope="some")}, "init.scope: got 'some', accepts all, hidden"),
         ({"seed": 2**32}, "seed: got 4294967296, accepts an integer from 0 to 4294967295"),
         ({"data": DataConfig(seed=-1)}, "data.seed: got -1, accepts an integer from 0 to 4294967295, or null"),
-        ({"threads": 0}, "threads: got 0, accepts an integer of at least 1, or null"),
+        ({"threads": 0}, "threads: got 0, accepts an integer of at least 1, or null; at most 1024"),
         ({"model": ModelConfig(branch_layers=3)}, "model.branch_layers: got 3, accepts 1 or 2"),
     ],
 )

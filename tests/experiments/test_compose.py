@@ -34,7 +34,7 @@ def test_overrides_of_members_come_after_the_composition():
     ("override", "message"),
     [
         ("model.depth=deep", "model.depth: got 'deep', accepts an integer of at least 1"),
-        ("threads=many", "threads: got 'many', accepts an integer of at least 1, or null"),
+        ("threads=many", "threads: got 'many', accepts an integer of at least 1, or null; at most 1024"),
         ("rerun=perhaps", "rerun: got 'perhaps', accepts true or false"),
         ("optim.lr=[1]", r"optim.lr: got '\[1\]', accepts a number of at least 0"),
         ("init.sigma_w=big", "init.sigma_w: got 'big', accepts a positive number, or null for the law's own"),
