@@ -9,6 +9,7 @@ import pytest
 from samples import small
 
 from vgexp.config import ConfigError
+from vgexp.numerics import QUANTITIES, Quantity
 from vgexp.results import rows as rows_module
 from vgexp.results.columns import TABLES
 from vgexp.results.comparing import compare
@@ -144,3 +145,24 @@ def test_tables_that_are_given_are_kept():
     assert results.layers is frame and results.select(["b"]).layers["dz_rms"].tolist() == [2.0]
     results.layers = frame.assign(dz_rms=3.0)
     assert results.select(["b"]).table("layers", ["dz_rms"])["dz_rms"].tolist() == [3.0]
+
+
+@pytest.mark.parametrize("kept", [False, True])
+def test_a_quantity_that_was_added_is_read_also_of_runs_without_it(tmp_path, monkeypatch, kept):
+    """A row has what its part has, else NaN; whether a quantity is known here or not, and whatever runs are chosen."""
+    monkeypatch.setitem(QUANTITIES, "h_l1", Quantity("h", lambda h_MBN: h_MBN.abs().mean((-2, -1))))
+    train([small(seed=0, **FULL)], Store(tmp_path))
+    monkeypatch.delitem(QUANTITIES, "h_l1")
+    train([small(seed=1, **FULL)], Store(tmp_path))
+    results = read(tmp_path)
+    having, lacking = results.runs.sort_values("seed")["run"]
+    assert not kept or "h_l1" in results.layers
+    of_hidden = results.table("layers", ["run", "layer", "h_l1"]).query("layer <= 2").groupby("run")["h_l1"]
+    assert of_hidden.count()[having] == of_hidden.size()[having] and of_hidden.count()[lacking] == 0
+    for some in (results.table("layers", ["h_l1"], [lacking]), results.select([lacking]).table("layers", ["h_l1"])):
+        assert len(some) and some["h_l1"].isna().all()
+    assert list(results.select([]).table("layers", ["h_l1"])) == ["h_l1"]
+    with pytest.raises(ConfigError, match="'h_l2'"):
+        results.table("layers", ["h_l2"])
+    monkeypatch.setitem(QUANTITIES, "h_l2", Quantity("h", lambda h_MBN: h_MBN.square().mean((-2, -1))))
+    assert results.table("layers", ["h_l2"])["h_l2"].isna().all()

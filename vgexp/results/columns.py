@@ -191,16 +191,25 @@ def defaults(table: str) -> Mapping[str, Any]:
 
 
 def lacking(table: str, asked: Collection[str], there: Collection[str]) -> dict[str, Any]:
-    """What the columns read as that are asked for of a table and not there. Raises ConfigError for one not known.
+    """What the columns read as that are asked for of a table and not there. Raises ConfigError for one not known:
+    neither the table's own nor a quantity that was added.
 
     >>> lacking("layers", ["step", "part", "saturation"], ["run", "step", "layer"])
     {'part': '', 'saturation': nan}
     """
     found = {}
     for name in asked:
-        if name in TABLES[table].names:
-            found |= {} if name in there else {name: COLUMNS[name].default}
-        elif name not in there:
+        if name in there:
+            continue
+        if name not in TABLES[table].names and not (table == "layers" and _added(name)):
             near = get_close_matches(name, [*there, *TABLES[table].names], n=1, cutoff=0)
             raise ConfigError("columns", name, f"columns of {table}; the nearest is {near[0]}")
+        found[name] = COLUMNS[name].default if name in COLUMNS else math.nan
     return found
+
+
+def _added(name: str) -> bool:
+    """Whether a quantity of this name was added."""
+    from vgexp.numerics import QUANTITIES  # loads torch, which no other name needs
+
+    return name in QUANTITIES

@@ -3,7 +3,9 @@
 Of a file no more is decoded than the columns that are asked for, and no more is kept than the rows.
 """
 
+import math
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -13,7 +15,7 @@ import pyarrow as pa
 import pyarrow.dataset as ds
 
 from vgexp.results.columns import TABLES, defaults, lacking
-from vgexp.results.parts import UNREADABLE, file_of, reason, run_rows
+from vgexp.results.parts import UNREADABLE, file_of, opened, reason, run_rows
 
 
 @dataclass(eq=False)
@@ -49,7 +51,11 @@ class Rows:
         if columns is None:
             columns = list(dict.fromkeys([*TABLES[name].key, *(c for rows in found for c in rows.column_names)]))
             columns += [column for column in defaults(name) if column not in columns]
-        absent = lacking(name, columns, known)
+        elsewhere = [column for column in columns if column not in known and column not in TABLES[name].names]
+        if elsewhere:  # the parts of other runs may have it
+            there = self._columns(name)
+            elsewhere = [column for column in elsewhere if column in there]
+        absent = lacking(name, columns, known.union(elsewhere)) | dict.fromkeys(elsewhere, math.nan)
         key = [column for column in TABLES[name].key if column in known]
         rows = pa.concat_tables(found, promote_options="permissive") if found else pa.table({})
         del found
@@ -57,6 +63,14 @@ class Rows:
         if not _sorted(frame, key):
             frame = frame.sort_values(key, ignore_index=True, kind="stable")
         return frame.assign(**absent)[[*columns]]
+
+    def _columns(self, name: str) -> set[str]:
+        """The columns that any part has of a table."""
+        found: set[str] = set()
+        for part in set(self._parts.values()):
+            with suppress(*UNREADABLE):
+                found |= {*opened(file_of(part.root, name, part.name)).schema_arrow.names}
+        return found
 
     def _read(
         self, name: str, columns: Sequence[str] | None, runs: Sequence[str], steps: Collection[int] | None
