@@ -146,7 +146,7 @@ def nothing_runs(monkeypatch):
     monkeypatch.setattr("vgexp.results.summary.summary", lambda folder: [])
 
 
-@settings(TRIED, max_examples=int(1 * DEFAULT.max_examples))
+@settings(TRIED, max_examples=int(7 * DEFAULT.max_examples))
 @given(overrides=overrides, sweep=st.booleans())
 def test_overrides(overrides, sweep, nothing_runs, tmp_path):
     shutil.rmtree(tmp_path / "results", ignore_errors=True)
@@ -234,7 +234,7 @@ def whole(tmp_path_factory):
         return Path("results/here").absolute()
 
 
-@settings(TRIED, max_examples=int(2 * DEFAULT.max_examples))
+@settings(TRIED, max_examples=int(3 * DEFAULT.max_examples))
 @given(place=st.sampled_from(PLACES), damage=st.sampled_from(sorted(DAMAGES)), command=st.sampled_from(COMMANDS))
 def test_files(place, damage, command, whole, tmp_path, monkeypatch):
     monkeypatch.setenv("VGEXP_TEST_HERE", str(tmp_path))

@@ -55,7 +55,9 @@ def test_a_stack_is_held_while_the_block_lasts():
     assert [path.name for path in Path("here/state").iterdir()] == ["folder.lock"]
 
 
-@pytest.mark.parametrize("text", [b"", b"{", b"[]", b'{"no": 1}', b"\xff"])
+@pytest.mark.parametrize(
+    "text", [b"", b"{", b"[]", b'{"no": 1}', b'{"process": "x", "runs": [[1]]}', b'{"process": 3, "runs": 7}', b"\xff"]
+)
 def test_a_damaged_note_stops_nobody(text):
     with alone(Path("here")):
         block = held(Path("here"), "s", ["a"])

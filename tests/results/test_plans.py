@@ -18,7 +18,7 @@ def test_a_folder_without_a_plan_has_an_empty_one(tmp_path):
 
 
 def test_a_damaged_plan_is_named(tmp_path):
-    for text in ('{"runs": ', "", "[]", '{"runs": []}', '{"grids": {"a": 3}}', "\x00" * 9):
+    for text in ('{"runs": ', "", "[]", '{"runs": []}', '{"grids": {"a": 3}}', '{"grids": {"a": [[1]]}}', "\x00" * 9):
         (tmp_path / "plan.json").write_text(text)
         damaged = {}
         assert read_plan(tmp_path, damaged) == empty_plan()

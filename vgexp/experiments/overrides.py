@@ -35,7 +35,7 @@ def parse(overrides: Sequence[str]) -> list[Override]:
     for override in overrides:
         try:
             found = parser.parse_override(quoted(override))
-        except HydraException:
+        except (HydraException, RecursionError, ValueError):  # ValueError: an integer of thousands of digits
             found = None
         if found is None or not found.key_or_group:
             raise ConfigError("override", override, ACCEPTED)

@@ -74,7 +74,7 @@ class _Page:
     def stamp(self) -> str:
         """Of all tables: how many files there are, and when the newest was written."""
         written = [
-            path.stat().st_mtime_ns
+            path.lstat().st_mtime_ns
             for folder in self._folders
             for name in TABLES
             for path in (folder / name).glob("part-*.parquet")

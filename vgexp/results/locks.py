@@ -96,7 +96,10 @@ def held(folder: Path, stack: str, runs: Sequence[str]) -> Iterator[None]:
 def _holder(note: Path) -> Holder:
     """Who wrote a note; of one that is damaged, or gone by now, no more than that it is somebody."""
     try:
-        return Holder(**json.loads(require_file(note).read_bytes()))
+        holder = Holder(**json.loads(require_file(note).read_bytes()))
+        if not isinstance(holder.process, str) or not all(isinstance(run, str) for run in holder.runs):
+            raise ValueError("not a note")
+        return holder
     except (OSError, ValueError, TypeError, RecursionError):
         return Holder("another process", [])
 

@@ -124,4 +124,6 @@ def _complete(found: Any) -> dict[str, Any]:
     for entry, kind in kinds.items():
         if not isinstance(plan[entry], dict) or not all(isinstance(value, kind) for value in plan[entry].values()):
             raise ValueError(f"not a plan: {entry}")
+        if kind is list and not all(isinstance(run, str) for ids in plan[entry].values() for run in ids):
+            raise ValueError(f"not a plan: {entry}")
     return plan

@@ -86,7 +86,7 @@ def folder_status(folder: Path) -> FolderStatus:
 
 def _size(folder: Path) -> int:
     """The bytes of the tables."""
-    return sum(path.stat().st_size for name in TABLES for path in (folder / name).glob("part-*.parquet"))
+    return sum(path.lstat().st_size for name in TABLES for path in (folder / name).glob("part-*.parquet"))
 
 
 def _seconds_a_run(rows: Iterable[Mapping[str, Any]]) -> float | None:
