@@ -151,6 +151,26 @@ def test_a_remark_stands_in_place_of_the_explanation_where_there_is_something_to
     assert verdict(unmeasured) == ("not measured", "needs scale paper")
 
 
+def test_an_explanation_is_tested_beside_a_claim_that_is_refuted_and_decides_nothing():
+    def missing(_):
+        raise Missing("no runs of faster")
+
+    tests = (
+        Criterion("x at 0.1", 1, 3, lambda _: (2.0, 2.01, 1.99)),
+        Criterion("x at 0.2", 1, 3, lambda _: (4.0, 4.01, 3.99)),
+        Criterion("x at 0.3", 1, 3, lambda _: (2.0,)),
+        Criterion("x at 0.4", 1, 3, missing),
+    )
+    said = (
+        "x at 0.1 2 [1.98, 2.02], 3 seeds: as explained; x at 0.2 4 [3.98, 4.02], 3 seeds: not as explained; "
+        "x at 0.3 2, 1 seed: undecided; x at 0.4: not measured"
+    )
+    assert verdict(claim((5, 6), tests=tests)) == ("refuted", f"part 1 lies outside: {said}")
+    explained = verdict(claim((5, 6), tests=tests, explanation="it is slow"))
+    assert explained == ("refuted", f"part 1 lies outside: it is slow; {said}")
+    assert verdict(claim((0, 2), tests=tests)) == ("holds", "")
+
+
 def test_grids_that_were_not_run_come_with_their_command():
     elsewhere = claim((0, 2))
     found = evaluate([elsewhere], results().select([]), "smoke", lambda grids: f"run {' '.join(grids)}")

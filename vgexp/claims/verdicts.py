@@ -37,7 +37,8 @@ def evaluate(
         said = claim.explanation if verdict == "refuted" else ""
         if claim.remark is not None and not any(why for _, why, _ in measured):
             said = claim.remark(claim.criteria, results) or said
-        reason = ": ".join(text for text in (reason, said) if text)
+        tested = [_tested(test, results) for test in claim.tests if verdict == "refuted"]
+        reason = ": ".join(text for text in (reason, "; ".join(text for text in (said, *tested) if text)) if text)
         for number, (criterion, (found, why, seconds)) in enumerate(zip(claim.criteria, measured, strict=True), 1):
             rows.append(
                 {
@@ -126,6 +127,18 @@ def _measured(
     ids = {run for grid in claim.grids for run in results.grids.get(grid, [])}
     seconds = results.runs.loc[results.runs["run"].isin(ids), "seconds"].sum()
     return found, "", float(seconds)
+
+
+def _tested(test: Criterion, results: Results) -> str:
+    """What came of a test of an explanation, in words."""
+    try:
+        found = test.by(np.asarray(test.measure(results), dtype=float))
+    except Missing:
+        return f"{test.quantity}: not measured"
+    outcome = {"in": "as explained", "out": "not as explained"}.get(compare(found, test.low, test.high), "undecided")
+    interval = "" if math.isnan(found.low) else f" [{found.low:.3g}, {found.high:.3g}]"
+    seeds = "1 seed" if found.seeds == 1 else f"{found.seeds} seeds"
+    return f"{test.quantity} {found.point:.3g}{interval}, {seeds}: {outcome}"
 
 
 def _verdict(claim: Claim, measured: Sequence[tuple[Estimate, str, float]]) -> tuple[str, str]:

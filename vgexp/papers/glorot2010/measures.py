@@ -36,6 +36,10 @@ ESCAPE = Grid("escape", {"model.depth": 4})
 TANH, TANH_N, SOFTSIGN, SOFTSIGN_N, SIGMOID_5, SIGMOID_4 = map(
     Grid, ("tanh", "tanh_n", "softsign", "softsign_n", "sigmoid_depth5", "sigmoid_depth4")
 )
+OTHER_TANH, OTHER_TANH_N, OTHER_SOFTSIGN = (Grid(f"other_{row}") for row in ("tanh", "tanh_n", "softsign"))
+"""Pixels in [-1, 1]."""
+FASTER_TANH, FASTER_TANH_N = Grid("faster_tanh"), Grid("faster_tanh_n")
+"""Learning rates three times as large, as large as they can be: Tanh N diverges at 0.1."""
 ROWS = {"Softsign": SOFTSIGN, "Softsign N": SOFTSIGN_N, "Tanh": TANH, "Tanh N": TANH_N, "Sigmoid": SIGMOID_5}
 """The rows of Table 1, on Shapeset."""
 SHAPESET = tuple(row.name for row in ROWS.values())
@@ -116,9 +120,9 @@ def growth(grid: Grid, r: Results) -> xr.DataArray:
     return over(rms(since(grid.layers(r, "dw_rms"), SETTLED), "step"), 1, 5)
 
 
-def slope_reversal(r: Results) -> xr.DataArray:
+def slope_reversal(grid: Grid, r: Results) -> xr.DataArray:
     """std dz at layer 5 over layer 1 in the last fifth of training."""
-    history = TANH.layers(r, "dz_rms")
+    history = grid.layers(r, "dz_rms")
     last_fifth = since(history, int(history["step"].max()) * 4 // 5)
     return over(rms(last_fifth, "step"), 5, 1)
 
