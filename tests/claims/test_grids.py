@@ -159,3 +159,8 @@ def test_what_was_not_run_or_recorded_is_said(results):
         HE.layers(results, "forward_ms")
     results.runs.loc[of(results.runs, results, "he", 0), "status"] = "running"
     assert list(HE.table(results)["seed"]) == [1, 2]
+
+
+def test_a_field_that_nothing_of_the_runs_reads_does_not_tell_them_apart(results):
+    results.runs.loc[of(results.runs, results, "he", 1), "optim.momentum"] = 0.5
+    assert list(HE.runs(results, "seconds")["seed"].values) == [0, 1, 2]

@@ -14,7 +14,8 @@ import xarray as xr
 from xarray.indexes import PandasIndex
 
 from vgexp.claims.statements import Missing
-from vgexp.config import FIELDS
+from vgexp.config import FIELDS, from_row
+from vgexp.networks.identity import unread
 from vgexp.results import COLUMNS, CONFIG, Results, stored
 
 
@@ -86,7 +87,7 @@ class Grid:
         runs = self.table(results)
         for key, known in FIELDS.items():
             values = runs[key].unique() if known.in_identity and key != "seed" else ()
-            if len(values) > 1:
+            if len(values) > 1 and any(key not in unread(from_row(row)) for row in runs.to_dict("records")):
                 found = ", ".join(map(str, values))
                 raise ValueError(f"the grid {self.name} has runs of several {key} ({found}): say which in `where`")
         rows = table[table["run"].isin(runs["run"])]
