@@ -53,7 +53,7 @@ class Claim:
     explanation: str = ""
     """Our best explanation, where it turned out refuted."""
     tests: tuple[Criterion, ...] = ()
-    """What tests the explanation: quantities where one thing is otherwise, which their names say, in the ranges that the
-    explanation expects. The verdict does not depend on them."""
+    """What tests the explanation: quantities where one thing is otherwise, which their names say, in the ranges that it
+    expects. The verdict does not depend on them."""
     remark: Remark | None = None
     """What is said of the measurements whatever the verdict, in place of the explanation."""
