@@ -8,6 +8,7 @@ from zoo import he, mlp
 
 from vgexp.watching.checkup import diagnose
 from vgexp.watching.closer import look
+from vgexp.watching.monitor import watch
 
 
 class Half(nn.Module):
@@ -112,3 +113,56 @@ def test_weights_that_are_used_without_their_modules_are_accounted_for():
     assert sound.verdict == "healthy" and sound.notes[0].startswith("no layer was seen to run")
     (finding,) = diagnose(ByHand(slip=True), batch, F.cross_entropy).findings
     assert finding.layers == ["one.weight"] and "detach" in finding.evidence
+
+
+class LayerDrop(nn.Module):
+    """Residual blocks of which chance leaves some out, as Wav2Vec2 and HuBERT have them; `forgotten` never runs."""
+
+    def __init__(self, share, forgotten=False):
+        super().__init__()
+        torch.manual_seed(0)
+        self.share = share
+        self.blocks = nn.ModuleList(nn.Sequential(nn.LayerNorm(64), nn.Linear(64, 64)) for _ in range(6))
+        self.head = nn.Linear(64, 10)
+        if forgotten:
+            self.forgotten = nn.Linear(64, 64)
+
+    def forward(self, x):
+        for block in self.blocks:
+            if not self.training or torch.rand(()) >= self.share:
+                x = x + block(x)
+        return self.head(x)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_what_chance_left_out_is_not_disconnected(seed):
+    batch, loss = problem(1)
+    model = LayerDrop(0.5)
+    torch.manual_seed(seed)
+    before = torch.get_rng_state()
+    diagnosis = diagnose(model, batch, loss)
+    assert diagnosis.verdict == "healthy"
+    assert any("did not run at this step" in note for note in diagnosis.notes)
+    assert torch.equal(torch.get_rng_state(), before) and all(p.grad is None for p in model.parameters())
+
+
+def test_what_never_runs_is_disconnected_also_beside_what_chance_leaves_out():
+    batch, loss = problem(1)
+    found = diagnose(LayerDrop(0.5, forgotten=True), batch, loss).findings
+    assert [finding.layers for finding in found if finding.kind == "disconnected"] == [["forgotten"]]
+    (finding,) = diagnose(LayerDrop(0, forgotten=True), batch, loss).findings
+    assert finding.layers == ["forgotten"]
+
+
+def test_what_ran_at_another_recorded_step_is_not_disconnected():
+    (x, y), loss = problem(1)
+    model = LayerDrop(0.5)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.01)
+    torch.manual_seed(0)
+    with watch(model, every=1) as monitor:
+        for _ in range(12):
+            optimizer.zero_grad()
+            loss(model(x), y).backward()
+            optimizer.step()
+            monitor.step()
+    assert monitor.diagnosis().verdict == "healthy"

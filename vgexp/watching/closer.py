@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from vgexp.watching.hooks.calls import NARROW
@@ -21,6 +22,8 @@ from vgexp.watching.tracing.zeros import first_zero
 from vgexp.watching.verdicts.evidence import Closer, Evidence
 from vgexp.watching.verdicts.falls import fall_of
 
+DRAWS = 8
+"""Further passes in which what chance left out may run."""
 BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm)
 
 
@@ -32,6 +35,9 @@ def look_closer(
     def run() -> Tensor:
         return outcome(model, batch, loss_fn).loss
 
+    if sound and (left_out := by_chance(model, run, evidence)):
+        kept = {name: why for name, why in evidence.disconnected.items() if name not in left_out}
+        evidence = evidence._replace(disconnected=kept, skipped=left_out)
     broken = None if sound else first_break(model, run)
     with untouched(model):
         cut = cuts_of(model, run, list(evidence.disconnected)) if evidence.disconnected else {}
@@ -83,6 +89,24 @@ def look(model: nn.Module, run: Callable[[], Tensor]) -> tuple[Evidence, bool]:
         names = lost or [plain_name(name) for name, _ in model.named_parameters()]
         evidence = evidence._replace(disconnected=dict.fromkeys(names, why), severed=True)
     return evidence, sound
+
+
+def by_chance(model: nn.Module, run: Callable[[], Tensor], evidence: Evidence) -> list[str]:
+    """What got no gradient, but does with other random numbers: LayerDrop leaves out whole layers."""
+    left = [] if evidence.severed else list(evidence.disconnected)
+    found, losses = list[str](), {evidence.loss}
+    for draw in range(DRAWS if left else 0):
+        if draw > 1 and len(losses) == 1:  # nothing is random
+            break
+        with untouched(model):
+            torch.manual_seed(draw)
+            loss = run()
+            losses.add(float(loss.detach().real))
+            loss.backward()
+            got = [plain_name(name) for name, parameter in model.named_parameters() if parameter.grad is not None]
+        found += [name for name in left if any(own == name or own.startswith(f"{name}.") for own in got)]
+        left = [name for name in left if name not in found]
+    return found
 
 
 def finite(values: Any) -> bool:

@@ -26,7 +26,7 @@ from vgexp.watching.hooks.observations import Observation, table
 from vgexp.watching.hooks.refusals import Unsupported
 from vgexp.watching.hooks.updates import Standstill, Updates
 from vgexp.watching.verdicts.diagnosis import Diagnosis, conclude
-from vgexp.watching.verdicts.evidence import Evidence, closed_gates, gather, ungraded
+from vgexp.watching.verdicts.evidence import NEVER_CALLED, Evidence, closed_gates, gather, ungraded
 
 if TYPE_CHECKING:
     from vgexp.figures import Picture
@@ -131,7 +131,18 @@ class Monitor:
 
     def evidence(self) -> list[Evidence]:
         """What the diagnosis reads of the last recorded steps."""
-        return [gather(observation, self.layers) for observation in self._observations[-RECENT:]]
+        found = [gather(observation, self.layers) for observation in self._observations[-RECENT:]]
+        return [*found[:-1], *(last._replace(before=self._lost(last)) for last in found[-1:])]
+
+    def _lost(self, last: Evidence) -> set[str]:
+        """What has no gradient at the last recorded step, and had one at an earlier step."""
+        earlier = self._observations[:-1]
+        graded = {name for observation in earlier for name in observation.graded}
+        return {
+            name
+            for name, why in last.disconnected.items()
+            if (name in graded if why == NEVER_CALLED else any(name not in seen.ungraded for seen in earlier))
+        }
 
     def coverage(self) -> pd.DataFrame:
         """One row a layer of the model: its calls in the last recorded step, and why it has no gradient, if so."""

@@ -9,14 +9,16 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from html import escape
+from itertools import accumulate
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
 from vgexp.results import verdict
+from vgexp.watching.hooks.layers import owner
 from vgexp.watching.hooks.recurrence import TimeProfile
 from vgexp.watching.verdicts.connections import constant, dead, disconnected, lost_precision, not_finite, opening
-from vgexp.watching.verdicts.evidence import Evidence
+from vgexp.watching.verdicts.evidence import NEVER_CALLED, Evidence
 from vgexp.watching.verdicts.falls import NOTHING, Fall, fall_of, with_open_gates
 from vgexp.watching.verdicts.findings import FINDING_KINDS, Finding, span
 from vgexp.watching.verdicts.sequences import through_time
@@ -174,9 +176,19 @@ def _plain(number: float) -> float | None:
 UNDECIDED = ". That is between healthy (within 1.5) and a fault (above 2): look again after some training"
 
 
+def without_skipped(last: Evidence) -> Evidence:
+    """A step, where what did not run, but did and had a gradient at an earlier recorded step, is not disconnected."""
+    idle = [name for name, why in last.disconnected.items() if why == NEVER_CALLED and name in last.before]
+    blocks = {block for name in idle for block in accumulate(name.split(".")[:-1], "{}.{}".format)}
+    beside = [name for name in last.disconnected if name in last.before and owner(name) in blocks]
+    skipped = dict.fromkeys([*idle, *beside])
+    kept = {name: why for name, why in last.disconnected.items() if name not in skipped}
+    return last._replace(disconnected=kept, skipped=[*last.skipped, *skipped])
+
+
 def conclude(steps: Sequence[Evidence]) -> Diagnosis:
     """The diagnosis of the last of some recorded steps. Units count as silent if they were in all of them."""
-    last = steps[-1]
+    last = without_skipped(steps[-1])
     wide = last.closer.double or last
     fall = fall_of(with_open_gates(wide))
     broken = not_finite(last)
@@ -196,6 +208,8 @@ def conclude(steps: Sequence[Evidence]) -> Diagnosis:
     notes = [f"time is not measured: the input of {name} requires no gradient" for name in last.untimed]
     if last.opened:
         notes.append(f"{span(last.opened)} started at 0 and is opening: what it holds back is not counted")
+    if last.skipped:
+        notes.append(f"{span(last.skipped)} did not run at this step, but did at another and had a gradient")
     if last.unseen and not found:
         notes.append("no layer was seen to run: weights are used without calling their modules, so there is no profile")
     if last.loss == 0:

@@ -89,6 +89,10 @@ class Evidence(NamedTuple):
     """The gradient over the time steps of recurrent layers."""
     untimed: Sequence[str] = ()
     """Recurrent layers whose input requires no gradient."""
+    skipped: Sequence[str] = ()
+    """What did not run by chance, and got a gradient when it did."""
+    before: Collection[str] = ()
+    """What has no gradient, and had one at an earlier recorded step."""
     severed: bool = False
     """Whether no parameter has a gradient at all."""
     closer: Closer = Closer()
@@ -97,6 +101,7 @@ class Evidence(NamedTuple):
 
 NORMS = ("BatchNorm", "LayerNorm", "GroupNorm", "InstanceNorm", "RmsNorm", "RMSNorm")
 """As operations have them in their names."""
+NEVER_CALLED = "never called"
 ALONE = "the loss does not depend on it"
 """Why a parameter has no gradient, while others of its module have one."""
 _PLUMBING = (
@@ -133,7 +138,7 @@ def gather(observation: Observation, layers: Sequence[Layer]) -> Evidence:
         if any(call.reached for call in own) or (own and layer.name in observation.frozen):
             continue
         if not own:
-            why = "its weights are used without calling it" if has_gradient else "never called"
+            why = "its weights are used without calling it" if has_gradient else NEVER_CALLED
         elif has_gradient:
             why = "its weights have a gradient, but the first tensor that it puts out has none"
         elif any(call.hooked for call in own):
