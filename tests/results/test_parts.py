@@ -10,7 +10,7 @@ import pytest
 from samples import small
 
 from vgexp.results.columns import TABLES
-from vgexp.results.parts import check_tables, file_of, read_tables, run_rows, write_parts
+from vgexp.results.parts import check_tables, file_of, opened, read_tables, run_rows, write_parts
 from vgexp.results.reading import read
 from vgexp.results.status import folder_status
 from vgexp.results.writing import Store
@@ -122,3 +122,25 @@ def test_rows_have_the_columns_that_are_asked_for(tmp_path):
     rows = run_rows(tmp_path, {}, more=("steps",))
     assert {run: row["steps"] for run, row in rows.items()} == {"x": 5, "y": None}
     assert "lr" not in rows["x"] and "steps" not in run_rows(tmp_path, {})["x"]
+
+
+def test_a_part_is_read_again_only_when_it_was_replaced(tmp_path, monkeypatch):
+    read_files = []
+
+    def counted(path):
+        read_files.append(path.stem)
+        return opened(path)
+
+    for stack in "ab":
+        write_parts(tmp_path, stack, {}, pa.table({"run": [stack], "stack": [stack], "status": ["running"]}))
+    monkeypatch.setattr("vgexp.results.parts.opened", counted)
+    first = run_rows(tmp_path, {})
+    assert read_files == ["part-a", "part-b"] and run_rows(tmp_path, {}) == first and len(read_files) == 2
+    first["a"]["status"] = "changed by its reader"
+    write_parts(tmp_path, "b", {}, pa.table({"run": ["b"], "stack": ["b"], "status": ["done"]}))
+    found = run_rows(tmp_path, {})
+    assert read_files == ["part-a", "part-b", "part-b"]
+    assert [found[run]["status"] for run in "ab"] == ["running", "done"]
+    damaged = {}
+    file_of(tmp_path, "runs", "a").write_bytes(b"no parquet")
+    assert set(run_rows(tmp_path, damaged)) == {"b"} and [path.name for path in damaged] == ["part-a.parquet"]

@@ -42,6 +42,8 @@ KINDS = {
 }
 """The types of the columns that tell rows apart and say how far a run is."""
 Seen = TypeVar("Seen")
+_KEPT: dict[tuple[Path, tuple[str, ...]], tuple[tuple[int, int, int], list[dict[str, Any]], dict[str, Any]]] = {}
+"""A file of `runs` and the columns read of it -> which file it was (inode, time, size), its rows, what they share."""
 
 
 def steady(folders: Sequence[Path], look: Callable[[], Seen]) -> Seen:
@@ -148,10 +150,7 @@ def run_rows(folder: Path, damaged: dict[Path, str], more: Sequence[str] = ()) -
         unread: dict[Path, str] = {}
         for path in runs_files(folder):
             try:
-                file = opened(path)
-                wanted = [name for name in columns if name in file.schema_arrow.names]
-                rows = file.read(columns=wanted, use_threads=False).to_pylist()  # threads would take longer to start
-                beside = {"part": part_of(path), "checksums": checksums_in(file.schema_arrow)}
+                rows, beside = _rows_of(path, columns)
             except UNREADABLE as error:
                 unread[path] = reason(error)
                 continue
@@ -164,6 +163,21 @@ def run_rows(folder: Path, damaged: dict[Path, str], more: Sequence[str] = ()) -
     newest, unread = steady([folder], look)
     damaged |= unread
     return newest
+
+
+def _rows_of(path: Path, columns: tuple[str, ...]) -> tuple[list[dict[str, Any]], dict[str, Any]]:
+    """The rows of a part of `runs`, and what belongs to all of them. A file is read once: it is replaced, not changed,
+    and whoever computes a thousand stacks looks at all files a thousand times."""
+    state = path.stat()
+    written = (state.st_ino, state.st_mtime_ns, state.st_size)
+    kept = _KEPT.get((path, columns))
+    if kept is None or kept[0] != written:
+        file = opened(path)
+        wanted = [name for name in columns if name in file.schema_arrow.names]
+        rows = file.read(columns=wanted, use_threads=False).to_pylist()  # threads would take longer to start
+        kept = written, rows, {"part": part_of(path), "checksums": checksums_in(file.schema_arrow)}
+        _KEPT[path, columns] = kept
+    return kept[1:]
 
 
 def require_results(folder: Path) -> None:

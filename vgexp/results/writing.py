@@ -87,6 +87,7 @@ class Store:
         """While the block lasts, no other process computes what it is given of the runs: those that are neither done
         nor computed elsewhere. Also tells which process computes each of the others.
         """
+        self.done(tables=False)  # what is read now is known when others wait for the lock
         with ExitStack() as until_the_end:
             with alone(self.folder):
                 elsewhere = {run: holder.process for holder in holders(self.folder) for run in holder.runs}
