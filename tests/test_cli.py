@@ -580,6 +580,7 @@ def test_workers_do_not_outlive_the_command_that_started_them():
 
 
 FACTORIES = """
+import sys
 import torch
 from torch import nn
 torch.manual_seed(0)
@@ -592,6 +593,19 @@ def raising(): raise RuntimeError("no\\nluck")
 def needing(depth): return depth
 instance = nn.Sequential(nn.Linear(16, 16), nn.Tanh(), nn.Linear(16, 16))
 def broken(): return nn.Sequential(*layers), (torch.randn(8, 3), None), lambda o, t: o.sum()
+def nothing(): return None
+def quitting(): sys.exit()
+def quitting_well(): sys.exit(0)
+class Own(BaseException): pass
+def raising_its_own(): raise Own
+class Unspeakable(Exception):
+    def __str__(self): raise ValueError
+def unspeakable(): raise Unspeakable
+def speaking(): print("{"); return well()
+async def waiting(): return well()
+def quitting_loss(): return well(), (torch.randn(8, 16), None), lambda o, t: sys.exit(3)
+def talking(): raise ValueError("x" * 10**6)
+def interrupted(): raise KeyboardInterrupt
 """
 
 
@@ -610,7 +624,13 @@ def test_diagnose(monkeypatch, capfd, tmp_path):
     code, text, _ = diagnose("factories:well", "--input-shape", "8,16")
     assert code == 0 and text.startswith("healthy")
     assert diagnose("factories:instance", "--input-shape", "8,16")[0] == 0
+    code, text, aside = diagnose("factories:speaking", "--input-shape", "8,16", "--json")
+    assert code == 0 and json.loads(text)["verdict"] == "healthy" and aside == "{\n"
+    assert diagnose("factories:interrupted")[0] == 130
     (tmp_path / "ill.py").write_text("def f(:")
+    (tmp_path / "foreign.py").write_bytes(b"x = '\xe9'")
+    (tmp_path / "null.py").write_bytes(b"x = '\0'")
+    (tmp_path / "ends.py").write_text("import sys; sys.exit(0)")
     for arguments, line in (
         (["factories"], "MODULE:FACTORY: got 'factories', accepts package.module:factory"),
         (["factories:none"], "accepts a factory that can be imported"),
@@ -624,6 +644,21 @@ def test_diagnose(monkeypatch, capfd, tmp_path):
         (["factories:well"], "--input-shape: got None, accepts the shape of a batch"),
         (["factories:well", "--input-shape", "8x16"], "accepts integers of at least 1 with commas"),
         (["factories:broken"], "accepts a model that runs forward and backward"),
+        (["factories:nothing"], "got 'NoneType', accepts a factory"),
+        (["factories:quitting"], "called (SystemExit)"),
+        (["factories:quitting_well"], "called (SystemExit: 0)"),
+        (["factories:raising_its_own"], "called (Own)"),
+        (["factories:unspeakable"], "called (Unspeakable)"),
+        (["factories:talking"], "xxx...xxx"),
+        (["factories:waiting"], "got 'coroutine', accepts a factory"),
+        (["factories:quitting_loss"], "got 'SystemExit: 3', accepts a model that runs"),
+        (["factories:well", "--input-shape", "9" * 5000], "accepts a batch that fits into memory"),
+        (["factories:well", "--input-shape", "8," + "9" * 15], "accepts a batch that fits into memory"),
+        (["foreign:f"], "(SyntaxError: "),
+        (["null:f"], "(SyntaxError: "),
+        (["ends:f"], "(SystemExit: 0)"),
+        (["./factories.py:sick"], "accepts package.module:factory"),
+        (["--import", "ends", "factories:sick"], "--import: got 'ends', accepts a module that can be imported"),
     ):
         code, text, complaint = diagnose(*arguments)
         assert code == 2 and not text and line in complaint and complaint.count("\n") == 1, complaint

@@ -2,7 +2,7 @@ import pickle
 
 import pytest
 
-from vgexp.config.errors import ConfigError, first_line
+from vgexp.config.errors import ConfigError, first_line, named, outside
 from vgexp.data.originals import Unavailable
 
 
@@ -29,3 +29,12 @@ def test_what_is_long_is_shown_without_its_middle():
         len(said) < 300 and said.startswith("model.width: got [1, 1, ") and said.endswith("1, 1], accepts an integer")
     )
     assert len(str(ConfigError("x" * 10**6, 10**9999, "fields"))) < 500
+
+
+def test_what_code_of_somebody_elses_raises_is_a_bad_value_and_ctrl_c_is_not():
+    for error in (SystemExit(0), GeneratorExit(), ValueError("a\nb")):
+        line = rf"^field: got 'it', accepts words \({named(error)}\)$"
+        with pytest.raises(ConfigError, match=line), outside("field", "words", "it"):
+            raise error
+    with pytest.raises(KeyboardInterrupt), outside("field", "words"):
+        raise KeyboardInterrupt

@@ -1,12 +1,13 @@
 """The commands that judge a network without training it: a config by theory, a model of anyone's by one batch."""
 
-import os
+import sys
+from contextlib import redirect_stdout
 from typing import Annotated
 
 import typer
 
 from vgexp.cli.arguments import Overrides
-from vgexp.config import ConfigError, first_line
+from vgexp.config import outside
 
 
 def predict(
@@ -51,14 +52,10 @@ def diagnose(
     """
     from vgexp.watching import checkup
 
-    model, batch, loss_fn = checkup.load(target, input_shape)
-    try:
-        diagnosis = checkup.diagnose(model, batch, loss_fn)
-    except Exception as error:
-        if os.environ.get("VGEXP_TRACE"):
-            raise
-        why = f"{type(error).__name__}: {first_line(error)}"
-        raise ConfigError(target, why, "a model that runs forward and backward") from None
+    with redirect_stdout(sys.stderr):  # what the model's code prints is no part of the diagnosis
+        model, batch, loss_fn = checkup.load(target, input_shape)
+        with outside(target, "a model that runs forward and backward"):
+            diagnosis = checkup.diagnose(model, batch, loss_fn)
     if as_json:
         print(diagnosis.to_json())
     else:

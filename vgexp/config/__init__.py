@@ -1,6 +1,6 @@
 """What a run is: its fields with their rules, its row in a table, its identity, and schedules."""
 
-from vgexp.config.errors import ConfigError, first_line
+from vgexp.config.errors import ConfigError, first_line, named, outside
 from vgexp.config.fields import (
     FIELDS,
     CheckpointConfig,
@@ -33,6 +33,8 @@ __all__ = [
     "flat",
     "from_row",
     "leaves",
+    "named",
+    "outside",
     "own",
     "revolve_snapshots",
     "schedule",

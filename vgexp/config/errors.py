@@ -1,5 +1,7 @@
 """Bad values, each in one line."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 SHOWN = 200
@@ -23,7 +25,38 @@ class ConfigError(ValueError):
 
 def first_line(error: BaseException) -> str:
     """An error in one line: the first of its message, or its name where it has none."""
-    return str(error).splitlines()[0] if str(error).strip() else type(error).__name__
+    try:
+        lines = str(error).strip().splitlines()
+    except Exception:  # somebody's class of errors, which cannot be shown
+        lines = []
+    return lines[0] if lines else type(error).__name__
+
+
+def named(error: BaseException) -> str:
+    """The class of an error and the first line of its message.
+
+    >>> named(KeyError("x")), named(SystemExit())
+    ("KeyError: 'x'", 'SystemExit')
+    """
+    name, line = type(error).__name__, first_line(error)
+    return line if line == name else f"{name}: {line}"
+
+
+@contextmanager
+def outside(field: str, accepts: str, got: Any = None) -> Iterator[None]:
+    """Turns whatever code of somebody else's raises into a ConfigError that says it; Ctrl-C stays what it is.
+
+    So an exit in that code is not taken for the command's own. `got`: in place of what it raised, which then stands
+    behind what is accepted.
+    """
+    try:
+        yield
+    except BaseException as error:
+        if type(error) is KeyboardInterrupt:
+            raise
+        raised = shortened(named(error))
+        shown = (raised, accepts) if got is None else (got, f"{accepts} ({raised})")
+        raise ConfigError(field, *shown) from error
 
 
 def shortened(text: str) -> str:

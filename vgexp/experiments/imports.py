@@ -7,7 +7,7 @@ from importlib.metadata import entry_points
 from pathlib import Path
 from types import ModuleType
 
-from vgexp.config import ConfigError, first_line
+from vgexp.config import outside
 
 IMPORTS = "VGEXP_IMPORT"
 """The environment variable with the modules of `vgexp --import`, read by every process that composes or trains."""
@@ -21,11 +21,11 @@ def load_imports() -> list[ModuleType]:
     """
     if "" not in sys.path and str(Path.cwd()) not in sys.path:
         sys.path.append(str(Path.cwd()))
-    loaded = [entry.load() for entry in entry_points(group="vgexp")]
+    loaded = []
+    for entry in entry_points(group="vgexp"):
+        with outside("entry point", "a module that can be imported", entry.value):
+            loaded.append(entry.load())
     for module in filter(None, os.environ.get(IMPORTS, "").split(",")):
-        try:
+        with outside("--import", "a module that can be imported", module):
             loaded.append(importlib.import_module(module))
-        except Exception as error:  # whatever a module raises while it is imported
-            why = f"{type(error).__name__}: {first_line(error)}"
-            raise ConfigError("--import", module, f"a module that can be imported ({why})") from error
     return [module for module in loaded if isinstance(module, ModuleType)]

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 import hydra
 from omegaconf import DictConfig
 
-from vgexp.config import ConfigError, Run, first_line
+from vgexp.config import ConfigError, Run, named
 from vgexp.experiments.compose import composer, conf_dir, groups, speaking
 from vgexp.experiments.imports import load_imports
 from vgexp.experiments.overrides import check_keys, check_single, latest, quoted
@@ -148,7 +148,7 @@ def train_stack(runs: Sequence[Run], store: "Store") -> list[str]:
             except Exception as error:
                 if not is_out_of_memory(error):
                     with suppress(StorageError):
-                        store.fail(mine, f"{type(error).__name__}: {first_line(error)}")
+                        store.fail(mine, named(error))
                     raise
                 message = too_large(mine[0])
         if message:  # what the training took is free by now

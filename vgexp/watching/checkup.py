@@ -10,6 +10,7 @@
 """
 
 import importlib
+import inspect
 import re
 import sys
 from collections.abc import Callable
@@ -20,7 +21,7 @@ from typing import Any, TypeAlias
 import torch
 from torch import Tensor, nn
 
-from vgexp.config import ConfigError, first_line
+from vgexp.config import ConfigError, outside
 from vgexp.watching.closer import look, look_closer
 from vgexp.watching.hooks.layers import tensors
 from vgexp.watching.hooks.refusals import Unsupported
@@ -76,26 +77,26 @@ def load(target: str, input_shape: str | None = None) -> Problem:
     random projection of the output. Modules are looked for in the working directory too. Raises ConfigError.
     """
     module_name, _, name = target.partition(":")
-    if not (module_name and name):
-        raise ConfigError("MODULE:FACTORY", target, "package.module:factory")
+    if not (name and all(part.isidentifier() for part in module_name.split("."))):
+        raise ConfigError("MODULE:FACTORY", target, "package.module:factory, the module as Python imports it")
     sys.path.insert(0, str(Path.cwd()))
-    try:
+    with outside("MODULE:FACTORY", "a factory that can be imported and called", target):
         found = getattr(importlib.import_module(module_name), name)
         made = found() if callable(found) and not isinstance(found, nn.Module) else found
-    except Exception as error:  # whatever a module or a factory of somebody's raises
-        why = f"{type(error).__name__}: {first_line(error)}"
-        raise ConfigError("MODULE:FACTORY", target, f"a factory that can be imported and called ({why})") from error
     if isinstance(made, tuple) and len(made) in (2, 3) and isinstance(made[0], nn.Module):
         return made[0], made[1], made[2] if len(made) == 3 else None
     if not isinstance(made, nn.Module):
+        if inspect.iscoroutine(made):
+            made.close()  # or Python warns that nobody waited for it
         accepted = "a factory of (model, batch, loss_fn), of (model, batch) or of an nn.Module"
         raise ConfigError(target, type(made).__name__, accepted)
     if input_shape is None:
         raise ConfigError("--input-shape", None, "the shape of a batch, as 32,3,64,64: the factory returns a model")
     if not re.fullmatch(r"[1-9]\d*(,[1-9]\d*)*", input_shape):
         raise ConfigError("--input-shape", input_shape, "integers of at least 1 with commas, as 32,3,64,64")
-    shape = [int(size) for size in input_shape.split(",")]
-    inputs = torch.randn(shape, generator=torch.Generator().manual_seed(0))
+    with outside("--input-shape", "a batch that fits into memory", input_shape):
+        shape = [int(size) for size in input_shape.split(",")]
+        inputs = torch.randn(shape, generator=torch.Generator().manual_seed(0))
     parameter = next(made.parameters(), inputs)
     return made, (inputs.to(parameter.device, parameter.dtype), None), random_projection
 

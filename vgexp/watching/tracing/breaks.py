@@ -19,7 +19,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from vgexp.config import first_line
+from vgexp.config import named
 from vgexp.numerics import torch_private
 from vgexp.watching.hooks.layers import tensors
 from vgexp.watching.tracing.extents import Extent, extent, joined
@@ -76,7 +76,7 @@ def first_break(model: nn.Module, run: Callable[[], Tensor]) -> Break | None:
             broken = recorder.last
             if not broken or not (isinstance(error, SINGULAR) or _caused(model, run)):
                 raise
-            after = f"; then comes {type(error).__name__}: {first_line(error)}"
+            after = f"; then comes {named(error)}"
         else:
             ends = [p.grad for p in model.parameters() if p.grad is not None] if backward else [loss]
             broken = [maker for x in ends if not extent(x).finite for maker in recorder.makers(x)]

@@ -21,7 +21,7 @@ from typing import Any, NamedTuple, TypeAlias
 import torch
 from torch import Tensor, nn
 
-from vgexp.config import first_line
+from vgexp.config import named
 from vgexp.numerics import WITHOUT_FLOAT64, torch_private, total_norm
 from vgexp.watching.hooks.calls import NARROW
 from vgexp.watching.hooks.doubles import double, double_of, doubled
@@ -86,7 +86,7 @@ def _tried(model: nn.Module, batch: Any, loss_fn: Any, attributes: bool) -> Twin
         problem = _widened(deepcopy(model), attributes), doubled(batch), _widened_loss(loss_fn)
         casts = _casts(*problem)
     except Exception as error:  # whatever a model of somebody's raises
-        return Twin(None, f"a copy in float64 raises {type(error).__name__}: {first_line(error)}")
+        return Twin(None, f"a copy in float64 raises {named(error)}")
     narrow = next((where for dtype, where in casts.items() if dtype in NARROW), None)
     return Twin(None, narrow) if narrow is not None else Twin(problem, "; ".join(casts.values()))
 
