@@ -133,3 +133,42 @@ def test_every_distribution_is_where_it_is_said_to_be():
         else:
             row = rows[(rows["quantity"] == one["quantity"]) & (rows["part"] == "")].squeeze()
             assert read(one["edges"]) == list(row["edges"]) and read(one["density"]) == list(row["density"])
+
+
+def test_of_a_large_sweep_some_runs_are_explored_and_all_are_listed(monkeypatch):
+    """The first seeds of networks that are evenly spaced; what is said of a group is of all its runs."""
+    rates = ",".join(str(rate / 100) for rate in range(1, 8))
+    grid = ("model.depth=5", "model.width=8", f"optim.lr={rates}", "seed=0,1,2", "steps=4")
+    results = vgexp.run("data=digits", *grid)
+    whole = facts(results, Numbers())
+    assert whole["left_out"] == [] and all(run["profiles"] and run["curves"] for run in whole["runs"])
+
+    monkeypatch.setattr(module, "MARKS", 20)  # 4 networks of 5 layers, and curves of 5 steps
+    monkeypatch.setattr(module, "EXPLORED", 9)  # 2 seeds of each
+    some = facts(vgexp.read(*results.folders), Numbers())
+    explored = [run for run in some["runs"] if run["profiles"]]
+    assert sorted((run["group"], run["seed"]) for run in explored) == [(g, s) for g in (0, 2, 4, 6) for s in (0, 1)]
+    assert [run["id"] for run in some["runs"]] == [run["id"] for run in whole["runs"]]
+    assert all((run["curves"] is None) == (run["profiles"] is None) for run in some["runs"])
+    assert [group["fall"] for group in some["groups"]] == [group["fall"] for group in whole["groups"]]
+    assert ["theory" in group for group in some["groups"]] == [place % 2 == 0 for place in range(7)]
+    [sentence] = some["left_out"]
+    assert sentence.startswith("Of 21 runs 8 can be explored: the first seeds of 4 of 7 networks, evenly spaced.")
+
+    monkeypatch.setattr(module, "MARKS", 12)  # 2 networks, and curves of 6 steps
+    assert len(facts(results, Numbers())["left_out"]) == 1
+    monkeypatch.setattr(module, "MARKS", 6)  # one network
+    monkeypatch.setattr(module, "EXPLORED", 1)
+    one = facts(results, Numbers())
+    assert [(run["group"], run["seed"]) for run in one["runs"] if run["profiles"]] == [(0, 0)]
+
+
+def test_curves_of_many_steps_are_thinned_and_it_is_said(results, monkeypatch):
+    monkeypatch.setattr(module, "MARKS", 10)  # 2 networks of 5 layers
+    long = vgexp.run(
+        "data=digits", "model.depth=2", "model.width=8", "optim.lr=0.1,0.2,0.3,0.4", "steps=20", "probe.every=2"
+    )
+    found = facts(long, Numbers())
+    assert all(run["curves"]["steps"] == [0, 20] and len(run["profiles"]["steps"]) == 11 for run in found["runs"])
+    assert found["left_out"] == ["Curves have 2 of 11 steps, evenly spaced."]
+    assert facts(results, Numbers())["left_out"] == []

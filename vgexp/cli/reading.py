@@ -65,8 +65,7 @@ def report(folder: Folder) -> None:
     from vgexp.experiments import load_imports
 
     load_imports()
-    read([folder])
-    print(f"report: {papers.report(folder)}")
+    print(f"report: {papers.report(folder, results=read([folder]))}")
 
 
 def view(

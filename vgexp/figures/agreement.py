@@ -10,6 +10,7 @@ from vgexp.figures.pictures import Picture, seeds_in
 from vgexp.figures.profiles import signals, theory_of
 from vgexp.figures.style import legend, panels
 from vgexp.results import TABLES, Results, by_depth, fall, groups, layer_array
+from vgexp.results.grouping import rows_of
 
 FEWEST = 3
 """Groups with a theory that are worth a picture."""
@@ -40,11 +41,11 @@ def agreement_frame(results: Results) -> pd.DataFrame:
     """
     rows = []
     columns = dict.fromkeys(signals()[family] for family in results.runs["model.family"])
-    layers = results.table("layers", [*TABLES["layers"].key, *columns], steps=[0])
+    of = rows_of(results.table("layers", [*TABLES["layers"].key, *columns], steps=[0]))
     for name, runs in groups(results.runs, besides="model.depth").items():
         for depth, members in by_depth(runs):
             quantity = signals()[members["model.family"].iloc[0]]
-            signal_SL = layer_array(layers, list(members["run"]), quantity, depth)
+            signal_SL = layer_array(of(members["run"]), list(members["run"]), quantity, depth)
             signal_SL = signal_SL[np.isfinite(signal_SL).all(1) & (signal_SL > 0).all(1)]
             theory = theory_of(members)
             if depth < 2 or not len(signal_SL) or theory.empty:

@@ -10,6 +10,7 @@ from vgexp.figures.recorded import Recorded, finite, recorded
 from vgexp.figures.series import draw_band, draw_group, draw_key
 from vgexp.figures.style import rows_of_panels, step_axis
 from vgexp.results import Results, estimate
+from vgexp.results.grouping import rows_of
 
 SMOOTHED = 5
 """Observations averaged in a training curve: a batch of 10 is noisy."""
@@ -22,14 +23,14 @@ def curve_picture(results: Results, color: str | None = None, facet: str | None 
 
     `color`, `facet`: fields to tell groups apart by; a value of `facet` has a row of panels of its own.
     """
-    frame = curve_frame(results)
+    frame, found = _frame(results)
     evaluated = frame["quantity"].str.startswith("valid").any()
     return Picture(
         draw_curves(frame, color, facet),
         f"Training. Lines: loss and error of the batch, mean over seeds (evenly spaced observations as running means "
         f"of {SMOOTHED}); bands: range over seeds."
         + (" Marks: the validation set, with 95 % intervals over seeds." if evaluated else "")
-        + _recorded(results).note,
+        + found.note,
         frame,
     )
 
@@ -37,16 +38,20 @@ def curve_picture(results: Results, color: str | None = None, facet: str | None 
 def curve_frame(results: Results) -> pd.DataFrame:
     """`group step quantity value low high seeds`: smoothed batches with their range over seeds, evaluations with their
     95 % interval."""
-    parts = []
+    return _frame(results)[0]
+
+
+def _frame(results: Results) -> tuple[pd.DataFrame, Recorded]:
     found = _recorded(results)
+    parts, of = [], rows_of(found.rows)
     for name, runs in found.groups.items():
-        steps = found.rows[found.rows["run"].isin(runs["run"])]
+        steps = of(runs["run"])
         for batch, evaluation in PANELS.values():
             parts.append(_smoothed(steps, batch).assign(group=name, quantity=batch))
             parts.append(_evaluated(steps, evaluation).assign(group=name, quantity=evaluation))
     columns = ["group", "step", "quantity", "value", "low", "high", "seeds"]
     frame = pd.concat([part for part in parts if not part.empty], ignore_index=True)[columns]
-    return found.described(frame)
+    return found.described(frame), found
 
 
 def draw_curves(frame: pd.DataFrame, color: str | None = None, facet: str | None = None) -> Figure:

@@ -12,13 +12,14 @@ from vgexp.figures.profiles import gradient_column
 from vgexp.figures.recorded import Recorded, hidden, overview, positive, recorded
 from vgexp.figures.style import label_panel, step_axis, tiles
 from vgexp.results import Results, label
+from vgexp.results.grouping import rows_of
 
 
 def heatmap_picture(results: Results, quantity: str | None = None) -> Picture:
     """One quantity by layer and step, a panel a group (its first seed); by default the gradient."""
     quantity = quantity or gradient_column(results)
     some, looked_at = overview(results, GROUPS_SHOWN)
-    frame, found = heatmap_frame(some, quantity), _recorded(some, quantity)
+    frame, found = _frame(some, quantity)
     return Picture(
         draw_heatmaps(frame),
         f"By layer and step: {label(quantity)}, on one logarithmic color scale (1 seed a panel"
@@ -32,18 +33,18 @@ def heatmap_frame(results: Results, quantity: str) -> pd.DataFrame:
 
     `groups`: how many there are, of which the first have a panel.
     """
-    parts = []
-    found = _recorded(results, quantity)
+    return _frame(results, quantity)[0]
+
+
+def _frame(results: Results, quantity: str) -> tuple[pd.DataFrame, Recorded]:
+    found = recorded(results, positive(hidden(results, quantity), quantity), f"{label(quantity)} above 0")
+    parts, of = [], rows_of(found.rows)
     for name, runs in list(found.groups.items())[:GROUPS_SHOWN]:
         run = runs.sort_values("seed").iloc[0]
-        rows = found.rows[found.rows["run"] == run["run"]].assign(group=name, seed=run["seed"], quantity=quantity)
+        rows = of([run["run"]]).assign(group=name, seed=run["seed"], quantity=quantity)
         parts.append(rows.rename(columns={quantity: "value"}))
     columns = ["group", "run", "seed", "step", "layer", "part", "quantity", "value"]
-    return pd.concat(parts, ignore_index=True)[columns].assign(groups=len(found.groups))
-
-
-def _recorded(results: Results, quantity: str) -> Recorded:
-    return recorded(results, positive(hidden(results, quantity), quantity), f"{label(quantity)} above 0")
+    return pd.concat(parts, ignore_index=True)[columns].assign(groups=len(found.groups)), found
 
 
 def draw_heatmaps(frame: pd.DataFrame) -> Figure:

@@ -19,7 +19,7 @@ from vgexp.figures.pictures import GROUPS_SHOWN, Picture, left_out, seeds_in
 from vgexp.figures.recorded import hidden, positive, recorded
 from vgexp.figures.style import label_panel, legend, tiles
 from vgexp.networks import ACTIVATIONS, Activation, activation
-from vgexp.results import Results, geometric_mean
+from vgexp.results import Results, geometric_mean, groups
 from vgexp.theory import NoTheory, covers, critical_line, phase, scales
 
 FEWEST = 2
@@ -51,8 +51,9 @@ class _Place(NamedTuple):
 
 def phase_picture(results: Results) -> Picture:
     """What a layer multiplies dz with at initialisation, at the place of each law in the phases of its activation."""
-    note = recorded(results, _rows(results), "dz above 0 at step 0").note
-    frame, planes = _frame(results)
+    rows = _rows(results)
+    note = recorded(results, rows, "dz above 0 at step 0").note
+    frame, planes = _frame(results, rows)
     points = frame[frame["value"].notna()]
     if len(points) < FEWEST:
         raise Missing(f"fewer than {FEWEST} scales of the weights of plain networks without norm")
@@ -72,12 +73,12 @@ def phase_picture(results: Results) -> Picture:
 def phase_frame(results: Results) -> pd.DataFrame:
     """`group quantity step sigma_b2 sigma_w2 value low high seeds theory phase`: a row for each point, in `value` the
     factor a layer; for each point of a critical line, in `theory` its sigma_w^2; and for each name of a region."""
-    return _frame(results)[0]
+    return _frame(results, _rows(results))[0]
 
 
-def _frame(results: Results) -> tuple[pd.DataFrame, int]:
+def _frame(results: Results, rows: pd.DataFrame) -> tuple[pd.DataFrame, int]:
     """The frame, and how many planes there are, of which the first get a panel."""
-    found = pd.DataFrame(_measured(results), columns=["phi", "name", "variant", "w2", "b2", "seed", "log10"])
+    found = pd.DataFrame(_measured(results, rows), columns=["phi", "name", "variant", "w2", "b2", "seed", "log10"])
     planes = list(found.groupby(["name", "variant"], sort=True))
     points: list[dict[str, Any]] = []
     phis: dict[str, Activation] = {}
@@ -97,16 +98,17 @@ def _frame(results: Results) -> tuple[pd.DataFrame, int]:
     return rows.reindex(columns=COLUMNS).assign(quantity="dz_rms", step=0), len(planes)
 
 
-def _measured(results: Results) -> Iterator[tuple[Any, ...]]:
+def _measured(results: Results, rows: pd.DataFrame) -> Iterator[tuple[Any, ...]]:
     """Of each run with a place and a gradient: the place, its seed, and log10 of the factor a layer."""
-    rows = _rows(results)
     dz = dict(zip(zip(rows["run"], rows["layer"], strict=True), rows["dz_rms"], strict=True))
-    for row in results.runs.to_dict("records"):
-        depth = int(row["model.depth"])
-        ends = [dz[row["run"], layer] for layer in (1, depth) if (row["run"], layer) in dz]
-        place = _place(row) if len(ends) == 2 and depth > 1 else None
-        if place is not None:
-            yield (*place, row["seed"], math.log10(ends[0] / ends[1]) / (depth - 1))
+    for members in groups(results.runs).values():  # which have one place, whatever their seed
+        first = members.iloc[0].to_dict()
+        depth = int(first["model.depth"])
+        place = _place(first) if depth > 1 else None
+        for run, seed in zip(members["run"], members["seed"], strict=True):
+            ends = [dz[run, layer] for layer in (1, depth) if (run, layer) in dz]
+            if place is not None and len(ends) == 2:
+                yield (*place, seed, math.log10(ends[0] / ends[1]) / (depth - 1))
 
 
 def _rows(results: Results) -> pd.DataFrame:

@@ -18,6 +18,7 @@ from vgexp.figures.style import layer_axis, log_if_decades, rows_of_panels
 from vgexp.networks import FAMILIES
 from vgexp.networks.identity import identity
 from vgexp.results import Results, by_depth, geometric_mean, label
+from vgexp.results.grouping import rows_of
 from vgexp.theory import NoTheory, covers
 from vgexp.theory.expected import expected
 
@@ -57,10 +58,10 @@ def _profiles(results: Results, step: int) -> tuple[pd.DataFrame, Recorded]:
     there = positive(hidden(results, *QUANTITIES, steps=[step]), *QUANTITIES)
     marks = 3 * max(map(int, results.runs["model.depth"]), default=1)
     found = recorded(results, there, f"numbers above 0 at step {step}", besides="model.depth", marks=marks)
-    rows = []
+    rows, of = [], rows_of(found.rows)
     for name, runs in found.groups.items():
         for depth, members in by_depth(runs):
-            mine = found.rows[found.rows["run"].isin(members["run"])]
+            mine = of(members["run"])
             theory = theory_of(members) if step == 0 else pd.DataFrame()
             for quantity in ("h_std", signal if mine[signal].notna().any() else "dz_rms", "dw_rms"):
                 for layer, values in mine.groupby("layer")[quantity]:

@@ -12,7 +12,7 @@ import pandas as pd
 from vgexp.claims import Missing
 from vgexp.results import TABLES, Results, conditions, groups
 
-MARKS = 6000
+MARKS = 4000
 """Marks that a figure has at most: of more groups than it has room for, some are shown."""
 LARGE = 1000
 """Runs whose rows at all steps are looked at for a figure with a panel a group."""
@@ -47,7 +47,7 @@ def recorded(results: Results, rows: pd.DataFrame, what: str, besides: str = "",
     """
     if rows.empty:
         raise Missing(f"no {what}")
-    there = set(rows["run"])
+    there = set(rows["run"].unique())
     found = {}
     for name, members in groups(results.runs, besides=besides).items():
         some = members if there.issuperset(members["run"]) else members[members["run"].isin(there)]

@@ -8,12 +8,13 @@ from vgexp.figures.pictures import GROUPS_SHOWN, Picture, left_out
 from vgexp.figures.recorded import Recorded, overview, positive, recorded
 from vgexp.figures.style import label_panel, layer_color, legend, log_if_decades, step_axis, tiles
 from vgexp.results import TABLES, Results, label
+from vgexp.results.grouping import rows_of
 
 
 def speed_picture(results: Results) -> Picture:
     """rms(update) / rms(W) of each layer over training: a panel a group, a color a layer."""
     some, looked_at = overview(results, GROUPS_SHOWN)
-    frame, found = speed_frame(some), _recorded(some)
+    frame, found = _frame(some)
     return Picture(
         draw_speeds(frame),
         "Relative speed of each layer, rms of the update over rms of the weights (geometric mean over seeds"
@@ -28,22 +29,21 @@ def speed_frame(results: Results) -> pd.DataFrame:
 
     `groups`: how many there are, of which the first have a panel.
     """
-    parts = []
-    recorded = _recorded(results)
-    for name, runs in list(recorded.groups.items())[:GROUPS_SHOWN]:
-        rows = recorded.rows[recorded.rows["run"].isin(runs["run"])]
+    return _frame(results)[0]
+
+
+def _frame(results: Results) -> tuple[pd.DataFrame, Recorded]:
+    rows = results.table("layers", [*TABLES["layers"].key, "update_ratio"])
+    there = recorded(results, positive(rows[rows["part"] == ""], "update_ratio"), "updates")
+    parts, of = [], rows_of(there.rows)
+    for name, runs in list(there.groups.items())[:GROUPS_SHOWN]:
+        rows = of(runs["run"])
         logs = rows.assign(log=np.log(rows["update_ratio"])).groupby(["layer", "step"])["log"]
         found = logs.agg(value="mean", seeds="size").reset_index()
         found["value"] = np.exp(found["value"])
         parts.append(found.assign(group=name, depth=int(runs["model.depth"].iloc[0]), part="", quantity="update_ratio"))
     columns = ["group", "depth", "step", "layer", "part", "quantity", "value", "seeds"]
-    return pd.concat(parts, ignore_index=True)[columns].assign(groups=len(recorded.groups))
-
-
-def _recorded(results: Results) -> Recorded:
-    rows = results.table("layers", [*TABLES["layers"].key, "update_ratio"])
-    rows = rows[rows["part"] == ""]
-    return recorded(results, positive(rows, "update_ratio"), "updates")
+    return pd.concat(parts, ignore_index=True)[columns].assign(groups=len(there.groups)), there
 
 
 def draw_speeds(frame: pd.DataFrame) -> Figure:

@@ -1,7 +1,8 @@
 """Facts: what a page knows of the results, as values for JSON, with the places of their numbers.
 
 Everything is by run: its config, its profiles over the layers at every recorded step, its curves over training, its
-distributions. Runs that differ in their seed only are a group.
+distributions. Runs that differ in their seed only are a group. Of a large sweep all runs are listed, and some can be
+explored.
 """
 
 import json
@@ -15,11 +16,11 @@ import pandas as pd
 
 from vgexp.figures import signals
 from vgexp.figures.profiles import theory_of
-from vgexp.figures.recorded import hidden
+from vgexp.figures.recorded import MARKS, hidden
 from vgexp.networks import FAMILIES
 from vgexp.pages.packing import LARGEST, Numbers
 from vgexp.results import TABLES, Results, fit, groups, label, layer_array
-from vgexp.results.grouping import conditions
+from vgexp.results.grouping import conditions, rows_of
 
 CURVES = TABLES["steps"].columns[1:]
 """What the panel of curves can show."""
@@ -33,6 +34,8 @@ PROFILED = 1_500_000
 """Numbers of profiles that a page carries at most, but for the first quantity: some 2.4 bytes each."""
 THEORIES = 60
 """Groups whose theory a page shows at most: it takes up to a second each."""
+EXPLORED = 1000
+"""Runs that can be explored at most: whose profiles, curves and distributions a page carries."""
 
 
 def facts(results: Results, numbers: Numbers) -> dict[str, Any]:
@@ -41,16 +44,24 @@ def facts(results: Results, numbers: Numbers) -> dict[str, Any]:
     fields = conditions(runs)
     named = {} if runs.empty else groups(runs)
     group_of = {run: index for index, members in enumerate(named.values()) for run in members["run"]}
-    rows = hidden(results).sort_values(["run", "step", "layer"], kind="stable")
-    recorded = [column for column in _columns(results) if rows[column].notna().any()]
+    chosen = _explored(named)
+    some = results if len(chosen) == len(runs) else results.select(chosen)
+    shown = {name: place for place, name in enumerate(dict.fromkeys(group_of[run] for run in chosen))}
+    rows = hidden(some).sort_values(["run", "step", "layer"], kind="stable")
+    recorded = [column for column in _columns(rows) if rows[column].notna().any()]
     columns = recorded[: max(1, PROFILED // max(1, len(rows)))]
-    profiles, curves = _profiles(rows, columns, numbers), _curves(results, numbers)
-    distributions, left_out = _distributions(results, list(runs["run"]), numbers)
+    profiles, (curves, thinned) = _profiles(rows, columns, numbers), _curves(some, numbers, len(shown))
+    distributions, left_out = _distributions(some, [run for run in runs["run"] if run in set(chosen)], numbers)
+    signal = dict.fromkeys(signals()[family] for family in runs["model.family"])
+    initial = rows_of(results.table("layers", [*TABLES["layers"].key, *signal], steps=[0]))
     return {
         "fields": fields,
         "columns": {column: label(column) for column in columns},
         "curves": {column: label(column) for column in CURVES if any(column in one["at"] for one in curves.values())},
-        "groups": [_group(name, members, results, numbers, n) for n, (name, members) in enumerate(named.items())],
+        "groups": [
+            _group(name, members, initial(members["run"]), numbers, shown.get(place, THEORIES) < THEORIES)
+            for place, (name, members) in enumerate(named.items())
+        ],
         "runs": [
             {
                 "id": row["run"],
@@ -61,34 +72,67 @@ def facts(results: Results, numbers: Numbers) -> dict[str, Any]:
                 "status": row["status"],
                 "diverged": None if pd.isna(row["diverged_at"]) else int(row["diverged_at"]),
                 "seconds": _plain(row["seconds"]),
-                "final": {name: _plain(row[name]) for name in row.index if str(name).startswith("final_")},
+                "final": {str(name): _plain(row[name]) for name in row if str(name).startswith("final_")},
                 "command": _command(results.planned.get(row["run"])),
                 "profiles": profiles.get(row["run"]),
                 "curves": curves.get(row["run"]),
                 "left_out": row["run"] in left_out,
             }
-            for _, row in runs.iterrows()
+            for row in runs.to_dict("records")
         ],
         "distributions": distributions,
-        "left_out": _left_out(recorded[len(columns) :], len(named), len(runs), left_out),
+        "left_out": [
+            *_unexplored(named, chosen, len(shown)),
+            *thinned,
+            *_left_out(recorded[len(columns) :], len(shown), len(chosen), left_out),
+        ],
     }
 
 
-def _columns(results: Results) -> list[str]:
-    found = [str(c) for c in results.layers if c not in TABLES["layers"].key and results.layers[c].dtype.kind == "f"]
+def _explored(named: Mapping[str, pd.DataFrame]) -> list[str]:
+    """The runs that can be explored: of as many groups as a figure has room for, evenly spaced, the first seeds."""
+    if not named:
+        return []
+    room = max(1, MARKS // max(int(members["model.depth"].max()) for members in named.values()))
+    places = np.unique(np.linspace(0, len(named) - 1, min(room, len(named))).round().astype(int))
+    shown = [members for place, members in enumerate(named.values()) if place in set(places.tolist())]
+    whole = sum(map(len, shown)) <= EXPLORED
+    seeds = None if whole else max(1, EXPLORED // len(shown))
+    return [run for members in shown for run in members.sort_values("seed", kind="stable")["run"][:seeds]]
+
+
+def _unexplored(named: Mapping[str, pd.DataFrame], chosen: Sequence[str], networks: int) -> list[str]:
+    """That of the groups and their runs some can be explored, in a sentence; nothing where all can."""
+    runs = sum(map(len, named.values()))
+    if len(chosen) == runs:
+        return []
+    some = (
+        f"{networks} of {len(named)} networks, evenly spaced" if networks < len(named) else f"all {networks} networks"
+    )
+    return [
+        f"Of {runs} runs {len(chosen)} can be explored: the first seeds of {some}. All are in the table of runs; "
+        "figures and fits are of all runs where they do not say otherwise."
+    ]
+
+
+def _columns(layers: pd.DataFrame) -> list[str]:
+    found = [str(c) for c in layers if c not in TABLES["layers"].key and layers[c].dtype.kind == "f"]
     return sorted(found, key=lambda c: FIRST.index(c) if c in FIRST else len(FIRST))
 
 
-def _group(name: str, members: pd.DataFrame, results: Results, numbers: Numbers, place: int) -> dict[str, Any]:
-    """A group: its name, what becomes of its gradient at initialisation, and what theory expects of it."""
+def _group(name: str, members: pd.DataFrame, initial: pd.DataFrame, numbers: Numbers, expects: bool) -> dict[str, Any]:
+    """A group: its name, what becomes of its gradient at initialisation, and, where it `expects` something, theory.
+
+    `initial`: the rows of its layers at step 0.
+    """
     family = members["model.family"].iloc[0]
     depth, signal = int(members["model.depth"].iloc[0]), signals()[family]
     found: dict[str, Any] = {"name": name, "depth": depth, "signal": signal, "verdict": "", "factor": None}
-    measured = layer_array(results.layers, list(members["run"]), signal, depth)
+    measured = layer_array(initial, list(members["run"]), signal, depth)
     if len(measured) and not np.isnan(measured).all():
         fitted = fit(measured, family in FAMILIES and FAMILIES[family].chain)
         found |= {"verdict": fitted.verdict, "factor": _plain(fitted.factor.point), "fall": _plain(fitted.fall.point)}
-    if place < THEORIES and len(measured):
+    if expects and len(measured):
         expected = theory_of(members)
         found["theory"] = {
             column: numbers.add(expected[column].to_numpy()[:depth])
@@ -112,14 +156,19 @@ def _profiles(rows: pd.DataFrame, columns: Sequence[str], numbers: Numbers) -> d
     return found
 
 
-def _curves(results: Results, numbers: Numbers) -> dict[str, dict[str, Any]]:
-    """By run: the steps with losses, and where each column is."""
-    found = {}
-    for run, block in results.steps.sort_values(["run", "step"]).groupby("run", sort=False):
+def _curves(results: Results, numbers: Numbers, networks: int) -> tuple[dict[str, dict[str, Any]], list[str]]:
+    """By run: the steps with losses, and where each column is; and, in a sentence, that these are not all steps: curves
+    of so many networks have as many points as a figure has room for."""
+    found: dict[str, dict[str, Any]] = {}
+    room, longest = max(2, MARKS // max(1, networks)), 0
+    for run, block in results.table("steps", ["run", "step", *CURVES]).groupby("run", sort=False):
+        longest = max(longest, len(block))
+        if len(block) > room:
+            block = block.iloc[np.linspace(0, len(block) - 1, room).round().astype(int)]
         there = [column for column in CURVES if column in block and block[column].notna().any()]
         at = {column: numbers.add(block[column])[0] for column in there}
-        found[run] = {"steps": block["step"].tolist(), "at": at}
-    return found
+        found[str(run)] = {"steps": block["step"].tolist(), "at": at}
+    return found, [f"Curves have {room} of {longest} steps, evenly spaced."] if longest > room else []
 
 
 def _distributions(

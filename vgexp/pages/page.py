@@ -42,19 +42,23 @@ def write_report(folder: Path, results: Results | None = None, content: Content 
     results, content = results or read(folder), content or Content()
     remove_abandoned(folder)
     pictures = draw_all(results) if content.pictures is None else content.pictures
-    for name, picture in pictures.items():
-        if isinstance(picture, Picture):
-            save(picture.figure, folder / "figures", name)
-    page = render([folder], results, replace(content, pictures=pictures))
+    drawn = {
+        name: save(picture.figure, folder / "figures", name)
+        for name, picture in pictures.items()
+        if isinstance(picture, Picture)
+    }
+    page = render([folder], results, replace(content, pictures=pictures), drawn)
     write_atomically(folder / "report.html", page.encode())
     return folder / "report.html"
 
 
-def render(folders: Sequence[Path], results: Results, content: Content) -> str:
-    """The page of some folders as text; nothing is written."""
-    drawn = draw_all(results) if content.pictures is None else content.pictures
-    captions = {name: one.caption if isinstance(one, Picture) else one for name, one in drawn.items()}
-    pictures = {name: _svg(one) for name, one in drawn.items() if isinstance(one, Picture)}
+def render(folders: Sequence[Path], results: Results, content: Content, drawn: Mapping[str, str] | None = None) -> str:
+    """The page of some folders as text; nothing is written. `drawn`: the pictures as SVG, where they are already."""
+    pictures = draw_all(results) if content.pictures is None else content.pictures
+    captions = {name: one.caption if isinstance(one, Picture) else one for name, one in pictures.items()}
+    if drawn is None:
+        drawn = {name: svg(one.figure) for name, one in pictures.items() if isinstance(one, Picture)}
+    within = {name: text[text.index("<svg") :] for name, text in drawn.items()}
     claims = content.claims
     fits, carried = fit_rows(results), Numbers()
     found = facts(results, carried)
@@ -68,10 +72,10 @@ def render(folders: Sequence[Path], results: Results, content: Content) -> str:
         left_out=found["left_out"],
         css=Markup(_text("page.css")),
         script=Markup("\n".join(_text(f"scripts/{name}.js") for name in SCRIPTS)),
-        packed={"facts": packed_json(found), "numbers": carried.packed(), "pictures": packed_json(pictures)} | _bokeh(),
+        packed={"facts": packed_json(found), "numbers": carried.packed(), "pictures": packed_json(within)} | _bokeh(),
         captions=captions,
         tables=content.tables,
-        claims=[] if claims is None else claim_entries(claims, [*drawn], folders[0], content.grids),
+        claims=[] if claims is None else claim_entries(claims, [*pictures], folders[0], content.grids),
         verdicts={} if claims is None else claims.drop_duplicates("claim")["verdict"].value_counts().to_dict(),
         fits=fits,
         gradients=dict(Counter(row["verdict"] for row in fits)),
@@ -81,12 +85,6 @@ def render(folders: Sequence[Path], results: Results, content: Content) -> str:
         origins=origins(results),
         damaged=results.damaged,
     )
-
-
-def _svg(picture: Picture) -> str:
-    """A picture to stand within the page."""
-    text = svg(picture.figure)
-    return text[text.index("<svg") :]
 
 
 def _text(name: str) -> str:

@@ -76,14 +76,15 @@ def tables(name: str, results: Results) -> dict[str, Table]:
     return made
 
 
-def report(folder: str | Path, paper: str | None = None) -> Path:
+def report(folder: str | Path, paper: str | None = None, results: Results | None = None) -> Path:
     """Writes the figures and report.html of a folder of results, of a paper's with its claims, and claims.csv.
 
-    `paper`: which one, by default that which the folder is named after. Returns the path of the page. Raises
+    `paper`: which one, by default that which the folder is named after. `results`: of the folder, where they are read
+    already. Returns the path of the page. Raises
     ResultsError for a folder without results.
     """
     folder = Path(folder)
-    results, name = read(folder), paper or of_folder(folder)
+    results, name = results or read(folder), paper or of_folder(folder)
     if name is None:
         return write_report(folder, results)
     shown = content(name, folder, results)

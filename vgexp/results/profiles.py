@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 
 from vgexp.results.estimates import Estimate, estimate
-from vgexp.results.grouping import groups
+from vgexp.results.grouping import groups, rows_of
 
 VANISHED = 2.0
 """Decades: a fall beyond this is vanishing (or, negative, exploding)."""
@@ -118,12 +118,12 @@ def fits(
     `signals`: the column that is fitted, dz_rms or dx_rms, by model.family. `chains`: the families without skips. A
     group with runs that had diverged by this step has that verdict.
     """
-    rows = []
+    rows, of = [], rows_of(layers[layers["step"] == step])
     for name, members in groups(runs, besides="model.depth").items():
         for depth, same_depth in by_depth(members):
             family = same_depth["model.family"].iloc[0]
             quantity = signals[family]
-            values_SL = layer_array(layers, list(same_depth["run"]), quantity, depth, step)
+            values_SL = layer_array(of(same_depth["run"]), list(same_depth["run"]), quantity, depth, step)
             diverged = int((same_depth["diverged_at"] <= step).sum())
             if not len(values_SL) or (np.isnan(values_SL).all() and not diverged):
                 continue
