@@ -21,16 +21,16 @@ def nightly(script, *arguments):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("kind", "every"), [("fails", 1), ("dies", 1), ("full", 5)])
-def test_every_call_may_go_wrong(kind, every):
+def test_any_call_may_go_wrong():
     """The store holds the old or the new, never part of it, and the same command finishes and tidies."""
-    said = nightly("faults.py", kind, str(every))
-    assert int(said.split()[1]) > 100, said
+    said = nightly("faults.py", "--every", "7")
+    assert [line.split(":")[0] for line in said.splitlines()] == ["fails", "full", "dies"], said
+    assert all(int(line.split()[1]) > 100 for line in said.splitlines()), said
 
 
 @pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="who belongs to a sweep is read from /proc")
-@pytest.mark.parametrize(("launcher", "kills"), [("basic", 5), ("joblib", 5)])
+@pytest.mark.parametrize(("launcher", "kills"), [("basic", 8), ("joblib", 2)])
 def test_a_process_of_the_sweep_is_killed(launcher, kills):
     said = nightly("kills.py", "--launcher", launcher, "--kills", str(kills))
     assert said.startswith(f"{launcher}: {kills} kills"), said

@@ -1,9 +1,11 @@
 """A small sweep in which the n-th call that touches its folder fails, or its process dies there.
 
-`python tests/nightly/faults.py KIND [EVERY]` walks over all of its calls, or over every so many of them, and prints how
-many there were and what had gone wrong. Each try is a fork of this process, so that what it needs is loaded once.
+`python tests/nightly/faults.py [--kinds KIND ...] [--every N]` walks over all of its calls, or over every n-th of them, for each
+kind from another one on, and prints how many there were and what had gone wrong. Each try is a fork of this process, so
+that what it needs is loaded once.
 """
 
+import argparse
 import errno
 import gc
 import io
@@ -38,6 +40,7 @@ OLD = [small(steps=1, model__activation="relu")]
 NEW = [small(steps=1), small(steps=1, seed=1)]
 ERRORS = (errno.ENOSPC, errno.EIO, errno.EACCES, errno.EDQUOT, errno.EINTR)
 KINDS = ("fails", "full", "dies")
+OLD_FOLDER, NEW_FOLDER = Path("results/old"), Path("results/new")
 DIED = 77
 CALLS = ("open", "fsync", "replace", "rename", "mkdir", "unlink", "link")
 """Functions of `os`."""
@@ -188,34 +191,49 @@ def warm_up() -> None:
     gc.freeze()
 
 
-def walk(kind: str, every: int) -> int:
+def prepared() -> list[dict[str, pd.DataFrame]]:
+    """Makes what every try begins with and what it is to end with in the current folder; returns the tables of both."""
     Saves.due = lambda self: self._stack.taken == 1  # half-way
     page.render = lambda *_: "a page"  # its making writes nothing
+    warm_up()
+    for made in (OLD_FOLDER, NEW_FOLDER):
+        assert apart(lambda made=made: sweep(OLD, made) or 0) == 0
+    assert apart(lambda: sweep(NEW, NEW_FOLDER) or 0) == 0
+    found = []
+    for made in (OLD_FOLDER, NEW_FOLDER):
+        assert apart(kept, made, Path("tables").absolute()) == 0
+        found.append(pd.read_pickle("tables"))
+    return found
+
+
+def walk(kind: str, first: int, every: int, wanted: Sequence[dict[str, pd.DataFrame]]) -> int:
+    """How many calls went wrong in a way that they should not."""
+    ends, at, wrong, folder = Counter[int](), first, 0, Path("results/tried")
+    while not ends[3]:
+        shutil.rmtree(folder, ignore_errors=True)
+        shutil.copytree(OLD_FOLDER, folder)
+        code = apart(faulty, folder, kind, at)
+        ends[code] += 1
+        if code not in (0, 3, DIED) or apart(whole, folder, *wanted, code == DIED):
+            print(f"{kind} at call {at}: ended with {code}", file=sys.stderr)
+            wrong += 1
+        at += every
+    print(f"{kind}: {at - every - 1} calls, {sum(ends.values()) - 1} tried, {ends[DIED]} died, {wrong} wrong")
+    return wrong
+
+
+def main() -> int:
+    options = argparse.ArgumentParser(description=__doc__)
+    options.add_argument("--kinds", nargs="+", default=KINDS, choices=KINDS)
+    options.add_argument("--every", type=int, default=1)
+    given = options.parse_args()
     fast = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None  # what is flushed need not reach a disk
     with tempfile.TemporaryDirectory(dir=fast) as name:
         os.chdir(name)
-        warm_up()
-        old, new, folder = Path("results/old"), Path("results/new"), Path("results/tried")
-        for made in (old, new):
-            assert apart(lambda made=made: sweep(OLD, made) or 0) == 0
-        assert apart(lambda: sweep(NEW, new) or 0) == 0
-        wanted = []
-        for made in (old, new):
-            assert apart(kept, made, Path(name, "tables")) == 0
-            wanted.append(pd.read_pickle(Path(name, "tables")))
-        ends, at, wrong = Counter[int](), 1, 0
-        while not ends[3]:
-            shutil.rmtree(folder, ignore_errors=True)
-            shutil.copytree(old, folder)
-            code = apart(faulty, folder, kind, at)
-            ends[code] += 1
-            if code not in (0, 3, DIED) or apart(whole, folder, *wanted, code == DIED):
-                print(f"{kind} at call {at}: ended with {code}", file=sys.stderr)
-                wrong += 1
-            at += every
-    print(f"{kind}: {at - every - 1} calls, {sum(ends.values()) - 1} tried, {ends[DIED]} died, {wrong} wrong")
-    return int(wrong > 0)
+        wanted = prepared()
+        wrong = [walk(kind, 1 + KINDS.index(kind) % given.every, given.every, wanted) for kind in given.kinds]
+    return int(any(wrong))
 
 
 if __name__ == "__main__":
-    sys.exit(walk(sys.argv[1], int(sys.argv[2]) if len(sys.argv) > 2 else 1))
+    sys.exit(main())

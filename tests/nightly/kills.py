@@ -5,18 +5,24 @@ are not exactly those of a sweep that nobody disturbed. It needs Linux: who belo
 """
 
 import argparse
+import atexit
+import ctypes
+import faulthandler
 import os
 import random
+import shutil
 import signal
-import subprocess
 import sys
 import tempfile
 import time
+import traceback
 from collections import Counter
+from contextlib import suppress
 from pathlib import Path
 
 import pandas as pd
 
+from vgexp.cli import main as vgexp
 from vgexp.results.reading import read
 from vgexp.results.tables import Results
 
@@ -45,13 +51,56 @@ LIMIT_SECONDS = 600.0
 """The longest that a command may take, on a machine however slow."""
 
 
-def begin(launcher: str, place: Path) -> subprocess.Popen[bytes]:
-    """The command of the sweep in a folder."""
-    more = LAUNCHERS.get(launcher, [f"hydra/launcher={launcher}"])
-    environment = os.environ | {"VGEXP_CHECKPOINT_SECONDS": "0.1", "OMP_NUM_THREADS": "1"}
-    with (place / "said").open("ab") as said:
-        command = [sys.executable, "-m", "vgexp", "train", "-m", *SWEEP, *more]
-        return subprocess.Popen(command, cwd=place, env=environment, stdout=said, stderr=said)
+def load() -> None:
+    """Loads what a command needs, so that no fork has to; what is saved on the way is saved often."""
+    os.environ |= {"VGEXP_CHECKPOINT_SECONDS": "0.1", "OMP_NUM_THREADS": "1"}
+    import sklearn.datasets
+    import vgexp.experiments.plan
+    import vgexp.training  # noqa: F401
+
+
+def adopt() -> None:
+    """Makes this process the parent of those whose own is killed, which would else be nobody's to end."""
+    set_child_subreaper = 36
+    if ctypes.CDLL(None, use_errno=True).prctl(set_child_subreaper, 1, 0, 0, 0):
+        raise OSError(ctypes.get_errno(), "prctl")
+
+
+def begin(launcher: str, place: Path) -> int:
+    """Begins the command of the sweep in a folder, in a fork; returns the process."""
+    child = os.fork()
+    if child:
+        return child
+    code = 1
+    try:
+        os.chdir(place)
+        said = os.open("said", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+        os.dup2(said, 1)
+        os.dup2(said, 2)
+        faulthandler.enable()
+        more = LAUNCHERS.get(launcher, [f"hydra/launcher={launcher}"])
+        sys.argv = ["vgexp", "train", "-m", *SWEEP, *more]
+        vgexp()
+    except SystemExit as end:
+        code = int(end.code or 0)
+    except BaseException:
+        traceback.print_exc()
+    finally:
+        atexit._run_exitfuncs()  # the launcher's workers end with it
+        sys.stdout.flush()
+        os._exit(code)
+
+
+def ended(process: int, seconds: float = LIMIT_SECONDS) -> int | None:
+    """How a process ends; None where it has not in so much time."""
+    end = time.monotonic() + seconds
+    while True:
+        found, status = os.waitpid(process, os.WNOHANG)
+        if found:
+            return os.waitstatus_to_exitcode(status)
+        if time.monotonic() > end:
+            return None
+        time.sleep(0.005)
 
 
 def planned(place: Path) -> int:
@@ -60,15 +109,23 @@ def planned(place: Path) -> int:
     return path.stat().st_mtime_ns if path.exists() else 0
 
 
-def worked(process: subprocess.Popen[bytes], place: Path, before: int) -> bool:
-    """Waits until a command has planned; False where it ended first."""
+def worked(process: int, place: Path, before: int) -> int | None:
+    """Waits until a command has planned; how it ended, where it did so first."""
     end = time.monotonic() + LIMIT_SECONDS
-    while process.poll() is None and planned(place) == before:
+    while planned(place) == before:
+        code = ended(process, 0)
+        if code is not None:
+            return code
         if time.monotonic() > end:
-            process.kill()
-            raise TimeoutError("a sweep did not even begin")
-        time.sleep(0.01)
-    return process.poll() is None
+            raise hangs(process, place)
+    return None
+
+
+def hangs(process: int, place: Path) -> Exception:
+    """What a command said that does not come to an end, and where it is."""
+    os.kill(process, signal.SIGABRT)
+    ended(process)
+    return TimeoutError(f"no end after {LIMIT_SECONDS:.0f} s:\n{(place / 'said').read_text()}")
 
 
 def descendants(pid: int) -> list[int]:
@@ -81,8 +138,25 @@ def descendants(pid: int) -> list[int]:
     return [*children, *(below for child in children for below in descendants(child))]
 
 
-def finished(process: subprocess.Popen[bytes], place: Path) -> None:
-    code = process.wait(LIMIT_SECONDS)
+def end_orphans() -> None:
+    """Ends workers whose parents were killed."""
+    for orphan in descendants(os.getpid()):
+        with suppress(ProcessLookupError):
+            os.kill(orphan, signal.SIGKILL)
+    with suppress(ChildProcessError):
+        while True:
+            os.waitpid(-1, 0)
+
+
+def finish(launcher: str, place: Path) -> None:
+    """The command, undisturbed."""
+    process = begin(launcher, place)
+    require_done(ended(process), process, place)
+
+
+def require_done(code: int | None, process: int, place: Path) -> None:
+    if code is None:
+        raise hangs(process, place)
     if code != 0:
         raise AssertionError(f"the same command ended with {code}:\n{(place / 'said').read_text()}")
 
@@ -103,20 +177,29 @@ def killed_once(launcher: str, place: Path, chance: random.Random, span: float, 
     """Begins the command and kills one of its processes; False where it ended before."""
     before = planned(place)
     process = begin(launcher, place)
-    if not worked(process, place, before):
-        finished(process, place)
+    code = worked(process, place, before)
+    if code is None:
+        code = ended(process, chance.uniform(0, span))
+    if code is not None:
+        require_done(code, process, place)
         return False
-    try:
-        process.wait(chance.uniform(0, span))
-        finished(process, place)
-        return False
-    except subprocess.TimeoutExpired:
-        workers = descendants(process.pid)
-        victim = chance.choice([process.pid, *workers])
+    victim = chance.choice([process, *descendants(process)])
+    with suppress(ProcessLookupError):
         os.kill(victim, signal.SIGKILL)
-        process.wait(LIMIT_SECONDS)
-        who["parent" if victim == process.pid else "worker"] += 1
-        return True
+    if ended(process) is None:
+        raise hangs(process, place)
+    who["parent" if victim == process else "worker"] += 1
+    return True
+
+
+def whole(place: Path) -> float:
+    """A sweep that nobody disturbs, in one process; its seconds from the plan on."""
+    place.mkdir()
+    process = begin("basic", place)
+    code = worked(process, place, 0)
+    began = time.monotonic()
+    require_done(ended(process) if code is None else code, process, place)
+    return time.monotonic() - began
 
 
 def main() -> int:
@@ -125,31 +208,34 @@ def main() -> int:
     options.add_argument("--launcher", default="basic", help="basic, joblib, or the name of a preset")
     options.add_argument("--seed", type=int, default=0, help="of who is killed and when")
     given = options.parse_args()
-    chance, who, wrong, sweeps = random.Random(given.seed), Counter[str](), 0, 0
-    with tempfile.TemporaryDirectory() as name:
-        whole = Path(name, "whole")
-        whole.mkdir()
-        process = begin(given.launcher, whole)
-        worked(process, whole, 0)
-        began = time.monotonic()
-        finished(process, whole)
-        span = time.monotonic() - began
+    load()
+    adopt()
+    chance, who, sweeps, wrong = random.Random(given.seed), Counter[str](), [], 0
+    folder = Path(tempfile.mkdtemp())  # one that removes itself would do so at the end of each fork
+    try:
+        span = whole(folder / "whole")
         while who.total() < given.kills:
-            place = Path(name, str(sweeps))
+            place = folder / str(len(sweeps))
             place.mkdir()
-            sweeps += 1
+            sweeps.append(place)
             while killed_once(given.launcher, place, chance, span, who):
                 if who.total() == given.kills or chance.random() < 0.3:
-                    finished(begin(given.launcher, place), place)
+                    finish(given.launcher, place)
                     break
-            print(f"{given.launcher}: {who.total()} kills, {sweeps} sweeps finished", file=sys.stderr, flush=True)
-            found = differences(read(place / FOLDER), read(whole / FOLDER))
+            end_orphans()
+            print(f"{given.launcher}: {who.total()} kills, {len(sweeps)} sweeps finished", file=sys.stderr, flush=True)
+        wanted = read(folder / "whole" / FOLDER)
+        for place in sweeps:  # last: what reads has threads, which do not fork
+            found = differences(read(place / FOLDER), wanted)
             left = [str(path) for path in (place / FOLDER).rglob(".*.tmp")]
             if found or left:
                 wrong += 1
                 print("\n".join([*found, *left, (place / "said").read_text()]), file=sys.stderr)
+    finally:
+        end_orphans()
+        shutil.rmtree(folder)
     killed = ", ".join(f"{who[name]} times a {name}" for name in sorted(who))
-    print(f"{given.launcher}: {who.total()} kills ({killed}) of {sweeps} sweeps, {wrong} with other tables")
+    print(f"{given.launcher}: {who.total()} kills ({killed}) of {len(sweeps)} sweeps, {wrong} with other tables")
     return int(wrong > 0)
 
 
