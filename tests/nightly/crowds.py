@@ -18,7 +18,9 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import sklearn.datasets  # noqa: F401  each member would load it
 
+import vgexp.experiments.plan
 import vgexp.training
 from vgexp.experiments import launch
 from vgexp.results.plans import read_plan

@@ -1,8 +1,8 @@
 """A small sweep in which the n-th call that touches its folder fails, or its process dies there.
 
-`python tests/nightly/faults.py [--kinds KIND ...] [--every N]` walks over all of its calls, or over every n-th of them, for each
-kind from another one on, and prints how many there were and what had gone wrong. Each try is a fork of this process, so
-that what it needs is loaded once.
+`python tests/nightly/faults.py [--kinds KIND ...] [--every N]` walks over all of its calls, or over every n-th of them,
+for each kind beginning with another, and prints how many there were and what had gone wrong. Each try is a fork of this
+process, so that what it needs is loaded once.
 """
 
 import argparse

@@ -8,6 +8,7 @@ import argparse
 import atexit
 import ctypes
 import faulthandler
+import importlib
 import os
 import random
 import shutil
@@ -54,9 +55,8 @@ LIMIT_SECONDS = 600.0
 def load() -> None:
     """Loads what a command needs, so that no fork has to; what is saved on the way is saved often."""
     os.environ |= {"VGEXP_CHECKPOINT_SECONDS": "0.1", "OMP_NUM_THREADS": "1"}
-    import sklearn.datasets
-    import vgexp.experiments.plan
-    import vgexp.training  # noqa: F401
+    for name in ("sklearn.datasets", "vgexp.experiments.plan", "vgexp.training"):
+        importlib.import_module(name)
 
 
 def adopt() -> None:
@@ -139,13 +139,15 @@ def descendants(pid: int) -> list[int]:
 
 
 def end_orphans() -> None:
-    """Ends workers whose parents were killed."""
-    for orphan in descendants(os.getpid()):
-        with suppress(ProcessLookupError):
-            os.kill(orphan, signal.SIGKILL)
+    """Ends workers whose parents were killed; again and again, for what /proc lists of processes that end has gaps."""
     with suppress(ChildProcessError):
         while True:
-            os.waitpid(-1, 0)
+            for orphan in descendants(os.getpid()):
+                with suppress(ProcessLookupError):
+                    os.kill(orphan, signal.SIGKILL)
+            while os.waitpid(-1, os.WNOHANG)[0]:
+                pass
+            time.sleep(0.01)
 
 
 def finish(launcher: str, place: Path) -> None:

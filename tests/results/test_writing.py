@@ -1,5 +1,6 @@
 """Results on disk: atomic, readable while running, resumable at any point."""
 
+import errno
 import os
 import signal
 import subprocess
@@ -17,6 +18,7 @@ from samples import small
 import vgexp
 from vgexp.experiments.launch import train_stack
 from vgexp.networks.identity import identity
+from vgexp.results.errors import StorageError
 from vgexp.results.reading import read
 from vgexp.results.writing import Store, stack_id
 from vgexp.training import loop as train_module
@@ -152,6 +154,23 @@ def test_a_failure_is_recorded_and_trained_again_next_time(monkeypatch):
     assert Store(Path("here")).done() == set()
     train_stack([run], Store(Path("here")))
     assert Store(Path("here")).done() == {identity(run)}
+
+
+def test_a_state_that_cannot_be_removed_is_no_failure_of_its_runs(monkeypatch):
+    def refused(self, missing_ok=False):
+        if self.suffix == ".pt":
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(self))
+        unlink(self, missing_ok)
+
+    unlink = Path.unlink
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "unlink", refused)
+        with pytest.raises(StorageError, match="state"):
+            vgexp.run("data=digits", "model.depth=2", "model.width=8", "steps=2", "name=kept")
+    assert "failed" not in set(read("results/kept").runs["status"])
+    done = vgexp.run("data=digits", "model.depth=2", "model.width=8", "steps=2", "name=kept")
+    assert list(done.runs["status"]) == ["done"]
+    assert not list(Path("results/kept/state").glob("*.pt"))
 
 
 def test_nothing_is_unpickled(tmp_path):

@@ -46,6 +46,14 @@ def write_atomically(path: Path, content: Any | Callable[[Any], None]) -> None:
         raise StorageError(refusal.errno, refusal.strerror or str(refusal), str(path)) from error
 
 
+def remove(path: Path) -> None:
+    """Removes a file, if it is there. Raises StorageError where the system refuses."""
+    try:
+        path.unlink(missing_ok=True)
+    except OSError as error:
+        raise StorageError(error.errno, error.strerror or str(error), str(path)) from error
+
+
 def remove_abandoned(folder: Path) -> None:
     """Removes what killed processes left beside the files of a folder and of the folders in it, two levels deep."""
     for left in [path for depth in ("", "*/", "*/*/") for path in folder.glob(f"{depth}.*.tmp")]:

@@ -22,7 +22,7 @@ import torch
 from vgexp.config import Run, flat
 from vgexp.networks.identity import changes, identity
 from vgexp.results.errors import StorageError
-from vgexp.results.files import set_aside, write_atomically
+from vgexp.results.files import remove, set_aside, write_atomically
 from vgexp.results.locks import alone, held, holders, noted
 from vgexp.results.parts import UNREADABLE, check_tables, file_of, opened, read_tables, reason, write_parts
 from vgexp.results.plans import add_runs, changing, read_plan
@@ -148,7 +148,7 @@ class Store:
 
     def drop_state(self, stack: str) -> None:
         """Forgets it. The folder stays: another process may be about to write its own state there."""
-        self._state(stack).unlink(missing_ok=True)
+        remove(self._state(stack))
 
     def _state(self, stack: str) -> Path:
         return self.folder / "state" / f"{stack}.pt"
@@ -169,7 +169,7 @@ class Store:
         for path in self._states():
             runs = self._members(path.stem)
             if path.stem not in stacks and (not done.isdisjoint(runs) or set(runs) <= set(planned)):
-                path.unlink(missing_ok=True)
+                remove(path)
 
 
 def stack_id(runs: Sequence[Run]) -> str:
