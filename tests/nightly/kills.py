@@ -5,7 +5,6 @@ are not exactly those of a sweep that nobody disturbed. It needs Linux: who belo
 """
 
 import argparse
-import atexit
 import ctypes
 import faulthandler
 import importlib
@@ -86,9 +85,8 @@ def begin(launcher: str, place: Path) -> int:
     except BaseException:
         traceback.print_exc()
     finally:
-        atexit._run_exitfuncs()  # the launcher's workers end with it
         sys.stdout.flush()
-        os._exit(code)
+        os._exit(code)  # workers that wait for more are ended with the orphans
 
 
 def ended(process: int, seconds: float = LIMIT_SECONDS) -> int | None:
@@ -139,7 +137,7 @@ def descendants(pid: int) -> list[int]:
 
 
 def end_orphans() -> None:
-    """Ends workers whose parents were killed; again and again, for what /proc lists of processes that end has gaps."""
+    """Ends workers whose parents have ended; again and again, for what /proc lists of processes that end has gaps."""
     with suppress(ChildProcessError):
         while True:
             for orphan in descendants(os.getpid()):

@@ -58,9 +58,8 @@ class Records:
         tables = {}
         for name, table in TABLES.items():
             if frames := self._frames.get(name):
-                merged = pd.concat(frames, ignore_index=True) if len(frames) > 1 else frames[0]
-                self._frames[name] = [merged]
-                tables[name] = merged.sort_values(list(table.key), ignore_index=True)
+                tables[name] = pd.concat(frames, ignore_index=True).sort_values(list(table.key), ignore_index=True)
+                self._frames[name] = [tables[name]]  # what is returned is not there twice
         return tables
 
     def _flush(self) -> None:
