@@ -14,7 +14,7 @@ import pytest
 import typer
 
 import vgexp
-from vgexp.cli import app
+from vgexp.cli import app, reading
 from vgexp.networks.activations import ACTIVATIONS
 
 QUICK = ["data=digits", "model.depth=5", "model.width=8", "steps=20", "name=train"]
@@ -379,6 +379,11 @@ def test_one_sitting(monkeypatch, capsys):
     assert vgexp_command(monkeypatch, "report", "results/here") == 0
     assert Path("results/here/report.html").stat().st_size > 10_000
     assert vgexp_command(monkeypatch, "export", "results/here", "--csv") == 0
+    monkeypatch.setattr(reading, "TOGETHER", 1)
+    assert vgexp_command(monkeypatch, "export", "results/here", "--csv", "--out", "apart") == 0
+    for name, table in vgexp.read("results/here").tables().items():
+        exported = Path("results/here/csv", f"{name}.csv").read_text()
+        assert exported == Path("apart", f"{name}.csv").read_text() == table.to_csv(index=False)
     exported = pd.read_csv("results/here/csv/layers.csv")
     assert len(exported) == len(results.layers)
     capsys.readouterr()

@@ -1,6 +1,9 @@
 """Compaction: the same tables in one file each, at every moment, wherever it stops."""
 
 import shutil
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import pandas as pd
@@ -145,3 +148,44 @@ def test_columns_of_several_kinds_become_one(tmp_path, monkeypatch):
     assert compact(tmp_path) == (3, 1)
     assert_same(read(tmp_path).comparable(), before)
     assert read(tmp_path).layers["mine"].fillna(-1).tolist() == [1, 0.5, -1]
+
+
+def test_one_who_reads_all_the_time_sees_no_less(folder, tmp_path):
+    """In another process, from before the first file is written until after the last is removed."""
+    for seed in range(100, 106):
+        train([small(seed=seed, **FULL)], Store(folder))
+    seen, stop = tmp_path / "seen", tmp_path / "stop"
+    reader = subprocess.Popen([sys.executable, "-c", READER, str(folder), str(seen), str(stop)])
+    try:
+        _wait_for(lambda: seen.exists() and seen.read_text().count("\n") >= 2, reader)
+        assert compact(folder)[1] == 1
+        there = seen.read_text().count("\n")
+        _wait_for(lambda: seen.read_text().count("\n") >= there + 2, reader)
+    finally:
+        stop.touch()
+        assert reader.wait(LONG) == 0
+    [line] = set(seen.read_text().splitlines())
+    results = read(folder)
+    assert line == f"{len(results.runs)} {len(results.layers)} {len(results.steps)} 0"
+
+
+READER = """
+import sys
+from pathlib import Path
+from vgexp.results import read
+folder, seen, stop = map(Path, sys.argv[1:])
+with seen.open("w") as stream:
+    while not stop.exists():
+        found = read(folder)
+        runs = int((found.runs["status"] == "done").sum())
+        print(runs, len(found.layers), len(found.steps), len(found.damaged), file=stream, flush=True)
+"""
+LONG = 120
+"""Seconds that a process may take for what takes a moment."""
+
+
+def _wait_for(happened, process):
+    until = time.monotonic() + LONG
+    while not happened():
+        assert process.poll() is None and time.monotonic() < until
+        time.sleep(0.02)

@@ -5,9 +5,11 @@ import pytest
 from samples import small
 
 from vgexp.networks.identity import identity
+from vgexp.results import status
 from vgexp.results.errors import ResultsError
 from vgexp.results.status import STATUSES, folder_status, judged_rows, statuses
 from vgexp.results.writing import Store, runs_frame, stack_id
+from vgexp.training.loop import train
 
 
 def write(store, run, status, **columns):
@@ -105,3 +107,24 @@ def test_time_left_is_that_of_the_runs_done_and_shared_by_the_stacks_that_run(tm
         assert folder_status(tmp_path).seconds_left == pytest.approx(4 * 10)
         with store.hold([runs[3]]):
             assert folder_status(tmp_path).seconds_left == pytest.approx(4 * 10 / 2)
+
+
+def test_of_a_large_folder_the_ends_of_the_files_are_looked_at(tmp_path, monkeypatch):
+    """A byte that changed in the middle is found in a small one only, a file that is cut off or lost in any."""
+    train([small(steps=2)], Store(tmp_path))
+    [path] = (tmp_path / "layers").glob("part-*")
+    whole = path.read_bytes()
+    middle = 40  # of what the columns hold, which is short here beside the end
+    for content, in_small, in_large in (
+        (whole, "done", "done"),
+        (whole[:middle] + bytes([whole[middle] ^ 1]) + whole[middle + 1 :], "failed", "done"),
+        (whole[:-9], "failed", "failed"),
+        (None, "failed", "failed"),
+    ):
+        path.unlink() if content is None else path.write_bytes(content)
+        size = sum(file.stat().st_size for file in tmp_path.glob("*/part-*"))
+        for quick, expected in ((size, in_small), (size - 1, in_large)):
+            monkeypatch.setattr(status, "QUICK", quick)
+            found = folder_status(tmp_path)
+            assert [run.status for run in found.runs] == [expected]
+            assert [*found.damaged] == ([path] if expected == "failed" else [])

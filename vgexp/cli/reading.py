@@ -3,8 +3,9 @@
 import shlex
 import sys
 from collections.abc import Iterable
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import IO, TYPE_CHECKING, Annotated
 
 import typer
 
@@ -14,6 +15,9 @@ from vgexp.results.files import write_atomically
 
 if TYPE_CHECKING:
     from vgexp.results import Results
+
+TOGETHER = 500
+"""Runs whose rows are in memory at once while a table is exported."""
 
 
 def plot(
@@ -152,10 +156,25 @@ def export(
 
     vgexp export results/depths --csv
     """
-    tables, target = read([folder]).tables(), out or folder / "csv"
-    for name, table in tables.items():
-        write_atomically(target / f"{name}.csv", lambda stream, table=table: table.to_csv(stream, index=False))
-    print(f"{len(tables)} tables in {target}")
+    from vgexp.results import TABLES
+
+    results, target = read([folder]), out or folder / "csv"
+    for name in TABLES:
+        write_atomically(target / f"{name}.csv", partial(_write_csv, results, name))
+    print(f"{len(TABLES)} tables in {target}")
+
+
+def _write_csv(results: "Results", name: str, stream: IO[bytes]) -> None:
+    """Writes a table, some runs after the others: it need not fit in memory."""
+    if name == "runs":
+        return results.runs.to_csv(stream, index=False)
+    whole = results.table(name, steps=[-1])  # no rows, all columns
+    whole.to_csv(stream, index=False)
+    numbers = [column for column in whole if whole[column].dtype.kind == "f"]
+    for first in range(0, len(results.runs), TOGETHER):
+        rows = results.table(name, list(map(str, whole)), list(results.runs["run"][first : first + TOGETHER]))
+        whole_in_some = {column: float for column in numbers if rows[column].dtype.kind == "i"}
+        rows.astype(whole_in_some).to_csv(stream, index=False, header=False)
 
 
 def read(folders: list[Path]) -> "Results":
