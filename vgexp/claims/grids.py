@@ -87,7 +87,10 @@ class Grid:
         runs = self.table(results)
         for key, known in FIELDS.items():
             values = runs[key].unique() if known.in_identity and key != "seed" else ()
-            if len(values) > 1 and any(key not in unread(from_row(row)) for row in runs.to_dict("records")):
+            if len(values) > 1 and any(
+                key not in unread(from_row({str(name): value for name, value in row.items()}))
+                for row in runs.to_dict("records")
+            ):
                 found = ", ".join(map(str, values))
                 raise ValueError(f"the grid {self.name} has runs of several {key} ({found}): say which in `where`")
         rows = table[table["run"].isin(runs["run"])]
