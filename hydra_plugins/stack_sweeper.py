@@ -1,6 +1,8 @@
 """The Hydra sweeper that stacks: the jobs of a plan, each a stack of runs, are handed to any launcher."""
 
 from collections.abc import Sequence
+from contextlib import redirect_stderr
+from io import StringIO
 from typing import TYPE_CHECKING, Any
 
 from hydra.core.config_store import ConfigStore
@@ -42,7 +44,8 @@ class StackSweeper(Sweeper):
             handed = [[*job.handed(plan.folder), f"jobs={min(job.runs[0].jobs or 1, len(jobs))}"] for job in jobs]
             found = self.launcher.launch(handed, initial_job_idx=len(returns))
             returns.extend(found)
-            return [returned.return_value for returned in found]  # raises what the job raised
+            with redirect_stderr(StringIO()):  # Hydra names overrides that nobody typed before it raises an error
+                return [returned.return_value for returned in found]
 
         launch.complete(plan, launched)
         return returns

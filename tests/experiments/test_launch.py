@@ -173,6 +173,16 @@ def test_an_error_is_recorded_and_raised(monkeypatch):
     assert (row["status"], row["message"]) == ("failed", "RuntimeError: no more")
 
 
+def test_a_job_that_fails_is_told_in_the_words_of_its_error_alone(monkeypatch, capfd):
+    def broken(runs, store, stopped):
+        raise RuntimeError("no more")
+
+    monkeypatch.setattr("vgexp.training.train", broken)
+    with pytest.raises(RuntimeError, match="no more"):
+        start([*QUICK, "seed=0,1"])
+    assert "overrides" not in capfd.readouterr().err
+
+
 def test_bad_input_starts_nothing(monkeypatch):
     monkeypatch.setattr("vgexp.training.train", lambda *_: pytest.fail("trained"))
     handler = signal.getsignal(signal.SIGTERM)
