@@ -259,3 +259,66 @@ def test_files(place, damage, command, whole, tmp_path, monkeypatch):
     elif command[0] != "rm":
         lost = [name for name in before if name not in after and name.replace("here", "there") not in after]
         assert all(Path(f"{name}.damaged").exists() or "/state/" in name for name in lost), lost
+
+
+HEAD = "# @package _global_\n"
+BOMB = "a0: &a0 [x, x, x, x, x, x, x, x, x]\n" + "".join(
+    f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]\n" for n in range(1, 9)
+)
+CALLED = "{_target_: os.mkdir, path: carried-out}"
+LINES = [
+    "model: {depth: 2, width: 4}",
+    "scales: {smoke: {a: ['seed=0,1'], b: [[seed=3]]}}",
+    *(f"steps: {value}" for value in ["1", "1", "9" * 6000, "1e400", "[1]", "!!int abc", "!mine 3", "0b1", "-1"]),
+    *(f"name: {value}" for value in ["2001-99-01", "!!binary abcd", "!!set {a}", "*nowhere", "&a [*a]", "'../x'"]),
+    *(f"name: {value}" for value in ["${name}", "${nowhere}", "${", "${oc.env:HOME}", '"a\\0b"', '"\\ud800"', "."]),
+    *(f"name: {tag}" for tag in ["!!python/object/apply:os.mkdir [carried-out]", "!!python/name:os.system", CALLED]),
+    *(f"hydra: {value}" for value in ["3", "{run: {dir: carried-out}}", "{callbacks: {x: " + CALLED + "}}"]),
+    "hydra: {launcher: " + CALLED + "}",
+    *(f"defaults: {value}" for value in ["3", "[nowhere]", "[_self_, mine]", "[3, [1]]", "[/data: digits]"]),
+    *(f"scales: {value}" for value in ["3", "[1]", "{smoke: 3}", "{3: {4: [seed=0]}}", "{smoke: {a: [3, seed]}}"]),
+    "\tsteps: 1",
+    "<<: 3",
+    "? {a: 1}\n: 3",
+    "null: 3",
+    "nosuch: &x {a: 1}",
+    "---",
+    "name: " + "[" * 3000 + "]" * 3000,
+    "name: " + "{a: " * 2000 + "1" + "}" * 2000,
+    "name: \x00",
+    BOMB,
+]
+texts = st.builds(
+    lambda head, lines, cut: (head + "\n".join(lines))[:cut].encode(),
+    st.sampled_from([HEAD, HEAD, HEAD, "", "# @package hydra\n", "# @package\n", "\ufeff" + HEAD]),
+    st.lists(st.sampled_from(LINES), max_size=3),
+    st.one_of(st.none(), st.none(), st.integers(20, 100)),
+)
+contents = st.one_of(texts, texts, st.binary(max_size=30), st.sampled_from([b"hello", HEAD.encode("utf-16")]))
+READ = (
+    ("train", "--dry-run", "experiment=mine"),
+    ("train", "--cfg", "job", "experiment=mine"),
+    ("reproduce", "chen2016", "--only", "nowhere", "--dry-run"),
+)
+
+
+@settings(TRIED, max_examples=int(DEFAULT.max_examples))
+@given(content=contents, arguments=st.sampled_from(READ))
+def test_config_files(content, arguments, tmp_path):
+    folder = tmp_path / "conf/experiment"
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "mine.yaml").write_bytes(content)
+    code, said = vgexp_says(*arguments, "--config-dir", "conf")
+    assert code in (0, 2), said
+    assert list(tmp_path.rglob("*")) == [tmp_path / "conf", folder, folder / "mine.yaml"]
+    if code == 2 and not said.startswith("vgexp: only: got 'nowhere'"):
+        assert len(said.splitlines()) == 1 and "mine.yaml" in said and len(said) < 1000
+
+
+@pytest.mark.parametrize("damage", ["a pipe", "a device", "a loop", "a link to nothing", "a folder"])
+@pytest.mark.parametrize("arguments", READ)
+def test_what_is_no_config_file(damage, arguments, tmp_path):
+    (tmp_path / "conf/experiment").mkdir(parents=True)
+    DAMAGES[damage](tmp_path / "conf/experiment/mine.yaml")
+    code, said = vgexp_says(*arguments, "--config-dir", "conf")
+    assert code == 2 and len(said.splitlines()) == 1 and "mine" in said

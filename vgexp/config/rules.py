@@ -60,6 +60,14 @@ def _is_schedule(x: Any) -> bool:
     return True
 
 
+MOST_LETTERS = 200
+"""Bytes of the name of a folder: file systems have 255, and what lies beside it for a while has a longer name."""
+
+
+def _is_part(x: str) -> bool:
+    return x not in ("", ".", "..") and len(x.encode()) <= MOST_LETTERS
+
+
 def _is_width(x: Any) -> bool:
     return COUNT.holds(x) or (isinstance(x, list) and len(x) > 0 and all(map(COUNT.holds, x)))
 
@@ -67,7 +75,7 @@ def _is_width(x: Any) -> bool:
 NAME = Rule(lambda x: isinstance(x, str), "a name")
 NAMES = Rule(lambda x: all(map(NAME.holds, x)), "a list of names")
 BOOLEAN = Rule(lambda x: isinstance(x, bool), "true or false")
-FOLDER = Rule(lambda x: all(part not in ("", "..") for part in x.split("/")), "a relative folder name")
+FOLDER = Rule(lambda x: x.isprintable() and all(map(_is_part, x.split("/"))), "a relative folder name")
 COUNT, NATURAL = integer(1), integer(0)
 STEPS = capped(NATURAL, 10**10)
 MOST_THREADS = 1024

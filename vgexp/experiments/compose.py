@@ -13,6 +13,7 @@ from typing import Any
 
 import hydra
 from hydra import initialize_config_dir
+from hydra._internal.sources_registry import SourcesRegistry
 from hydra.core.config_store import ConfigStore
 from hydra.core.global_hydra import GlobalHydra
 from hydra.errors import HydraException, MissingConfigException
@@ -22,6 +23,7 @@ from omegaconf.errors import OmegaConfBaseException
 from yaml import MarkedYAMLError
 
 from vgexp.config import FIELDS, ConfigError, Run, first_line
+from vgexp.experiments.config_files import FIELDS_OF_CONFIG, ConfigFiles
 from vgexp.experiments.launchers import at_once, check_launcher, offer_ray
 from vgexp.experiments.overrides import parse
 from vgexp.experiments.slurm import where_from
@@ -53,7 +55,9 @@ def composer(config_dir: Path | None = None, launched: bool = False) -> Iterator
     Raises ConfigError where Hydra raises its own errors, and where this computer cannot launch so.
     """
 
-    searched = [] if config_dir is None else [f"hydra.searchpath=['file://{config_dir.absolute()}']"]
+    SourcesRegistry.instance().register(ConfigFiles)
+    place = "" if config_dir is None else str(config_dir.absolute()).replace("'", r"\'")
+    searched = [f"hydra.searchpath=['{ConfigFiles.scheme()}://{place}']"] if place else []
 
     @lru_cache(maxsize=1)
     def composed(*overrides: str) -> DictConfig:
@@ -107,7 +111,7 @@ def understood(overrides: Sequence[str]) -> Iterator[None]:
     try:
         yield
     except (AssertionError, AttributeError, KeyError, RecursionError, TypeError, ValueError) as error:
-        if isinstance(error, OmegaConfBaseException):
+        if isinstance(error, OmegaConfBaseException | ConfigError):
             raise
         raise ConfigError("override", " ".join(overrides), f"what can be composed ({first_line(error)})") from None
 
@@ -122,8 +126,7 @@ def _config_error(error: Exception, overrides: Sequence[str]) -> ConfigError:
         return ConfigError(key, name, accepts + where_from(name))
     key = str(getattr(cause, "full_key", None) or "")
     if in_file := re.match("In '(.+?)': ", str(error)):
-        accepts = "fields of the config, below a first line `# @package _global_`"
-        return ConfigError(f"{in_file[1]}.yaml", key or "something else", accepts)
+        return ConfigError(f"{in_file[1]}.yaml", key or "something else", FIELDS_OF_CONFIG)
     got = next((text.partition("=")[2] for text in reversed(overrides) if text.split("=")[0] == key), None)
     field = FIELDS.get(key.split("[")[0])
     if field is not None:

@@ -19,9 +19,10 @@ from omegaconf import DictConfig
 
 from vgexp.config import ConfigError, Run, named
 from vgexp.experiments.compose import composer, conf_dir, groups, speaking
+from vgexp.experiments.config_files import named_where_at_fault
 from vgexp.experiments.imports import load_imports
 from vgexp.experiments.overrides import check_keys, check_single, latest, quoted
-from vgexp.experiments.sweep import grids
+from vgexp.experiments.sweep import first_run, grids
 
 if TYPE_CHECKING:
     from vgexp.experiments.jobs import Job
@@ -84,9 +85,11 @@ def start(
         check_single(overrides)
     dirs = [] if config_dir is None else ["--config-dir", str(config_dir.absolute())]
     if look is not None:
+        with named_where_at_fault(config_dir, overrides), composer(config_dir) as compose:
+            first_run(overrides, compose)
         _app(["--cfg", look, *dirs, *overrides])
         return None
-    with composer(config_dir, launched=True) as compose:
+    with named_where_at_fault(config_dir, overrides), composer(config_dir, launched=True) as compose:
         asked = grids(overrides, compose)
     from vgexp.experiments.plan import plan  # loads torch: what is wrong with the overrides is known by now
 

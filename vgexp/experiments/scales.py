@@ -2,15 +2,14 @@
 
 from pathlib import Path
 
-import yaml
-
-from vgexp.experiments.compose import conf_dir, speaking
+from vgexp.experiments.compose import conf_dir
+from vgexp.experiments.config_files import content
 
 
 def scales(config_dir: Path | None = None) -> dict[str, list[str]]:
     """Every experiment and its scales: of the files experiment/*.yaml here and, where it is given, in `config_dir`.
 
-    Raises ConfigError for a file that is not YAML.
+    Raises ConfigError for a file that has no fields to be read.
     """
     return {name: list(found) for name, found in grids_by_scale(config_dir).items()}
 
@@ -20,9 +19,7 @@ def grids_by_scale(config_dir: Path | None = None) -> dict[str, dict[str, list[s
     found = {}
     for folder in (conf_dir(), *([] if config_dir is None else [config_dir])):
         for path in sorted((folder / "experiment").glob("*.yaml")):
-            with speaking([]), path.open() as stream:
-                content = yaml.safe_load(stream)
-            named = content.get("scales") if isinstance(content, dict) else None
+            named = content(path).get("scales")
             named = named if isinstance(named, dict) else {}
             found[path.stem] = {
                 str(name): [str(grid) for grid in grids] if isinstance(grids, dict) else []
