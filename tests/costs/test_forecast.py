@@ -3,6 +3,7 @@
 import pytest
 from samples import small
 
+from vgexp.config import ConfigError
 from vgexp.costs.counting import ledger
 from vgexp.costs.forecast import forecast, largest_depth, live_bytes
 from vgexp.networks.building import weight_bytes
@@ -85,3 +86,8 @@ def test_the_largest_depth_fits_and_one_more_does_not():
         ]
         assert fits == [True, False]
     assert largest_depth(one, 64, 10, live, 1000) == 0
+
+
+def test_a_budget_where_layers_grow_with_the_depth_is_refused():
+    with pytest.raises(ConfigError, match=r"^--budget: .*dense network"):
+        forecast(small(model__family="dense"), 64, 10, 8e9)

@@ -1,5 +1,6 @@
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from samples import small
@@ -128,3 +129,13 @@ def test_of_a_large_folder_the_ends_of_the_files_are_looked_at(tmp_path, monkeyp
             found = folder_status(tmp_path)
             assert [run.status for run in found.runs] == [expected]
             assert [*found.damaged] == ([path] if expected == "failed" else [])
+
+
+def test_tables_that_go_away_while_they_are_listed_do_not_count(monkeypatch, tmp_path):
+    (tmp_path / "runs").mkdir()
+    (tmp_path / "runs/part-a.parquet").write_bytes(b"abc")
+    gone = tmp_path / "runs/part-b.parquet"
+    monkeypatch.setattr(
+        Path, "glob", lambda folder, _: [folder / "part-a.parquet", gone] if folder.name == "runs" else []
+    )
+    assert status._size(tmp_path) == 3

@@ -10,7 +10,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from vgexp.config import Run, revolve_snapshots
+from vgexp.config import ConfigError, Run, revolve_snapshots
 from vgexp.costs.counting import Costs, count
 from vgexp.costs.scaling import scaled, shadow
 from vgexp.networks import FAMILIES, blueprints, kept_tensors, moves, segment_length, weight_bytes
@@ -27,10 +27,14 @@ def forecast(run: Run, inputs: int, classes: int, budget: float | None = None) -
     """One row for each memory mode that the family has: `memory forward_flops backward_flops live_bytes weight_bytes`.
 
     With a budget in bytes also `largest_depth` (of the largest width, where widths differ). Weights include the
-    optimiser's slots, the gradients that are kept to be clipped, and the scratch gradient.
+    optimiser's slots, the gradients that are kept to be clipped, and the scratch gradient. Raises ConfigError for a
+    budget where no two blocks are alike.
     """
     import pandas as pd
 
+    if budget is not None and not follows_depth(_at_depth(run, 3)):
+        accepts = "no budget where layers grow with the depth, as in a dense network: every depth is counted by itself"
+        raise ConfigError("--budget", f"{budget:g} bytes", accepts)
     modes = ("store", "checkpoint", "invert") if FAMILIES[run.model.family].invert else ("store", "checkpoint")
     rows = []
     for mode in modes:
@@ -85,14 +89,11 @@ def live_bytes(run: Run, inputs: int, classes: int) -> Callable[[int], float]:
 
 def largest_depth(run: Run, inputs: int, classes: int, live: Callable[[int], float], budget: float) -> int:
     """The deepest network that fits, 0 where none does: by doubling and bisection, since both parts grow with depth."""
-    alike = follows_depth(_at_depth(run, 3))
     few, more = (weight_bytes(_at_depth(run, depth), inputs, classes, kept_tensors(run)) for depth in SHALLOW)
     a_layer = (more - few) / (SHALLOW[1] - SHALLOW[0])
 
     def fits(depth: int) -> bool:
         weights = few + a_layer * (depth - SHALLOW[0])
-        if not alike:
-            weights = weight_bytes(_at_depth(run, depth), inputs, classes, kept_tensors(run))
         return weights + live(depth) <= budget
 
     low, high = 0, 1

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -85,8 +86,12 @@ def folder_status(folder: Path) -> FolderStatus:
 
 
 def _size(folder: Path) -> int:
-    """The bytes of the tables."""
-    return sum(path.lstat().st_size for name in TABLES for path in (folder / name).glob("part-*.parquet"))
+    """The bytes of the tables, without those that go away meanwhile, as in a compaction."""
+    found = 0
+    for path in (path for name in TABLES for path in (folder / name).glob("part-*.parquet")):
+        with suppress(FileNotFoundError):
+            found += path.lstat().st_size
+    return found
 
 
 def _seconds_a_run(rows: Iterable[Mapping[str, Any]]) -> float | None:
