@@ -1,3 +1,5 @@
+from types import FunctionType
+
 import pytest
 from hydra import initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
@@ -5,7 +7,7 @@ from hydra.version import VersionBase
 
 from vgexp.config.errors import ConfigError
 from vgexp.config.fields import Run
-from vgexp.experiments.compose import composer, conf_dir, groups, typed
+from vgexp.experiments.compose import composer, conf_dir, groups, typed, understood
 from vgexp.experiments.launch import run
 from vgexp.experiments.prediction import predict
 
@@ -66,3 +68,15 @@ def test_the_callers_hydra_is_left_as_it_was():
     with composer():
         assert GlobalHydra.instance().is_initialized()
     assert not GlobalHydra.instance().is_initialized()
+
+
+def test_an_error_of_our_own_is_not_taken_for_a_bad_value():
+    def raises():
+        raise KeyError("ours")
+
+    ours = FunctionType(raises.__code__, {"__name__": "vgexp.somewhere", "KeyError": KeyError})
+    with pytest.raises(KeyError, match="ours"), understood(["seed=1"]):
+        ours()
+    theirs = FunctionType(raises.__code__, {"__name__": "hydra.somewhere", "KeyError": KeyError})
+    with pytest.raises(ConfigError, match="ours"), understood(["seed=1"]):
+        theirs()

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
+from traceback import walk_tb
 from typing import Any
 
 import hydra
@@ -107,11 +108,16 @@ def speaking(overrides: Sequence[str]) -> Iterator[None]:
 
 @contextmanager
 def understood(overrides: Sequence[str]) -> Iterator[None]:
-    """Turns what Hydra raises where it takes a value for granted into a ConfigError: a number as the name of a file."""
+    """Turns what Hydra raises where it takes a value for granted into a ConfigError: a number as the name of a file.
+
+    What code of ours raises stays what it is, also where Hydra calls it.
+    """
     try:
         yield
     except (AssertionError, AttributeError, KeyError, RecursionError, TypeError, ValueError) as error:
-        if isinstance(error, OmegaConfBaseException | ConfigError):
+        *_, (innermost, _) = walk_tb(error.__traceback__)
+        ours = innermost.f_globals.get("__name__", "").startswith("vgexp.")
+        if ours or isinstance(error, OmegaConfBaseException):
             raise
         raise ConfigError("override", " ".join(overrides), f"what can be composed ({first_line(error)})") from None
 
