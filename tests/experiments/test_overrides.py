@@ -33,6 +33,7 @@ def test_fields_that_exist(key):
         ("model@data=deep", "only fields of the config"),
         ("hydra.run.dir=x", "hydra/launcher and hydra.launcher.* only"),
         ("hydra/sweeper=basic", "hydra/launcher and hydra.launcher.* only"),
+        ("hydra.launcher._target_=os.system", "hydra/launcher and hydra.launcher.* only"),
         ("loger=none", "did you mean logger?"),
         ("members=[]", "only fields of the config"),
         ("xyz=1", "vgexp train --cfg job"),

@@ -284,7 +284,12 @@ def test_private_names_are_used_in_this_module_alone():
     own = {*own_names(trees.values()), "_asdict", "_fields", "_replace"}  # NamedTuple's, which are documented
     found = {str(path.relative_to(PACKAGE)): sorted(set(private_uses(tree, own))) for path, tree in trees.items()}
     assert "_C" not in own
-    assert {path: names for path, names in found.items() if names} == {
+    elsewhere = {  # of Hydra, which has no other way to check a file before it is read, and of Ray
+        "experiments/compose.py": ["_internal"],
+        "experiments/config_files.py": ["_internal", "_normalize_file_name"],
+        "experiments/launchers.py": ["_private"],
+    }
+    assert {path: names for path, names in found.items() if names} == elsewhere | {
         "numerics/torch_private.py": ["_raw_saved_", "_saved_", "_sequence_nr"]
     }
 

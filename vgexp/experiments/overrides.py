@@ -129,7 +129,7 @@ def check_keys(overrides: Sequence[str], groups: Collection[str]) -> None:
     known = [*(key for key in FIELDS if key not in NOT_TYPED), *groups]
     for override in parse(overrides):
         key = override.get_key_element().lstrip("+~")
-        if key == "hydra/launcher" or key.startswith("hydra.launcher."):
+        if key == "hydra/launcher" or (key.startswith("hydra.launcher.") and not key.endswith("_target_")):
             continue
         if key.startswith("hydra"):
             raise ConfigError(key, override.input_line, "hydra/launcher and hydra.launcher.* only")
