@@ -1,5 +1,6 @@
 """Memory that is too small for a stack, as an allocator that refuses more than so many members."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -125,7 +126,7 @@ from vgexp.results.writing import Store
 runs = [small(seed=s, steps=1, model__width=1500, probe__every="never") for s in range(8)]
 train_stack([replace(runs[0], seed=99)], Store(Path("warm")))
 taken = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
-resource.setrlimit(resource.RLIMIT_AS, (taken + 250_000_000,) * 2)
+resource.setrlimit(resource.RLIMIT_AS, (taken + 180_000_000,) * 2)
 train_stack(runs, Store(Path("here")))
 """
 
@@ -133,7 +134,9 @@ train_stack(runs, Store(Path("here")))
 @pytest.mark.skipif(sys.platform != "linux", reason="other systems do not keep to RLIMIT_AS")
 def test_a_real_limit():
     code = f"import sys; sys.path.insert(0, {str(Path(__file__).parents[1])!r})\n{LIMITED}"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    # Threads of their own, and the allocator of pyarrow, reserve far more addresses than they use.
+    frugal = {"OMP_NUM_THREADS": "1", "MALLOC_ARENA_MAX": "1", "ARROW_DEFAULT_MEMORY_POOL": "system"}
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=os.environ | frugal)
     assert done.returncode == 0, done.stderr
-    assert "8 runs: out of memory; they go on in stacks of 4 and 4" in done.stderr
+    assert "8 runs: out of memory; they go on in stacks of 4 and 4" in done.stderr  # and of fewer, as memory lies
     assert read("here").runs["status"].tolist() == ["done"] * 8

@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from vgexp.config import Run
 from vgexp.results.writing import Store
 from vgexp.training import describe
+from vgexp.training.memory import return_freed_memory
 from vgexp.training.splitting import split_saves
 
 WORDS = ("out of memory", "can't allocate memory", "not enough memory", "bad_alloc", "ALLOC_FAILED")
@@ -36,6 +37,7 @@ def halve(runs: Sequence[Run], store: Store) -> list[list[Run]]:
     halves = [list(runs[:middle]), list(runs[middle:])]
     gone = f"{describe(runs)}: out of memory; they go on in stacks of {len(halves[0])} and {len(halves[1])}"
     print(f"{gone} (max_members={middle} begins with such)", file=sys.stderr, flush=True)
+    return_freed_memory()  # else what the stack took stays with this process, in pieces that nothing large fits into
     split_saves(store, runs, halves)
     return halves
 
