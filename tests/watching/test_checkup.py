@@ -44,7 +44,8 @@ def test_also_when_it_raises():
 def test_an_error_because_of_a_nan_is_a_diagnosis():
     model, (x, _) = problem()
     model[0].weight.data[0, 0] = float("nan")
-    loss_fn = lambda output, _: -torch.distributions.Normal(output, 1.0).log_prob(torch.zeros(10)).mean()
+    normal = torch.distributions.Normal
+    loss_fn = lambda output, _: -normal(output, 1.0, validate_args=True).log_prob(torch.zeros(10)).mean()
     with pytest.raises(ValueError, match="to satisfy the constraint"):
         loss_fn(model(x), None)
     diagnosis = diagnose(model, (x, None), loss_fn)

@@ -1,5 +1,6 @@
 """Arguments: the tensors that an operation of torch is called with, their part of the graph and their memory.
 
+>>> import torch
 >>> (one,) = inputs([{"x": torch.ones(2)}, "sum"])
 >>> one.node, one.requires_grad
 (None, False)
