@@ -27,6 +27,20 @@ from vgexp.training.interruption import Interrupted
 QUICK = ["data.name=digits", "model.depth=2", "model.width=8", "eval.every=never", "name=train", "steps=2"]
 
 
+def handed_over(*overrides):
+    """The overrides of the jobs of a sweep, of which none was run."""
+    launched = []
+
+    def launch(job_overrides, initial_job_idx):
+        launched.extend(job_overrides)
+        raise Interrupted
+
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(Interrupted):
+        patch.setattr(Plugins, "instantiate_launcher", lambda self, **_: SimpleNamespace(launch=launch))
+        start(overrides)
+    return launched
+
+
 def test_run_returns_what_was_asked_for_and_nothing_else():
     run(*QUICK, "seed=0,1")
     results = run(*QUICK, "seed=1,2")
@@ -37,15 +51,7 @@ def test_run_returns_what_was_asked_for_and_nothing_else():
 
 
 def test_a_job_trains_in_the_folder_that_it_comes_from_wherever_it_starts(monkeypatch, tmp_path):
-    launched = []
-
-    def launch(job_overrides, initial_job_idx):
-        launched.extend(job_overrides)
-        raise Interrupted
-
-    with monkeypatch.context() as patch, pytest.raises(Interrupted):
-        patch.setattr(Plugins, "instantiate_launcher", lambda self, **_: SimpleNamespace(launch=launch))
-        start([*QUICK, "seed=3,4"])
+    launched = handed_over(*QUICK, "seed=3,4")
     (tmp_path / "elsewhere").mkdir()
     with monkeypatch.context() as patch, composer() as compose:
         patch.chdir(tmp_path / "elsewhere")
@@ -57,17 +63,9 @@ def test_a_job_trains_in_the_folder_that_it_comes_from_wherever_it_starts(monkey
     assert not list(Path("results/train/state/jobs").iterdir())
 
 
-def test_a_job_finds_its_members_again_after_another_of_the_same_runs_was_there(monkeypatch):
+def test_a_job_finds_its_members_again_after_another_of_the_same_runs_was_there():
     """As where the same command was typed twice, and the job at work is requeued."""
-    launched = []
-
-    def launch(job_overrides, initial_job_idx):
-        launched.extend(job_overrides)
-        raise Interrupted
-
-    with monkeypatch.context() as patch, pytest.raises(Interrupted):
-        patch.setattr(Plugins, "instantiate_launcher", lambda self, **_: SimpleNamespace(launch=launch))
-        start([*QUICK, "seed=3,4"])
+    launched = handed_over(*QUICK, "seed=3,4")
     with composer() as compose:
         config = compose(launched[0])
         runs = received(config)

@@ -7,6 +7,7 @@ locks; `killed`, with locks, where whoever begins the first stack is killed in t
 
 import errno
 import fcntl
+import importlib
 import os
 import signal
 import sys
@@ -18,7 +19,6 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-import sklearn.datasets  # noqa: F401  each member would load it
 
 import vgexp.experiments.plan
 import vgexp.training
@@ -26,6 +26,8 @@ from vgexp.experiments import launch
 from vgexp.results.plans import read_plan
 from vgexp.results.reading import read
 from vgexp.training.loop import Training
+
+importlib.import_module("sklearn.datasets")  # which each member would load
 
 SHARED = ("data=digits", "model.depth=2", "model.width=8", "model.norm=none,layer,batch", "seed=0,1", "steps=20")
 SWEEPS = (("model.activation=tanh", *SHARED), ("model.activation=tanh,relu", *SHARED))

@@ -11,6 +11,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from operator import attrgetter
 from pathlib import Path
+from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
@@ -69,7 +70,7 @@ def received(config: DictConfig) -> list[Run]:
         own.members = None
         for key, value in values.items():
             OmegaConf.update(own, key, value)
-        run: Run = OmegaConf.to_object(own)  # type: ignore[assignment]
+        run: Any = OmegaConf.to_object(own)
         if identity(run) != planned:
             raise RuntimeError(f"run {planned} is {identity(run)} on {platform.node()}, which has another vgexp there")
         runs.append(run)

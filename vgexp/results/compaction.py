@@ -16,6 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from vgexp.results.columns import TABLES, lacking
+from vgexp.results.files import remove_abandoned
 from vgexp.results.folders import require_idle
 from vgexp.results.locks import alone
 from vgexp.results.parts import UNREADABLE, file_of, opened, part_of, runs_files, write_parts
@@ -34,8 +35,7 @@ def compact(folder: Path) -> tuple[int, int]:
     require_idle(folder)
     with alone(folder):
         require_idle(folder)
-        for left in folder.glob("*/.part-*.tmp"):
-            left.unlink()  # of a process that was killed while it wrote
+        remove_abandoned(folder)
         before = len(runs_files(folder))
         counting = _whole(folder)
         having = {part: runs for part, runs in counting.items() if runs}

@@ -117,17 +117,16 @@ class Listener:
         self._calls: list[Call] = []
         self._by_name: dict[tuple[str, int], Call] = {}
         self._numbers: Counter[str] = Counter()
-        self._nesting, self._pass = 0, object()
+        self._nesting, self._pass, self._over = 0, object(), False
         self._graded = False
         self._descents: dict[int, Descent] = {}
         self._fed: set[int] = set()
-        self._over = False
         self.fed: set[int] = set()
         """`id` of the parameters to which a backward pass brought a gradient: a parameter takes long to hash."""
         self._leftovers = Leftovers()
         self.recurrence.forget()
         self.reentrant = False
-        """Whether part of the graph was made within the backward pass: then depths are not known from it."""
+        """Whether part of the graph was made within the backward pass: depths are not known from it."""
 
     def calls(self) -> list[Call]:
         """The calls in order, with the gradients of the passes that count, and without calls that no such pass reached,
@@ -273,8 +272,7 @@ class Listener:
         call.twin = holder if holder is not call else None
 
     def _returned(self, call: Call, shape: torch.Size, dz: Tensor | None, stand_in: bool = False) -> None:
-        """The hook for the gradient of what a call put out, which may come as another view; None where only other
-        outputs of its node have one, as where the last state alone of a packed sequence is read."""
+        """The hook for the gradient of what a call put out, maybe as another view; None if only siblings have one."""
         if dz is None:
             return
         task = torch_private.graph_task()
