@@ -44,9 +44,10 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
 
 @pytest.fixture(autouse=True)
 def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Tests leave nothing in the checkout, and one thread makes small networks quick."""
+    """Tests leave nothing in the checkout nor for each other, and one thread makes small networks quick."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("VGEXP_DATA", str(tmp_path / "no-data"))
+    monkeypatch.setenv("VGEXP_IMPORT", "")  # put back also where a command has set it, which is never undone
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     yield

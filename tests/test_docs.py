@@ -77,7 +77,6 @@ def test_the_paper_of_extending_is_reproduced(monkeypatch):
     Path("conf/experiment").mkdir(parents=True)
     Path("conf/experiment/bengio1994.yaml").write_text(grids)
     Path("bengio1994.py").write_text(module)
-    monkeypatch.setenv("VGEXP_IMPORT", "")
     monkeypatch.setattr(sys, "argv", shlex.split(command))
     with pytest.raises(SystemExit) as end:
         app.main()

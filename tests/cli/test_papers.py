@@ -35,7 +35,6 @@ def test_papers_from_outside_are_listed_too(vgexp_command, tmp_path, monkeypatch
     (tmp_path / "hochreiter1992.py").write_text(MINE)
     (tmp_path / "conf/experiment").mkdir(parents=True)
     (tmp_path / "conf/experiment/hochreiter1991.yaml").write_text("scales: {tiny: {}}")
-    monkeypatch.setenv("VGEXP_IMPORT", "")
     mine = ["--import", "hochreiter1991", "--import", "hochreiter1992"]
     code, out, _ = vgexp_command("papers", *mine, "--config-dir", "conf")
     lines = {line.split()[0]: line.split(maxsplit=1)[1] for line in out.splitlines()}
