@@ -121,3 +121,9 @@ def test_letters_of_every_language_need_no_quotes(typed, value):
 
 def test_choices_of_every_language():
     assert choices(parse(["name=größer, 更深,b"])[0]) == ["name='größer'", "name='更深'", "name=b"]
+
+
+def test_a_long_value_takes_no_time():
+    for letter in "xü":
+        word = letter * 10**6  # so long that looking ahead from each letter would never end
+        assert quoted(f"name={word}").strip("'") in (f"name={word}", f"name='{word}")

@@ -19,11 +19,12 @@ ACCEPTED = (
     """field=value, or choices: seed=0,1 seed=range(0,5); a value with spaces or brackets in quotes: 'name="a (b)"'"""
 )
 """What is accepted of an argument, as an error says it."""
+MISREAD = r"\brevolve\(\d+\)|\b1/sqrt\(L\)"
 TO_QUOTE = re.compile(
-    r"""'[^']*'|"[^"]*"|(\brevolve\(\d+\)|\b1/sqrt\(L\)"""  # what is in quotes already comes first
-    r"""|(?=[^,:[\]{}()'"]*[^\x00-\x7f])[^\s,:[\]{}()'"](?:[^,:[\]{}()'"]*[^\s,:[\]{}()'"])?)"""
+    r"""'[^']*'|"[^"]*"|"""  # what is in quotes already comes first
+    rf"""({MISREAD})|((?:(?!{MISREAD})[^,:[\]{{}}()'"])+)"""
 )
-"""Of values, what Hydra would take for something else, or for nothing."""
+"""Of values, what Hydra would take for something else, or for nothing: groups of functions, and of words."""
 CHOICES = "a list of choices or range(...), with at least one value"
 NOT_TYPED = ("scales", "members")
 """Fields that experiment files and the sweeper set, and nobody on the command line."""
@@ -51,7 +52,14 @@ def quoted(override: str) -> str:
     ("checkpoint.every=2,'revolve(3)'", "name='größer'")
     """
     key, equals, values = override.partition("=")
-    return key + equals + TO_QUOTE.sub(lambda found: f"'{found[1]}'" if found[1] else found[0], values)
+    return key + equals + TO_QUOTE.sub(_in_quotes, values)
+
+
+def _in_quotes(found: re.Match[str]) -> str:
+    """A function in quotes, and words with letters that Hydra does not know, without the spaces around them."""
+    function, words = found.groups(default="")
+    unknown = function or words.strip()
+    return found[0].replace(unknown, f"'{unknown}'") if function or not unknown.isascii() else found[0]
 
 
 def flattened(overrides: Any) -> Iterator[str]:
