@@ -43,4 +43,4 @@ def test_labels_have_units_and_a_name_of_ones_own_is_its_label():
 
 def test_numbers_that_were_not_measured_are_nan():
     assert math.isnan(defaults("layers")["dx_rms"]) and defaults("layers")["part"] == ""
-    assert [field.name for field in fields(Column)] == ["meaning", "label", "unit", "of", "default"]
+    assert [field.name for field in fields(Column)] == ["meaning", "label", "unit", "of", "default", "cells"]

@@ -10,7 +10,8 @@ import pytest
 from samples import small
 
 from vgexp.results.columns import TABLES
-from vgexp.results.parts import check_tables, file_of, opened, read_tables, run_rows, write_parts
+from vgexp.results.errors import ResultsError
+from vgexp.results.parts import check_tables, file_of, opened, read_tables, require_results, run_rows, write_parts
 from vgexp.results.reading import read
 from vgexp.results.status import folder_status
 from vgexp.results.writing import Store
@@ -144,3 +145,40 @@ def test_a_part_is_read_again_only_when_it_was_replaced(tmp_path, monkeypatch):
     damaged = {}
     file_of(tmp_path, "runs", "a").write_bytes(b"no parquet")
     assert set(run_rows(tmp_path, damaged)) == {"b"} and [path.name for path in damaged] == ["part-a.parquet"]
+
+
+@pytest.mark.parametrize(
+    ("table", "column", "cells"),
+    [
+        ("layers", "dz_rms", ["x"]),
+        ("layers", "layer", None),
+        ("layers", "step", pa.nulls(1)),
+        ("histograms", "edges", [0.5]),
+        ("histograms", "edges", [["a"]]),
+        ("histograms", "quantity", [1]),
+        ("spectra", "singular_values", ["x"]),
+        ("steps", "run", [b"a"]),
+        ("runs", "model.depth", ["five"]),
+        ("runs", "model.width", [[5]]),
+        ("runs", "git_dirty", ["x"]),
+    ],
+)
+def test_a_table_of_somebody_elses_is_none_of_ours(table, column, cells, tmp_path):
+    row = {"run": ["a"], "stack": ["s"], "status": ["done"], "step": [0], "layer": [1]}
+    fine = pa.table({**row, "edges": [[0.0, 1.0]], "mine": [[2.0]], "dz_rms": pa.nulls(1), "model.width": ["[5, 4]"]})
+    path = file_of(tmp_path, table, "s")
+    path.parent.mkdir()
+    pq.write_table(fine, path)
+    assert opened(path).metadata.num_rows == 1
+    rest = fine.drop_columns([column] if column in fine.column_names else [])
+    pq.write_table(rest if cells is None else rest.append_column(column, pa.array(cells)), path)
+    with pytest.raises(OSError, match=f"no table of {table}: .*{column}"):
+        opened(path)
+    pq.write_table(fine.append_column("step", fine["step"]), path)
+    with pytest.raises(OSError, match=f"no table of {table}: its column step"):
+        opened(path)
+
+
+def test_a_path_that_is_not_in_utf_8_says_so(tmp_path):
+    with pytest.raises(ResultsError, match="not in UTF-8"):
+        require_results(tmp_path / "\udcff")

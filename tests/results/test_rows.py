@@ -166,3 +166,40 @@ def test_a_quantity_that_was_added_is_read_also_of_runs_without_it(tmp_path, mon
         results.table("layers", ["h_l2"])
     monkeypatch.setitem(QUANTITIES, "h_l2", Quantity("h", lambda h_MBN: h_MBN.square().mean((-2, -1))))
     assert results.table("layers", ["h_l2"])["h_l2"].isna().all()
+
+
+def changed(path, **columns):
+    table = pq.read_table(path)
+    for name, cells in columns.items():
+        table = table.set_column(table.column_names.index(name), name, pa.array(cells(table[name].to_pylist())))
+    return table
+
+
+def together(*tables):
+    return pa.concat_tables(tables, promote_options="permissive")
+
+
+ODD = {
+    "twice": lambda path: together(pq.read_table(path), pq.read_table(path)),
+    "of others too": lambda path: together(pq.read_table(path), changed(path, run=lambda run: ["x"] * len(run))),
+    "no part": lambda path: changed(path, part=lambda part: [None] * len(part)),
+    "large integers": lambda path: changed(path, z_rms=lambda z: [10**18] * len(z)),
+    "no run": lambda path: changed(path, run=lambda run: [None, *run[1:]]),
+}
+
+
+@pytest.mark.parametrize("odd", ODD)
+def test_what_somebody_else_wrote_into_a_part_has_a_row_a_key_or_is_named(folder, odd):
+    before = read(folder).layers
+    path = next(path for path in sorted((folder / "layers").glob("*")) if "part" in pq.read_schema(path).names)
+    pq.write_table(ODD[odd](path), path)
+    runs = file_of(folder, "runs", path.stem.removeprefix("part-"))
+    pq.write_table(pq.read_table(runs).replace_schema_metadata(), runs)  # as one without checksums
+    results = read(folder)
+    found = results.layers
+    assert not found.duplicated(list(TABLES["layers"].key)).any() and set(found["run"]) <= set(before["run"])
+    if odd == "no run":
+        assert f"{path}: no table of layers: rows without run" in results.damaged and len(found) < len(before)
+    else:
+        assert results.damaged == []
+        pd.testing.assert_frame_equal(found.drop(columns="z_rms"), before.drop(columns="z_rms"), check_dtype=False)

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from vgexp.config import from_row
+from vgexp.config import ConfigError, from_row, validate
 from vgexp.data import DATASETS, Unavailable
 from vgexp.figures.looks import arrange
 from vgexp.figures.pictures import Picture, seeds_in
@@ -106,6 +106,10 @@ def theory_of(runs: pd.DataFrame) -> pd.DataFrame:
     first = runs.sort_values("seed").iloc[0]
     run = from_row({str(key): value for key, value in first.items()})
     if not covers(run) or run.data.name not in DATASETS:
+        return pd.DataFrame()
+    try:
+        validate(run, {})
+    except ConfigError:  # a table that was not written by this version
         return pd.DataFrame()
     run = replace(run, steps=0, optim=type(run.optim)())  # what comes after initialisation does not matter
     asked = identity(run)

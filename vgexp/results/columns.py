@@ -34,6 +34,13 @@ class Column:
     """The tensor that it measures, a key of TENSORS."""
     default: Any = math.nan
     """What a table reads as that was written before the column existed."""
+    cells: str = "number"
+    """What its cells are where they are no text: a number, a flag, or a list of numbers."""
+
+    @property
+    def kind(self) -> str:
+        """What its cells are."""
+        return "text" if self.default == "" else self.cells
 
 
 @dataclass(frozen=True)
@@ -107,9 +114,11 @@ COLUMNS: dict[str, Column] = {
     "test_loss": Column("loss on the test set", "test loss", "nats"),
     "test_error": Column("error rate on the test set", "test error"),
     # Distributions, in cells of lists.
-    "edges": Column("edges of the histogram's bins, one more than there are bins", default=None),
-    "density": Column("density in each bin: it integrates to 1", "density", default=None),
-    "singular_values": Column("of dx(l) / dx(l-1) at one example, descending", "singular value", default=None),
+    "edges": Column("edges of the histogram's bins, one more than there are bins", default=None, cells="list"),
+    "density": Column("density in each bin: it integrates to 1", "density", default=None, cells="list"),
+    "singular_values": Column(
+        "of dx(l) / dx(l-1) at one example, descending", "singular value", default=None, cells="list"
+    ),
     # A run.
     "stack": Column("the stack that computed the run: it names the files that hold its rows", default=""),
     "status": Column("running, done or failed", default=""),
@@ -119,7 +128,7 @@ COLUMNS: dict[str, Column] = {
     "started": Column("when it began, in seconds since 1970", unit="s"),
     "updated": Column("when the row was written, in seconds since 1970", unit="s"),
     "git_sha": Column("commit of the code", default=""),
-    "git_dirty": Column("whether the code had changes that were not committed", default=None),
+    "git_dirty": Column("whether the code had changes that were not committed", default=None, cells="flag"),
     "vgexp": Column("version of vgexp", default=""),
     "torch": Column("version of torch", default=""),
     "python": Column("version of Python", default=""),
@@ -131,7 +140,7 @@ COLUMNS: dict[str, Column] = {
     "call": Column("which call of that layer within a forward pass, counted from 0", default=0),
     "module": Column("the layer's class", default=""),
     "activation": Column("what took the layer's output, where it is known", default=""),
-    "frozen": Column("whether all weights of the layer are frozen", default=False),
+    "frozen": Column("whether all weights of the layer are frozen", default=False, cells="flag"),
 }
 
 ERRORS = ("train_loss", "train_error", "valid_loss", "valid_error", "test_loss", "test_error")

@@ -54,7 +54,11 @@ def _whole(folder: Path) -> dict[str, list[str]]:
     runs = {}
     for path in runs_files(folder):
         with suppress(*UNREADABLE):
-            runs[part_of(path)] = opened(path).read(columns=["run"])["run"].to_pylist()
+            members = opened(path).read(columns=["run"])["run"].to_pylist()
+            for table in TABLES:
+                if (beside := file_of(folder, table, part_of(path))).exists():
+                    opened(beside)
+            runs[part_of(path)] = members
     found = {part for part, members in runs.items() if all(rows[run]["status"] == "done" for run in members)}
     while lacking := {part for part in found if any(rows[run]["part"] not in found for run in runs[part])}:
         found -= lacking
@@ -87,7 +91,8 @@ def _put_together(folder: Path, name: str, pieces: Mapping[str, list[str]], stre
         for piece, path in files.items():
             frame = complete(name, opened(path).read().to_pandas())
             frame = frame[frame["run"].isin(pieces[piece])].reindex(columns=fields.names)
-            gathered.append(pa.Table.from_pandas(frame, fields, preserve_index=False).replace_schema_metadata())
+            rows = pa.Table.from_pandas(frame, fields, preserve_index=False, safe=False)
+            gathered.append(rows.replace_schema_metadata())
             if sum(map(len, gathered)) >= ROWS:
                 writer.write_table(pa.concat_tables(gathered))
                 gathered = []

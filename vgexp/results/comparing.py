@@ -7,6 +7,7 @@ from pathlib import Path
 import pandas as pd
 
 from vgexp.results.columns import TABLES
+from vgexp.results.parts import require_results
 from vgexp.results.reading import read
 from vgexp.results.tables import Results
 
@@ -18,6 +19,8 @@ def compare(*paths: str | Path) -> Results:
     `@folder`. Raises ResultsError for a folder without results.
     """
     given = [Path(path) for path in paths]
+    for folder in given:
+        require_results(folder)
     folders = [path for i, path in enumerate(given) if path.resolve() not in [one.resolve() for one in given[:i]]]
     if len(folders) == 1:
         return read(folders[0])

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from vgexp.config import ConfigError
 from vgexp.results.locks import alone, computing
-from vgexp.results.parts import require_results
+from vgexp.results.parts import is_text, require_results
 from vgexp.results.plans import changing
 
 
@@ -31,6 +31,8 @@ def move(folder: Path, target: Path) -> None:
     Raises as `require_idle`, and ConfigError for a target that is there, or that no name leads to: below `results`.
     """
     require_idle(folder)
+    if not is_text(target):
+        raise ConfigError("TARGET", str(target), "a name in UTF-8")
     if target.exists():
         raise ConfigError("TARGET", str(target), "a folder that is not there yet")
     within = target.absolute().relative_to(Path("results").absolute()) if _below_results(target) else None

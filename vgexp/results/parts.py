@@ -9,7 +9,9 @@ Parts may be put together while somebody reads: the whole is there before its pi
 
 import json
 import zlib
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -17,7 +19,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from pyarrow import types
 
-from vgexp.results.columns import TABLES
+from vgexp.config import FIELDS
+from vgexp.results.columns import COLUMNS, TABLES
 from vgexp.results.errors import ResultsError
 from vgexp.results.files import require_file, write_atomically
 
@@ -31,16 +34,20 @@ QUICK = 2**27
 """Bytes whose checksums are computed while somebody waits for no more than a status."""
 UNREADABLE = (OSError, pa.ArrowException)
 """What reading a damaged part raises."""
-_TEXT = (types.is_string, types.is_large_string)
-_NUMBER = (types.is_integer, types.is_floating, types.is_null)
-KEYS = {False: ("run", "step"), True: ("run", "stack", "status")}
-"""The columns that every row of a part has: of `runs`, where True, and of the other tables."""
-KINDS = {
-    **dict.fromkeys(("run", "stack", "status"), _TEXT),
-    **dict.fromkeys(("step", "started", "updated"), _NUMBER),
-    "message": (*_TEXT, types.is_null),
+KEYS = {table: tuple(key for key in one.key if key not in ("part", "quantity")) for table, one in TABLES.items()} | {
+    "runs": ("run", "stack", "status")
 }
-"""The types of the columns that tell rows apart and say how far a run is."""
+"""The columns that every row of a table has; the others of its key are not in older ones."""
+_NUMBER = (types.is_integer, types.is_floating)
+_TEXT = (types.is_string, types.is_large_string)
+KINDS = {
+    "number": _NUMBER,
+    "text": _TEXT,
+    "flag": (types.is_boolean,),
+    "list": (lambda kind: types.is_list(kind) and any(fits(kind.value_type) for fits in (*_NUMBER, types.is_null)),),
+    "field": (*_NUMBER, *_TEXT, types.is_boolean),
+}
+"""The types that a column of a kind may have in a file."""
 Seen = TypeVar("Seen")
 _KEPT: dict[tuple[Path, tuple[str, ...]], tuple[tuple[int, int, int], list[dict[str, Any]], dict[str, Any]]] = {}
 """A file of `runs` and the columns read of it -> which file it was (inode, time, size), its rows, what they share."""
@@ -73,17 +80,38 @@ def file_of(folder: Path, table: str, stack: str) -> Path:
 def opened(path: Path) -> pq.ParquetFile:
     """A part, to be read. Raises OSError for what is no part of its table, and what pyarrow does for no parquet."""
     file = pq.ParquetFile(require_file(path))
-    schema, needed = file.schema_arrow, KEYS[path.parent.name == "runs"]
-    for name, kinds in KINDS.items():
-        there = name in schema.names
-        if (name in needed and not there) or (there and not any(is_kind(schema.field(name).type) for is_kind in kinds)):
-            raise OSError(f"no table of {path.parent.name}: its column {name}")
+    require_columns(path.parent.name, file.schema_arrow)
+    needed = KEYS[path.parent.name]
     for group in range(file.metadata.num_row_groups):
         columns = [file.metadata.row_group(group).column(place) for place in range(file.metadata.num_columns)]
         for column in columns:
             if column.path_in_schema in needed and column.statistics is not None and column.statistics.null_count:
                 raise OSError(f"no table of {path.parent.name}: rows without {column.path_in_schema}")
     return file
+
+
+def require_columns(table: str, schema: pa.Schema) -> None:
+    """Raises OSError for a schema without what every row of a table has, or in which a column has another type."""
+    needed = KEYS[table]
+    wrong = [name for name in needed if name not in schema.names]
+    wrong += [
+        name
+        for name, kind in zip(schema.names, schema.types, strict=True)
+        if not any(fits(kind) for fits in _accepted(table, name)) and (name in needed or not types.is_null(kind))
+    ]
+    wrong += [name for name, times in Counter(schema.names).items() if times > 1]
+    if wrong:
+        raise OSError(f"no table of {table}: its column {wrong[0]}")
+
+
+@cache
+def _accepted(table: str, name: str) -> tuple[Callable[[pa.DataType], bool], ...]:
+    """The types that a column may have: any, of one that is not known."""
+    if name in TABLES[table].names:
+        return KINDS[COLUMNS[name].kind]
+    if table != "runs" or name not in FIELDS:
+        return (lambda kind: True,)
+    return _NUMBER if FIELDS[name].type in (int, float) else KINDS["field"]
 
 
 def write_parts(
@@ -181,9 +209,19 @@ def _rows_of(path: Path, columns: tuple[str, ...]) -> tuple[list[dict[str, Any]]
 
 
 def require_results(folder: Path) -> None:
-    """Raises ResultsError for a folder without results."""
+    """Raises ResultsError for a folder without results, or with a path that no table can be read from."""
+    if not is_text(folder.absolute()):
+        raise ResultsError(f"{folder}: no results can be here: the path is not in UTF-8")
     if not (folder / "plan.json").exists() and not (folder / "runs").is_dir():
         raise ResultsError(f"{folder}: no results here (no plan.json and no runs/)")
+
+
+def is_text(path: Path) -> bool:
+    """Whether a path is in UTF-8: others are not to be had from the libraries that read tables."""
+    try:
+        return bool(str(path).encode())
+    except UnicodeEncodeError:
+        return False
 
 
 def damaged_message(damaged: Iterable[Path]) -> str:

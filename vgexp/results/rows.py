@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.dataset as ds
 
 from vgexp.results.columns import TABLES, defaults, lacking
-from vgexp.results.parts import UNREADABLE, file_of, opened, reason, run_rows
+from vgexp.results.parts import KEYS, UNREADABLE, file_of, opened, reason, require_columns, run_rows
 
 
 @dataclass(eq=False)
@@ -57,11 +57,11 @@ class Rows:
             elsewhere = [column for column in elsewhere if column in there]
         absent = lacking(name, columns, known.union(elsewhere)) | dict.fromkeys(elsewhere, math.nan)
         key = [column for column in TABLES[name].key if column in known]
-        rows = pa.concat_tables(found, promote_options="permissive") if found else pa.table({})
+        rows = together(found)
         del found
         frame = rows.to_pandas(split_blocks=True, self_destruct=True)
         if not _sorted(frame, key):
-            frame = frame.sort_values(key, ignore_index=True, kind="stable")
+            frame = frame.sort_values(key, kind="stable").drop_duplicates(key, keep="last", ignore_index=True)
         return frame.assign(**absent)[[*columns]]
 
     def _columns(self, name: str) -> set[str]:
@@ -86,7 +86,7 @@ class Rows:
                 continue
             path = file_of(part.root, name, part.name)
             try:
-                yield _rows(path, columns, None if len(members) == part.runs else members, steps)
+                yield _rows(path, columns, members, len(members) == part.runs, steps)
             except UNREADABLE as error:
                 gone = isinstance(error, FileNotFoundError)
                 if gone and not file_of(part.root, "runs", part.name).exists():
@@ -114,22 +114,46 @@ class Rows:
         return moved
 
 
+def together(tables: Sequence[pa.Table]) -> pa.Table:
+    """The rows of several tables; integers, however large, are floats where another has floats."""
+    if not tables:
+        return pa.table({})
+    unified = pa.unify_schemas([table.schema for table in tables], promote_options="permissive")
+    alike = [
+        table.cast(pa.schema([unified.field(name) for name in table.column_names]), safe=False) for table in tables
+    ]
+    return pa.concat_tables(alike, promote_options="permissive")
+
+
 def _rows(
-    path: Path, columns: Sequence[str] | None, runs: Sequence[str] | None, steps: Collection[int] | None
+    path: Path, columns: Sequence[str] | None, runs: Sequence[str], all_there: bool, steps: Collection[int] | None
 ) -> pa.Table:
-    """Rows of a file: its key, and of the columns those that it has, or that read as something where it is older."""
+    """Rows of a file: its key, and of the columns those that it has, or that read as something where it is older.
+
+    `all_there`: whether these runs are all that the file should have.
+    """
     rows = ds.dataset(str(path))
+    require_columns(path.parent.name, rows.schema)
     names = rows.schema.names
     key = TABLES[path.parent.name].key
     wanted = [column for column in names if columns is None or column in key or column in columns]
-    chosen = None if runs is None else ds.field("run").isin(list(runs))
+    among = ds.field("run").isin(list(runs))
+    chosen = None if all_there else among
     if steps is not None:
         due = ds.field("step").isin(list(steps))
         chosen = due if chosen is None else chosen & due
     found = rows.to_table(columns=wanted, filter=chosen, use_threads=False).replace_schema_metadata()
+    for column in KEYS[path.parent.name]:
+        if found[column].null_count:
+            raise OSError(f"no table of {path.parent.name}: rows without {column}")
+    if all_there and not set(found["run"].unique().to_pylist()).issubset(runs):
+        found = found.filter(among)
     for column, default in defaults(path.parent.name).items():
         if column not in names and default in ("", 0) and (columns is None or column in key or column in columns):
             found = found.append_column(column, pa.array([default] * len(found)))
+        elif default == "" and column in found.column_names and found[column].null_count:
+            place = found.column_names.index(column)
+            found = found.set_column(place, column, found[column].cast(pa.large_string()).fill_null(default))
     return found
 
 
@@ -144,4 +168,4 @@ def _sorted(frame: pd.DataFrame, key: Sequence[str]) -> bool:
         if (after < before).any():
             return False
         undecided[undecided] = after == before
-    return True
+    return not undecided.any()
