@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from io import BytesIO, TextIOWrapper
 from pathlib import Path
 
 import pandas as pd
@@ -252,6 +253,9 @@ def test_a_train_with_nothing_left_to_do_loads_no_pandas():
         (["report", "nowhere"], "nowhere: no results here"),
         (["status", "nowhere"], "nowhere: no results here"),
         (["plot", "nowhere"], "nowhere: no results here"),
+        (["report", "x" * 300], "plan.json: has a longer name than a file can have"),
+        (["plot", "nowhere", "nowhere\udcff"], "nowhere: no results here"),
+        (["status", "nowhere", "x" * 5000], "unexpected extra argument"),
         (["predict", "model.depth=1,2"], "model.depth: got '1,2', accepts one value"),
         (["predict", "--budget", "much"], "--budget: got 'much', accepts a size in memory of at least 1kB: 8GB"),
         (["frobnicate"], "No such command 'frobnicate'"),
@@ -261,7 +265,7 @@ def test_a_train_with_nothing_left_to_do_loads_no_pandas():
 def test_other_commands_too(arguments, message, monkeypatch, capsys):
     assert vgexp_command(monkeypatch, *arguments) == 2
     said = capsys.readouterr().err
-    assert message in said
+    assert message in said and len(said) < 2000
     assert len(said.splitlines()) == 1
     assert list(Path().iterdir()) == []
 
@@ -284,6 +288,21 @@ def test_a_file_where_a_folder_is_due(arguments, message, monkeypatch, capsys):
     assert vgexp_command(monkeypatch, *arguments) == 2
     said = capsys.readouterr().err.splitlines()[-1]
     assert said.startswith("vgexp: ") and message in said and "Error" not in said
+
+
+@pytest.mark.parametrize("command", ["report", "plot", "view", "compact"])
+def test_a_link_to_itself(command, monkeypatch, capsys):
+    Path("loop").symlink_to("loop")
+    assert vgexp_command(monkeypatch, command, "loop") == 2
+    assert capsys.readouterr().err == "vgexp: loop: no results here (no plan.json and no runs/)\n"
+
+
+def test_what_a_terminal_cannot_show_is_no_error(monkeypatch):
+    vgexp.run(*QUICK, "steps=0")
+    shown = TextIOWrapper(BytesIO(), encoding="ascii", write_through=True)
+    monkeypatch.setattr(sys, "stdout", shown)
+    assert vgexp_command(monkeypatch, "export", "results/train", "--out", "größe\udcff") == 0
+    assert b"gr\\xf6\\xdfe\\udcff" in shown.buffer.getvalue() and Path("größe\udcff/runs.csv").exists()
 
 
 def test_a_folder_that_may_not_be_written(monkeypatch, capsys):

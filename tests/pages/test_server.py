@@ -82,3 +82,17 @@ def test_several_folders_compared_in_a_browser_while_one_goes_on():
         page.wait_for_function("document.body.innerText.includes('5 done')", timeout=20_000)  # when it has come anew
         assert len(made) == 2
         page.wait_for_function("document.body.innerText.includes('5 of 5 runs done')", timeout=20_000)
+
+
+def test_folders_that_are_gone_meanwhile_are_an_answer_too(capfd):
+    vgexp.run(*SMALL, "name=one")
+    with served(Path("results/one")) as (address, _):
+        Path("results/one").rename("elsewhere")
+        with pytest.raises(urllib.error.HTTPError, match="500") as refused:
+            get(address)
+        refused.value.close()
+        Path("elsewhere").rename("results/one")
+        assert "2 done" in get(address)
+    said = capfd.readouterr().err.splitlines()
+    assert said[-1] == "vgexp: /: ResultsError: results/one: no results here (no plan.json and no runs/)"
+    assert not any("Traceback" in line for line in said)

@@ -1,6 +1,7 @@
 """The application: its commands, in the order that its help has them, and what its exit codes mean."""
 
 import errno
+import io
 import os
 import sys
 from collections.abc import Sequence
@@ -10,12 +11,14 @@ import typer
 
 import vgexp
 from vgexp.cli import data, judging, papers, reading, running, tidying
-from vgexp.config import ConfigError
+from vgexp.config import ConfigError, shortened
 
 FOLDERS = {
     errno.EACCES: "may not be read or written by you",
     errno.EEXIST: "is a file where a folder is needed",
     errno.EISDIR: "is a folder where a file is needed",
+    errno.ELOOP: "is a link that leads to itself",
+    errno.ENAMETOOLONG: "has a longer name than a file can have",
     errno.ENOENT: "is not there",
     errno.ENOTDIR: "is a file where a folder is needed, or lies below one",
     errno.EROFS: "may not be written: it can only be read",
@@ -27,6 +30,8 @@ DISK = {
     errno.ENOSPC: "no space is left on its disk; make room",
 }
 """What is said of a machine that fails at work."""
+LONGEST = 1000
+"""Characters of a word that an error shows."""
 COMMANDS = (
     running.train,
     running.reproduce,
@@ -107,6 +112,8 @@ def main() -> NoReturn:
 
     # Read when torch is loaded: threads that wait for each other in a loop take the cores from whatever else runs.
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # names of files may have what it cannot encode
     try:
         code = app(ordered(sys.argv[1:]), prog_name="vgexp", standalone_mode=False) or 0
     except typer.Abort:  # KeyboardInterrupt, in older versions of typer; newer ones return 130
@@ -125,7 +132,8 @@ def main() -> NoReturn:
             code, line = 1, f"{error.filename}: {what}; what was saved is whole, and the same command goes on from it"
         else:
             code, line = 1, f"failed: {type(error).__name__}: {error} (VGEXP_TRACE=1 shows where)"
-        print(f"vgexp: {' '.join(line.splitlines())}", file=sys.stderr)
+        words = " ".join(line.splitlines()).split(" ")
+        print("vgexp:", *(shortened(word, LONGEST) for word in words), file=sys.stderr)
     if code == 130:
         how = "without rerun " if any(text.lstrip("+").startswith("rerun=") for text in sys.argv) else ""
         line = f"vgexp: interrupted, saved at most a minute ago; to go on, type the same command {how}"

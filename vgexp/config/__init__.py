@@ -1,6 +1,6 @@
 """What a run is: its fields with their rules, its row in a table, its identity, and schedules."""
 
-from vgexp.config.errors import ConfigError, first_line, named, outside
+from vgexp.config.errors import ConfigError, first_line, named, outside, shortened
 from vgexp.config.fields import (
     FIELDS,
     CheckpointConfig,
@@ -38,6 +38,7 @@ __all__ = [
     "own",
     "revolve_snapshots",
     "schedule",
+    "shortened",
     "source",
     "structure",
     "validate",

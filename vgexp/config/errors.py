@@ -59,9 +59,9 @@ def outside(field: str, accepts: str, got: Any = None) -> Iterator[None]:
         raise ConfigError(field, *shown) from error
 
 
-def shortened(text: str) -> str:
+def shortened(text: str, shown: int = SHOWN) -> str:
     """A text without its middle, where it is long."""
-    return text if len(text) <= SHOWN else f"{text[: SHOWN // 2]}...{text[-SHOWN // 2 :]}"
+    return text if len(text) <= shown else f"{text[: shown // 2]}...{text[-shown // 2 :]}"
 
 
 def _repr(got: Any) -> str:

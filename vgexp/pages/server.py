@@ -1,13 +1,15 @@
 """The page of folders, served to this computer alone and made anew while their runs go on. Nothing is written there."""
 
 import json
+import sys
 from collections import Counter
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Lock
 
-from vgexp.config import ConfigError
+from vgexp.config import ConfigError, named
 from vgexp.results import STATUSES, TABLES, ResultsError, folder_status
 
 LOOPBACK = "127.0.0.1"
@@ -28,13 +30,18 @@ def server(folders: Sequence[Path], make: Callable[[], str], port: int) -> Threa
             if self.path not in answers:
                 return self.send_error(404)
             answer, kind = answers[self.path]
-            content = answer().encode()
+            try:
+                content = answer().encode()
+            except Exception as error:  # whatever became of the folders meanwhile: the next time it may be well
+                print(f"vgexp: {self.path}: {named(error)}", file=sys.stderr)
+                return self.send_error(500, explain=named(error))
             self.send_response(200)
             self.send_header("Content-Type", f"{kind}; charset=utf-8")
             self.send_header("Content-Length", str(len(content)))
             self.send_header("Cache-Control", "no-store")
             self.end_headers()
-            self.wfile.write(content)
+            with suppress(ConnectionError):  # a reader that went away
+                self.wfile.write(content)
 
         def log_message(self, format: str, *args: object) -> None:
             pass
