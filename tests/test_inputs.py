@@ -9,15 +9,20 @@ import pickle
 import shutil
 import signal
 import sys
+import threading
+import urllib.request
 from contextlib import chdir, redirect_stderr, redirect_stdout, suppress
-from io import StringIO
+from functools import cache
+from io import BytesIO, TextIOWrapper
 from pathlib import Path
+from socketserver import BaseServer
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from typer.main import get_command
 
 from vgexp.cli import app
 from vgexp.config import FIELDS
@@ -34,18 +39,24 @@ LIMIT_SECONDS = 300
 QUICK = ("data=digits", "model.depth=1", "model.width=4", "steps=1", "eval.every=never", "name=here")
 
 
+@pytest.fixture(autouse=True)
+def _made_once(monkeypatch):
+    """The command line is put together once, and not for every input."""
+    monkeypatch.setattr("typer.main.get_command", cache(get_command))
+
+
 def vgexp_says(*arguments: str) -> tuple[object, str]:
-    """The exit code of a command line, and its lines on stderr."""
-    said, before = StringIO(), sys.argv
-    sys.argv = ["vgexp", *arguments]
+    """The exit code of a command line, and its lines on stderr; both streams are as a terminal's."""
+    out, said = (TextIOWrapper(BytesIO(), "utf-8", how, write_through=True) for how in ("strict", "backslashreplace"))
+    before, sys.argv = sys.argv, ["vgexp", *arguments]
     signal.alarm(LIMIT_SECONDS)  # ends the tests, with a trace, where a command hangs
     try:
-        with redirect_stdout(StringIO()), redirect_stderr(said), pytest.raises(SystemExit) as end:
+        with redirect_stdout(out), redirect_stderr(said), pytest.raises(SystemExit) as end:
             app.main()
     finally:
         signal.alarm(0)
         sys.argv = before
-    return end.value.code, said.getvalue()
+    return end.value.code, said.buffer.getvalue().decode()
 
 
 def tree(folder: Path) -> dict[str, object]:
@@ -216,49 +227,135 @@ PLACES = (
     "state/other.pt",
     "state/other.json",
 )
+HERE, OTHER = "results/here", "results/other"
+PATH, WORD = "a path", "a word"
+"""What stands in the table of commands for what is tried there."""
+LINKS = ("results/größe [red]", "results/\udcff", "results/$x_{<script>")
+"""Other names of the folder with results."""
+PATHS = [
+    *([HERE] * 10),
+    *("", ".", "results", OTHER, "nowhere", "a-file", "a-file/x", "empty", "loop", "pipe", "/dev/null", "/dev/zero"),
+    *("results/here/plan.json", "results/here/runs", "results/here/../here", "no-permission", *LINKS),
+    *("x" * 300, "x/" * 3000, "a\nb", "\udcff", "\u202e", "$x_{", "</script>", "~", "-"),
+]
+NAMES = [
+    *("dz_rms", "dz_rms", "run", "status", "step", "layer", "seed", "edges", "message", "folder", "final_train_error"),
+    *("model.depth", "profile", "profile,curves", "histogram_h", "x" * 3000, "0", "8GB", "1"),
+]
 COMMANDS = (
-    ("status", "--all", "results/here"),
-    ("export", "results/here", "--out", "csv"),
-    ("train", *QUICK),
-    ("train", "-m", *QUICK, "seed=0,1"),
-    ("mv", "results/here", "results/there"),
-    ("rm", "--yes", "results/here"),
+    *(("train", *QUICK), ("train", "-m", *QUICK, "seed=0,1"), ("train", "--config-dir", PATH, "--cfg", WORD, "seed=x")),
+    *(("status", "--all", PATH), ("status", WORD), ("export", PATH), ("export", HERE, "--out", PATH)),
+    *(
+        ("mv", PATH, "results/there"),
+        ("mv", HERE, PATH),
+        ("rm", "--yes", PATH),
+        ("compact", PATH),
+        ("compact", HERE, OTHER),
+    ),
+    *(("report", PATH), ("view", PATH), ("view", HERE, "--port", WORD)),
+    *(("plot", PATH, "--out", PATH), ("plot", HERE, PATH), ("plot", HERE, "--x", WORD, "--y", WORD)),
+    *(("plot", HERE, option, WORD) for option in ("--y", "--color", "--facet", "--step", "--only")),
+    *(("predict", WORD), ("predict", "-m", WORD), ("predict", *QUICK, "--budget", WORD)),
+    *(("diagnose", WORD), ("diagnose", "torch.nn:Identity", "--input-shape", WORD)),
+    *(("data", "fetch", WORD), ("data", WORD), ("data", "fetch", "mnist", "--from", PATH)),
+    *(("papers", "--config-dir", PATH), ("--import", WORD, "papers"), (WORD,), (WORD, HERE)),
+    *(("reproduce", "chen2016", "--dry-run", option, WORD) for option in ("--scale", "--only")),
+    ("reproduce", WORD, "--dry-run"),
 )
+WRITTEN = ("report.html", "figures", "csv", "state", "part-", "plan.json")
+"""What commands write, or remove, in a folder of results."""
+
+
+def told(command: tuple[str, ...]) -> st.SearchStrategy[tuple[str, ...]]:
+    """The command with something in the places of paths and words."""
+    tried = {PATH: st.sampled_from(PATHS), WORD: st.sampled_from([*NAMES, *NUMBERS, *WORDS, *MORE])}
+    return st.tuples(*(tried.get(word, st.just(word)) for word in command))
 
 
 @pytest.fixture(scope="session")
 def whole(tmp_path_factory):
-    """A folder with results."""
-    with chdir(tmp_path_factory.mktemp("whole")):
+    """Folders with results, beside files that are none."""
+    place = tmp_path_factory.mktemp("whole")
+    with chdir(place):
         assert vgexp_says("train", *QUICK)[0] == 0
-        return Path("results/here").absolute()
+        assert vgexp_says("train", "-m", *QUICK[:-1], "seed=0,1", "name=other")[0] == 0
+        Path(HERE, "notes.txt").write_text("mine")
+        Path("a-file").write_text("mine")
+        Path("empty").mkdir()
+    return place
+
+
+@pytest.fixture
+def seen(monkeypatch):
+    """What a reader of `view` gets, who asks once. Figures are rendered by the nightly tests alone: it takes long."""
+    answers = []
+
+    def serve(server):
+        threading.Thread(target=BaseServer.serve_forever, args=(server, 0.01)).start()
+        try:
+            for path in ("", "state"):
+                address = f"http://127.0.0.1:{server.server_address[1]}/{path}"
+                with urllib.request.urlopen(address, timeout=LIMIT_SECONDS) as answer:
+                    answers.append(answer.read())
+        finally:
+            server.shutdown()
+
+    def savefig(figure, stream, **options):
+        stream.write("<svg></svg>" if options["format"] == "svg" else b"a picture")
+
+    monkeypatch.setattr("http.server.ThreadingHTTPServer.serve_forever", serve)
+    if settings.get_current_profile_name() != "nightly":
+        monkeypatch.setattr("matplotlib.figure.Figure.savefig", savefig)
+    return answers
 
 
 @settings(TRIED, max_examples=int(3 * DEFAULT.max_examples))
-@given(place=st.sampled_from(PLACES), damage=st.sampled_from(sorted(DAMAGES)), command=st.sampled_from(COMMANDS))
-def test_files(place, damage, command, whole, tmp_path, monkeypatch):
+@given(
+    command=st.sampled_from(COMMANDS).flatmap(told),
+    damage=st.none() | st.tuples(st.sampled_from(PLACES), st.sampled_from(sorted(DAMAGES))),
+)
+def test_commands(command, damage, whole, seen, tmp_path, monkeypatch):
     monkeypatch.setenv("VGEXP_TEST_HERE", str(tmp_path))
-    for left in ("results", "csv"):
-        shutil.rmtree(tmp_path / left, ignore_errors=True)
-    here = tmp_path / "results/here"
-    shutil.copytree(whole, here)
-    path = here / place.format(next((here / "runs").iterdir()).stem.removeprefix("part-"))
-    path.parent.mkdir(exist_ok=True)
-    with suppress(FileNotFoundError):
-        path.unlink()
-    DAMAGES[damage](path)
-    (here / "notes.txt").write_text("mine")
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("VGEXP_IMPORT", "")
+    for left in tmp_path.iterdir():
+        if left.is_dir() and not left.is_symlink():
+            left.chmod(0o700)
+            shutil.rmtree(left)
+        else:
+            left.unlink()
+    shutil.copytree(whole, tmp_path, dirs_exist_ok=True)
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "loop").symlink_to("loop")
+    for link in LINKS:
+        (tmp_path / link).symlink_to("here")
+    (tmp_path / "no-permission").mkdir(0)
+    if damage is not None:
+        part = next((tmp_path / HERE / "runs").iterdir()).stem.removeprefix("part-")
+        path = tmp_path / HERE / damage[0].format(part)
+        path.parent.mkdir(exist_ok=True)
+        with suppress(FileNotFoundError):
+            path.unlink()
+        DAMAGES[damage[1]](path)
     before = tree(tmp_path)
     code, said = vgexp_says(*command)
-    assert code in (0, 2), said
-    assert not (tmp_path / "carried-out").exists()
+    assert code in ((0, 2, 3) if command[0] == "diagnose" else (0, 2)), said
+    assert "Traceback" not in said and not (tmp_path / "carried-out").exists()
     after = tree(tmp_path)
     if code == 2:
-        assert [line for line in said.splitlines() if "damaged" not in line and "skipped" not in line][1:] == []
+        lines = [line for line in said.splitlines() if "damaged" not in line and "skipped" not in line]
+        assert [line.startswith("vgexp: ") for line in lines] == [True] and len(lines[0]) < 5000
         assert after == before
-    elif command[0] != "rm":
-        lost = [name for name in before if name not in after and name.replace("here", "there") not in after]
-        assert all(Path(f"{name}.damaged").exists() or "/state/" in name for name in lost), lost
+    elif command[0] == "rm":
+        removed = Path(command[2]).resolve()
+        assert {name: after.get(name) for name in before if not Path(name).is_relative_to(removed)} == after
+    elif command[0] == "mv":
+        assert Path(command[2]).is_dir() and len(after) >= len(before)
+    else:
+        changed = [name for name in before if before[name] != after.get(name)]
+        assert [name for name in changed if not any(part in name for part in WRITTEN)] == []
+        lost = [name for name in before if name not in after and "/state/" not in name]
+        assert command[0] == "compact" or all(Path(f"{name}.damaged").exists() for name in lost), lost
 
 
 HEAD = "# @package _global_\n"

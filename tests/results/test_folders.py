@@ -69,3 +69,12 @@ def test_a_target_that_is_there_or_that_no_name_leads_to_is_refused(target):
 def test_a_command_has_one_name():
     assert renamed("vgexp train -m seed=0,1 'name=old one'", "new") == "vgexp train -m seed=0,1 name=new"
     assert renamed("vgexp.run()", "new") == "vgexp.run('name=new')"
+
+
+def test_a_link_is_neither_removed_nor_moved():
+    vgexp.run(*QUICK, "name=here")
+    Path("results/link").symlink_to("here")
+    for change in (remove, lambda folder: move(folder, Path("results/there"))):
+        with pytest.raises(ConfigError, match="accepts a folder, and no link to one"):
+            change(Path("results/link"))
+    assert folder_status(Path("results/link")).runs == folder_status(Path("results/here")).runs

@@ -1,5 +1,6 @@
 """Rows: what is asked for of a table, and no more; wherever its part is by then."""
 
+import math
 from pathlib import Path
 
 import pandas as pd
@@ -184,6 +185,7 @@ ODD = {
     "of others too": lambda path: together(pq.read_table(path), changed(path, run=lambda run: ["x"] * len(run))),
     "no part": lambda path: changed(path, part=lambda part: [None] * len(part)),
     "large integers": lambda path: changed(path, z_rms=lambda z: [10**18] * len(z)),
+    "no step": lambda path: changed(path, step=lambda step: [math.nan, *step[1:]]),
     "no run": lambda path: changed(path, run=lambda run: [None, *run[1:]]),
 }
 
@@ -198,8 +200,8 @@ def test_what_somebody_else_wrote_into_a_part_has_a_row_a_key_or_is_named(folder
     results = read(folder)
     found = results.layers
     assert not found.duplicated(list(TABLES["layers"].key)).any() and set(found["run"]) <= set(before["run"])
-    if odd == "no run":
-        assert f"{path}: no table of layers: rows without run" in results.damaged and len(found) < len(before)
+    if odd in ("no run", "no step"):
+        assert f"{path}: no table of layers: rows without {odd[3:]}" in results.damaged and len(found) < len(before)
     else:
         assert results.damaged == []
         pd.testing.assert_frame_equal(found.drop(columns="z_rms"), before.drop(columns="z_rms"), check_dtype=False)

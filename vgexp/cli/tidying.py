@@ -19,10 +19,10 @@ def rm(
 
     vgexp rm results/depths results/skips --yes
     """
-    from vgexp.results.folders import remove, require_idle
+    from vgexp.results.folders import remove, require_removable
 
     for folder in folders:
-        require_idle(folder)
+        require_removable(folder)
     if not yes and not typer.confirm(f"Remove {', '.join(map(str, folders))}?", err=True):
         raise typer.Exit(1)
     for folder in folders:

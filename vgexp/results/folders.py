@@ -17,9 +17,16 @@ def require_idle(folder: Path) -> None:
         raise ConfigError("DIR", str(folder), "a folder whose runs nobody computes at the moment")
 
 
-def remove(folder: Path) -> None:
-    """Removes a results folder and all that lies in it. Raises as `require_idle`."""
+def require_removable(folder: Path) -> None:
+    """Raises as `require_idle`, and ConfigError for a link: whose folder it leads to is not said by its name."""
     require_idle(folder)
+    if folder.is_symlink():
+        raise ConfigError("DIR", str(folder), "a folder, and no link to one")
+
+
+def remove(folder: Path) -> None:
+    """Removes a results folder and all that lies in it. Raises as `require_removable`."""
+    require_removable(folder)
     with alone(folder):
         require_idle(folder)
         shutil.rmtree(folder)
@@ -28,9 +35,10 @@ def remove(folder: Path) -> None:
 def move(folder: Path, target: Path) -> None:
     """Gives a results folder another name; the commands of its plan then go on with it there.
 
-    Raises as `require_idle`, and ConfigError for a target that is there, or that no name leads to: below `results`.
+    Raises as `require_removable`, and ConfigError for a target that is there, or that no name leads to: below
+    `results`.
     """
-    require_idle(folder)
+    require_removable(folder)
     if not is_text(target):
         raise ConfigError("TARGET", str(target), "a name in UTF-8")
     if target.exists():

@@ -144,7 +144,8 @@ def _rows(
         chosen = due if chosen is None else chosen & due
     found = rows.to_table(columns=wanted, filter=chosen, use_threads=False).replace_schema_metadata()
     for column in KEYS[path.parent.name]:
-        if found[column].null_count:
+        cells = found[column]
+        if cells.null_count or (pa.types.is_floating(cells.type) and not np.isfinite(cells.to_numpy()).all()):
             raise OSError(f"no table of {path.parent.name}: rows without {column}")
     if all_there and not set(found["run"].unique().to_pylist()).issubset(runs):
         found = found.filter(among)
