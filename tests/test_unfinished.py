@@ -129,7 +129,7 @@ def test_sweeps(sweep, data, tmp_path):
     some = results.select(list(results.runs["run"])[:1])
     assert len(some.runs) == min(1, len(results.runs))
     assert results.grid("train").planned.keys() <= results.planned.keys()
-    assert {run for run, _ in by_run(some.tables(), since=0)} <= set(some.runs["run"])
+    assert {run for run, _ in by_run(some.tables())} <= set(some.runs["run"])
 
 
 @pytest.fixture(scope="session")

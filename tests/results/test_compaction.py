@@ -13,7 +13,7 @@ import pytest
 from samples import small
 
 from vgexp.config import ConfigError
-from vgexp.results import compaction, parts
+from vgexp.results import parts, row_groups
 from vgexp.results.columns import TABLES
 from vgexp.results.compaction import compact
 from vgexp.results.parts import file_of
@@ -139,7 +139,7 @@ def test_nothing_is_put_together_while_something_is_computed(folder):
 
 def test_columns_of_several_kinds_become_one(tmp_path, monkeypatch):
     """A number that is whole in one part, and a column of a user's that another lacks."""
-    monkeypatch.setattr(compaction, "ROWS", 1)
+    monkeypatch.setattr(row_groups, "ROWS", 1)
     for run, columns in (("a", {"mine": [1]}), ("b", {"mine": [0.5]}), ("c", {})):
         table = pa.table({"run": [run], "step": [0], "layer": [1], "part": [""], **columns})
         runs = pa.table({"run": [run], "stack": [run], "status": ["done"], "updated": [1.0]})

@@ -11,7 +11,7 @@ from samples import small
 
 from vgexp.results.columns import TABLES
 from vgexp.results.errors import ResultsError
-from vgexp.results.parts import check_tables, file_of, opened, read_tables, require_results, run_rows, write_parts
+from vgexp.results.parts import check_tables, file_of, opened, require_results, run_rows, write_parts
 from vgexp.results.reading import read
 from vgexp.results.status import folder_status
 from vgexp.results.writing import Store
@@ -106,7 +106,7 @@ def test_a_table_that_was_not_there_is_not_missed(tmp_path):
     write_parts(tmp_path, "s", {}, runs)
     row = run_rows(tmp_path, {})["a"]
     assert (row["checksums"], row["step"]) == ({}, None)
-    assert check_tables(tmp_path, "s", {}) == {} and read_tables(tmp_path, "s", {}, {}) == {}
+    assert check_tables(tmp_path, "s", {}) == {}
 
 
 def test_the_newest_row_counts(tmp_path):

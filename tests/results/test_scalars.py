@@ -27,11 +27,11 @@ def test_no_two_numbers_of_a_step_have_one_name(tmp_path):
     """Parts of a layer are told apart."""
     train_runs([small(steps=2, model__family="highway")], Store(tmp_path))
     results = read(tmp_path)
-    [(run, found)] = by_run(results.tables(), since=1)
+    [(run, found)] = by_run(results.tables())
     assert run == results.runs["run"].item()
     assert len({(scalar.step, scalar.name) for scalar in found}) == len(found)
     assert [scalar.step for scalar in found] == sorted(scalar.step for scalar in found)
-    assert {scalar.step for scalar in found} == {1, 2}
+    assert {scalar.step for scalar in found} == {0, 1, 2}
     gate = results.layers.query("step == 2 and layer == 2 and part == 'gate'")["dz_rms"].item()
     assert Scalar(2, "dz_rms/layer02.gate", gate) in found
     assert {"train_loss", "dz_rms/layer02"} <= {scalar.name for scalar in found}

@@ -72,7 +72,7 @@ def test_each_member_is_a_run_of_one_group_with_its_config_and_scalars(tmp_path)
     run = small(steps=3, logger="wandb", name="depths", optim__lr=0.5)
     train_runs([run, replace(run, seed=1)], Store(tmp_path / "results" / "depths"))
     results = read(tmp_path / "results" / "depths")
-    expected = dict(by_run(results.tables(), 0))
+    expected = dict(by_run(results.tables()))
     found = logged(tmp_path / "w")
     assert {made.display_name for made, *_ in found} == set(results.runs["run"])
     assert {(made.project, made.run_group) for made, *_ in found} == {("vgexp", f"{tmp_path}/results/depths"[-128:])}

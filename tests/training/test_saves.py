@@ -4,13 +4,15 @@ from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
+import pyarrow.parquet as pq
 import pytest
 import torch
 from samples import small
 
+from vgexp.results.reading import read
 from vgexp.results.writing import Store
-from vgexp.training import saves
-from vgexp.training.loop import Training
+from vgexp.training import records, saves
+from vgexp.training.loop import Training, train
 
 
 def begun(*runs, steps=3):
@@ -33,6 +35,8 @@ def test_everything_that_changes_comes_back(optimizer):
     for key, slots in before.stack.optimizer.state.items():
         for name, tensor in slots.items():
             assert torch.equal(tensor, after.stack.optimizer.state[key][name])
+    for each in (before, after):
+        each.observe_and_update()
     pd.testing.assert_frame_equal(after.records.tables()["layers"], before.records.tables()["layers"])
 
 
@@ -105,7 +109,10 @@ def test_rows_of_steps_that_the_state_does_not_know_are_dropped():
     training.observe_and_update()
     training.save()
     Store(Path("here")).save_state(training.saves.name, state)
-    assert Training([run], Store(Path("here"))).records.tables()["layers"]["step"].max() == 2
+    after = Training([run], Store(Path("here")))
+    assert after.step == 3
+    after.save()
+    assert read("here").layers["step"].max() == read("here").steps["step"].max() == 2
 
 
 def test_final_columns_are_those_of_the_last_step(train_all):
@@ -145,6 +152,36 @@ def test_a_final_metric_is_the_last_one_even_if_it_is_not_a_number(train_all):
 
 def test_a_save_is_due_after_a_while(monkeypatch):
     training = begun(small())
-    assert not training.saves.due()
+    assert not training.saves.due(training.records)
     monkeypatch.setattr(saves, "CHECKPOINT_SECONDS", -1.0)
-    assert training.saves.due()
+    assert training.saves.due(training.records)
+
+
+def test_a_save_is_due_when_much_has_been_recorded(monkeypatch):
+    monkeypatch.setattr(records, "ROWS", 1)
+    monkeypatch.setattr(records, "GATHERED", 1)
+    training = begun(small())
+    assert not training.saves.due(training.records)
+    training.observe_and_update()
+    assert training.saves.due(training.records)
+
+
+def test_a_training_holds_no_row_that_it_saved():
+    training = begun(small(probe__tier="full", probe__histograms=1))
+    assert training.records.tables() == {}
+
+
+def test_saving_often_changes_no_table(monkeypatch):
+    """Not its rows, not their order, not what became of the runs."""
+    runs = [small(seed=seed, probe__tier="full", probe__histograms=3, eval__every=4) for seed in range(3)]
+    train(runs, Store(Path("once")))
+    monkeypatch.setattr(saves, "CHECKPOINT_SECONDS", -1.0)
+    train(runs, Store(Path("often")))
+    once, often = (read(folder).comparable() for folder in ("once", "often"))
+    for name, table in once.items():
+        pd.testing.assert_frame_equal(
+            often[name].drop(columns="folder", errors="ignore"), table.drop(columns="folder", errors="ignore")
+        )
+    [path] = Path("often/layers").iterdir()
+    stored = pq.read_table(path).to_pandas()
+    assert stored[["run", "step", "layer"]].equals(once["layers"][["run", "step", "layer"]])

@@ -15,16 +15,14 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from vgexp.results.columns import TABLES, lacking
+from vgexp.results.columns import TABLES
 from vgexp.results.files import remove_abandoned
 from vgexp.results.folders import require_idle
 from vgexp.results.locks import alone
 from vgexp.results.parts import UNREADABLE, file_of, opened, part_of, runs_files, write_parts
-from vgexp.results.reading import complete, read_runs
+from vgexp.results.reading import read_runs
+from vgexp.results.row_groups import common_schema, conform, rows_of, write_groups
 from vgexp.results.status import judged_rows
-
-ROWS = 2**17
-"""Rows that lie together in a file, and are decoded together: those of some runs."""
 
 
 def compact(folder: Path) -> tuple[int, int]:
@@ -81,22 +79,9 @@ def _write(folder: Path, name: str, pieces: Mapping[str, list[str]]) -> None:
 def _put_together(folder: Path, name: str, pieces: Mapping[str, list[str]], stream: Any) -> None:
     """Writes a table of some parts into a stream: of each the rows of these runs."""
     files = {piece: file_of(folder, name, piece) for piece in pieces if file_of(folder, name, piece).exists()}
-    fields = pa.unify_schemas(
-        [pq.read_schema(path).remove_metadata() for path in files.values()], promote_options="permissive"
-    )
-    for column, default in lacking(name, [*TABLES[name].key, *TABLES[name].columns], fields.names).items():
-        fields = fields.append(pa.field(column, pa.scalar(default).type))
-    with pq.ParquetWriter(stream, fields, compression="zstd") as writer:
-        gathered: list[pa.Table] = []
-        for piece, path in files.items():
-            frame = complete(name, opened(path).read().to_pandas())
-            frame = frame[frame["run"].isin(pieces[piece])].reindex(columns=fields.names)
-            rows = pa.Table.from_pandas(frame, fields, preserve_index=False, safe=False)
-            gathered.append(rows.replace_schema_metadata())
-            if sum(map(len, gathered)) >= ROWS:
-                writer.write_table(pa.concat_tables(gathered))
-                gathered = []
-        writer.write_table(pa.concat_tables(gathered) if gathered else fields.empty_table())
+    schema = common_schema(name, [pq.read_schema(path) for path in files.values()])
+    rows = (rows for piece, path in files.items() for rows in rows_of(path, pieces[piece]))
+    write_groups(stream, schema, (conform(name, piece, schema) for piece in rows))
 
 
 def _remove(folder: Path, parts: Sequence[str]) -> None:

@@ -12,9 +12,9 @@ if TYPE_CHECKING:
 
 
 class Write(Protocol):
-    """Adds what a stack measured: its rows of `runs`, and from the step `since` on its other tables."""
+    """Adds what a stack measured: its rows of `runs`, and what is new in its other tables."""
 
-    def __call__(self, rows: "pd.DataFrame", tables: "dict[str, pd.DataFrame]", since: int, /) -> None: ...
+    def __call__(self, rows: "pd.DataFrame", tables: "dict[str, pd.DataFrame]", /) -> None: ...
 
 
 class Logger(NamedTuple):

@@ -129,22 +129,6 @@ def write_parts(
     write_atomically(file_of(folder, "runs", stack), _encoded(runs.replace_schema_metadata(metadata)))
 
 
-def read_tables(
-    folder: Path, stack: str, checksums: Mapping[str, int], damaged: dict[Path, str]
-) -> dict[str, pa.Table]:
-    """The tables of a part, without `runs`; one that is damaged or lost is named in `damaged` and left out."""
-    found = {}
-    for name in _expected(folder, stack, checksums):
-        path = file_of(folder, name, stack)
-        try:
-            if name in checksums:
-                _require_whole(path, checksums[name])
-            found[name] = opened(path).read()
-        except UNREADABLE as error:
-            damaged[path] = reason(error)
-    return found
-
-
 def check_tables(
     folder: Path, stack: str, checksums: Mapping[str, int], decode: bool = True, content: bool = True
 ) -> dict[Path, str]:

@@ -33,14 +33,13 @@ def scalars(table: "pd.DataFrame", key: str | None = None) -> list[Scalar]:
     ]
 
 
-def by_run(tables: "Mapping[str, pd.DataFrame]", since: int) -> Iterator[tuple[str, list[Scalar]]]:
-    """Each run of the tables `steps` and `layers` with its numbers from the step `since` on, in the order of the steps:
-    `train_loss`, `dz_rms/layer02`, `dz_rms/layer02.gate`."""
+def by_run(tables: "Mapping[str, pd.DataFrame]") -> Iterator[tuple[str, list[Scalar]]]:
+    """Each run of the tables `steps` and `layers` with its numbers, in the order of the steps: `train_loss`,
+    `dz_rms/layer02`, `dz_rms/layer02.gate`."""
     found: dict[str, list[Scalar]] = {}
     for name, key in (("steps", None), ("layers", "layer")):
         if name in tables:
-            table = tables[name]
-            for run, rows in table[table["step"] >= since].groupby("run"):
+            for run, rows in tables[name].groupby("run"):
                 found.setdefault(str(run), []).extend(scalars(rows, key))
     for run, several in found.items():
         yield run, sorted(several, key=lambda scalar: scalar.step)

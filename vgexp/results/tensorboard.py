@@ -32,8 +32,8 @@ def write(folder: Path, scalars: Iterable[Scalar]) -> None:
 def logger(folder: Path) -> "Iterator[Write]":
     """Event files below a folder of results, a folder of them for each run."""
 
-    def write_runs(rows: "pd.DataFrame", tables: "dict[str, pd.DataFrame]", since: int) -> None:
-        for run, scalars in by_run(tables, since):
+    def write_runs(rows: "pd.DataFrame", tables: "dict[str, pd.DataFrame]") -> None:
+        for run, scalars in by_run(tables):
             write(folder / "tensorboard" / run, scalars)
 
     yield write_runs

@@ -44,8 +44,8 @@ def logger(folder: Path) -> "Iterator[Write]":
     """A run of wandb for each run, all in the group of their folder; what is interrupted is taken up under its id."""
     opened: dict[str, Any] = {}
 
-    def write_runs(rows: "pd.DataFrame", tables: "dict[str, pd.DataFrame]", since: int) -> None:
-        scalars = dict(by_run(tables, since))
+    def write_runs(rows: "pd.DataFrame", tables: "dict[str, pd.DataFrame]") -> None:
+        scalars = dict(by_run(tables))
         for row in rows.to_dict("records"):
             run = str(row["run"])
             if run not in opened:

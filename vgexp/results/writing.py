@@ -12,20 +12,24 @@ import hashlib
 import sys
 import time
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 import torch
 
 from vgexp.config import Run, flat
 from vgexp.networks.identity import changes, identity
+from vgexp.results.columns import TABLES
 from vgexp.results.errors import StorageError
 from vgexp.results.files import remove, set_aside, write_atomically
 from vgexp.results.locks import alone, held, holders, noted
-from vgexp.results.parts import UNREADABLE, check_tables, file_of, opened, read_tables, reason, write_parts
+from vgexp.results.parts import UNREADABLE, check_tables, file_of, opened, reason, write_parts
 from vgexp.results.plans import add_runs, changing, read_plan
+from vgexp.results.row_groups import common_schema, conform, extended, rows_of, write_groups
 from vgexp.results.status import judged_rows
 
 if TYPE_CHECKING:  # what writes no table needs no pandas
@@ -103,22 +107,49 @@ class Store:
         with alone(self.folder):
             return {run for holder in holders(self.folder) for run in holder.runs}
 
-    def write(self, stack: str, tables: "Mapping[str, pd.DataFrame]", runs: "pd.DataFrame") -> None:
-        """Replaces the rows of a stack, those of `runs` last."""
-        encoded = {name: pa.Table.from_pandas(table, preserve_index=False) for name, table in tables.items()}
+    def write(
+        self,
+        stack: str,
+        tables: "Mapping[str, pd.DataFrame]",
+        runs: "pd.DataFrame",
+        kept: Collection[str] = (),
+        since: int = 0,
+    ) -> None:
+        """Replaces the rows of a stack, those of `runs` last; of the tables `kept` only those from a step on."""
+        encoded: dict[str, Any] = {
+            name: pa.Table.from_pandas(table, preserve_index=False) for name, table in tables.items()
+        }
+        for name in kept:
+            encoded[name] = partial(_extend, file_of(self.folder, name, stack), encoded.get(name), since)
         write_parts(self.folder, stack, encoded, pa.Table.from_pandas(runs, preserve_index=False))
+
+    def hand_over(self, whole: str, stack: str, runs: "pd.DataFrame", before: int) -> None:
+        """Gives a stack, of these rows of `runs`, what another has of its runs from the steps before one."""
+        files = {name: file_of(self.folder, name, whole) for name in TABLES if name != "runs"}
+        tables = {
+            name: partial(_copy, path, list(runs["run"]), before) for name, path in files.items() if path.exists()
+        }
+        write_parts(self.folder, stack, tables, pa.Table.from_pandas(runs, preserve_index=False))
 
     def fail(self, runs: Sequence[Run], message: str) -> None:
         """Records runs that ended in an error, beside whatever rows they left."""
         stack = stack_id(runs)
         self.write(stack, {}, runs_frame(runs, stack, status="failed", message=message))
 
-    def load_tables(self, stack: str) -> "dict[str, pd.DataFrame]":
-        """The tables that an interrupted stack left, without `runs` and without what cannot be read."""
-        from vgexp.results.reading import complete
+    def counts(self, stack: str, before: int, runs: Collection[str] | None = None) -> dict[str, int]:
+        """How many rows of steps before one an interrupted stack left in each table, of all runs or some; those without
+        any, and what cannot be read, are left out."""
+        found = {}
+        for name in set(TABLES) - {"runs"}:
+            with suppress(*UNREADABLE):
+                found[name] = sum(map(len, rows_of(file_of(self.folder, name, stack), runs, before)))
+        return {name: count for name, count in found.items() if count}
 
-        found = read_tables(self.folder, stack, {}, {})
-        return {name: complete(name, table.to_pandas()) for name, table in found.items()}
+    def saved(self, stack: str, table: str, before: int) -> "Iterator[pd.DataFrame]":
+        """The rows of steps before one that an interrupted stack left in a table, piece by piece."""
+        path = file_of(self.folder, table, stack)
+        if path.exists():
+            yield from (rows.to_pandas() for rows in rows_of(path, before=before))
 
     def save_state(self, stack: str, state: Mapping[str, Any]) -> None:
         """Keeps what a training needs to go on."""
@@ -170,6 +201,21 @@ class Store:
             runs = self._members(path.stem)
             if path.stem not in stacks and (not done.isdisjoint(runs) or set(runs) <= set(planned)):
                 remove(path)
+
+
+def _extend(path: Path, new: pa.Table | None, since: int, stream: Any) -> None:
+    """Writes the rows of a file from before a step and new ones into a stream."""
+    name, old = path.parent.name, pq.read_schema(path)
+    schema = common_schema(name, [old] if new is None else [old, new.schema])
+    saved = (conform(name, rows, schema) for rows in rows_of(path, before=since))
+    added = schema.empty_table() if new is None else conform(name, new, schema)
+    write_groups(stream, schema, extended(saved, added, TABLES[name].key))
+
+
+def _copy(path: Path, runs: Collection[str], before: int, stream: Any) -> None:
+    """Writes the rows of some runs of a file into a stream, from before a step."""
+    name, schema = path.parent.name, common_schema(path.parent.name, [pq.read_schema(path)])
+    write_groups(stream, schema, (conform(name, rows, schema) for rows in rows_of(path, runs, before)))
 
 
 def stack_id(runs: Sequence[Run]) -> str:

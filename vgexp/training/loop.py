@@ -59,7 +59,7 @@ def _train(runs: Sequence[Run], store: Store, stopped: Callable[[], bool]) -> No
                 if stopped() and not training.done:
                     training.save()
                     raise Interrupted
-                if training.saves.due():
+                if training.saves.due(training.records):
                     training.save()
         training.save("done")
     if said := diverged(training.stack):
@@ -80,7 +80,7 @@ class Training:
         if self.run.probe.tier == "cost":
             costs = ledger(self.stack.network, *self.stack.stream.batch(0), self.stack.new_optimizer)
         self.saves = Saves(self.stack, store, costs.totals() if costs else {}, peak)
-        self.step, tables = self.saves.restore()
+        self.step = self.saves.restore()
         parts = self.stack.network.parts
         self.records = Records(
             runs=[identity(run) for run in runs],
@@ -88,7 +88,6 @@ class Training:
             rates=self.stack.optimizer.rates.of_weights,
             batch_size=self.run.data.batch_size,
             costs=costs.parts if costs else {},
-            tables=tables,
         )
 
     @property

@@ -20,8 +20,12 @@ GATHERED = 2**16
 """Numbers that are kept before they are made into tables: in lists they take ten times their room."""
 
 
+ROWS = 2**20
+"""Rows that are kept before they should be saved, some 100 MB."""
+
+
 class Records:
-    """The tables of one stack, growing while it trains."""
+    """The tables of one stack, growing while it trains until they are saved."""
 
     def __init__(
         self,
@@ -30,14 +34,12 @@ class Records:
         rates: Callable[[Sequence[int]], np.ndarray],
         batch_size: int,
         costs: Mapping[Key, Mapping[str, float]],
-        tables: Mapping[str, pd.DataFrame] | None = None,
     ) -> None:
-        """`weights` counts each part's, `rates` gives their learning rates at some steps, (T, R, M); `tables` is what
-        an interrupted training left behind."""
+        """`weights` counts each part's, `rates` gives their learning rates at some steps, (T, R, M)."""
         self.runs, self._rows, self._costs = list(runs), list(weights), costs
         self._rates, self._batch_size = rates, batch_size
         self._weights_R1 = np.array([[count] for count in weights.values()])
-        self._frames = {name: [frame] for name, frame in (tables or {}).items()}
+        self._frames: dict[str, list[pd.DataFrame]] = {}
         self._observed: list[Observation] = []
         self._steps: list[tuple[int, dict[str, Numbers]]] = []
 
@@ -53,7 +55,7 @@ class Records:
             self._flush()
 
     def tables(self) -> dict[str, pd.DataFrame]:
-        """All tables so far, sorted by key."""
+        """All rows since the last `forget`, sorted by key."""
         self._flush()
         tables = {}
         for name, table in TABLES.items():
@@ -61,6 +63,15 @@ class Records:
                 tables[name] = pd.concat(frames, ignore_index=True).sort_values(list(table.key), ignore_index=True)
                 self._frames[name] = [tables[name]]  # what is returned is not there twice
         return tables
+
+    def forget(self) -> None:
+        """Lets go of the rows that `tables` returned: they are saved."""
+        self._frames = {}
+
+    @property
+    def many(self) -> bool:
+        """Whether so many rows have gathered that they should be saved."""
+        return sum(len(frame) for frames in self._frames.values() for frame in frames) > ROWS
 
     def _flush(self) -> None:
         """Moves what has gathered into frames."""

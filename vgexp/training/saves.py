@@ -6,6 +6,7 @@ Legend: M members.
 import math
 import os
 import time
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -35,21 +36,21 @@ class Saves:
         self._peak, self._peak_before = peak, 0.0
         self.name, self._stack, self._store, self._totals = stack_id(stack.runs), stack, store, totals
         self._seconds, self._started, self._began = 0.0, time.time(), time.monotonic()
-        self._saved, self._logged = time.monotonic(), 0
+        self._saved, self._since = time.monotonic(), 0
+        self._counts: Counter[str] = Counter()
+        self._ends: list[pd.DataFrame] = []
         self._log: Write | None = None
 
-    def restore(self) -> tuple[int, dict[str, pd.DataFrame]]:
-        """Takes up an interrupted training of the same stack: the step to go on with, and the tables until there."""
+    def restore(self) -> int:
+        """Takes up an interrupted training of the same stack; returns the step to go on with."""
         state = self._store.load_state(self.name, self._stack.runs)
         if state is None:
-            return 0, {}
+            return 0
         try:
             if state["version"] != STATE_VERSION:
                 raise ValueError(f"of version {state['version']}")
-            found = self._store.load_tables(self.name).items()
-            kept = {name: table[table["step"] < state["step"]] for name, table in found}
-            tables = {name: table for name, table in kept.items() if len(table)}
-            if {name: len(table) for name, table in tables.items()} != state["rows"]:
+            counts = self._store.counts(self.name, state["step"])
+            if counts != state["rows"]:
                 raise ValueError("its tables are not whole")
             pairs = list(self._pairs(state))
             if any(tensor.shape != saved.shape for tensor, saved in pairs):
@@ -57,13 +58,16 @@ class Saves:
             seconds, started, step, peak = (state[name] for name in ("seconds", "started", "step", "peak_bytes"))
         except (AttributeError, KeyError, TypeError, ValueError) as error:
             self._store.refuse_state(self.name, f"{type(error).__name__}: {error}")
-            return 0, {}
-        self._seconds, self._started, self._logged, self._peak_before = seconds, started, step, peak
+            return 0
+        self._seconds, self._started, self._since, self._peak_before = seconds, started, step, peak
+        self._counts.update(counts)
+        for steps in self._store.saved(self.name, "steps", step):
+            self._ends = self._ends_with(steps)
         self._stack.taken.fill_(step)
         with torch.no_grad():
             for tensor, saved in pairs:
                 tensor.copy_(saved)
-        return step, tables
+        return step
 
     @contextmanager
     def logged(self) -> Iterator[None]:
@@ -75,20 +79,24 @@ class Saves:
             yield
         self._log = None
 
-    def due(self) -> bool:
-        """Whether the last save was a while ago."""
-        return time.monotonic() - self._saved > CHECKPOINT_SECONDS
+    def due(self, records: Records) -> bool:
+        """Whether the last save was a while ago, or much has been recorded since."""
+        return time.monotonic() - self._saved > CHECKPOINT_SECONDS or records.many
 
     def save(self, step: int, records: Records, status: str = "running", message: str = "") -> None:
         """Tables first, then the state: a state never knows more than the tables. `step` is the one to go on with."""
         tables = records.tables()
         rows = self.runs_rows(step, tables, status, message)
-        self._store.write(self.name, tables, rows)
+        self._store.write(self.name, tables, rows, kept=self._counts, since=self._since)
         if self._log is not None:
-            self._log(rows, tables, self._logged)
-            self._logged = step
+            self._log(rows, tables)
+        self._counts.update({name: len(table) for name, table in tables.items()})
+        if "steps" in tables:
+            self._ends = self._ends_with(tables["steps"])
+        self._since = step
+        records.forget()
         if status == "running":
-            self._store.save_state(self.name, self._state(step, tables))
+            self._store.save_state(self.name, self._state(step))
         else:
             self._store.drop_state(self.name)
         self._saved = time.monotonic()
@@ -110,19 +118,23 @@ class Saves:
             **self._totals,
             **provenance(stack.device),
         )
-        if "steps" in tables:
-            rows = rows.join(self._final(tables["steps"]), on="run")
+        ends = self._ends_with(tables["steps"]) if "steps" in tables else self._ends
+        for end in ends:
+            rows = rows.join(end.add_prefix("final_"), on="run")
+        if ends:
             rows.loc[rows["diverged_at"].notna(), [name for name in rows if str(name).startswith("final_")]] = math.nan
         return rows
 
-    def _final(self, steps: pd.DataFrame) -> pd.DataFrame:
-        """The last value of each metric, each at the last step that its schedule names, a row a run."""
+    def _ends_with(self, steps: pd.DataFrame) -> list[pd.DataFrame]:
+        """The last value of each metric, each at the last step that its schedule names, a row a run: after these rows
+        too."""
         run, found = self._stack.run, []
-        for due, prefixes in ((run.probe.every, "train_"), (run.eval.every, ("valid_", "test_"))):
+        for i, (due, prefixes) in enumerate(((run.probe.every, "train_"), (run.eval.every, ("valid_", "test_")))):
             names = [name for name in map(str, steps) if name.startswith(prefixes)]
-            rows = steps[steps["step"].map(schedule(due, run.steps))]
-            found.append(rows.drop_duplicates("run", keep="last").set_index("run")[names])
-        return pd.concat(found, axis=1).add_prefix("final_")
+            rows = steps[steps["step"].map(schedule(due, run.steps))].set_index("run")[names]
+            rows = pd.concat([*self._ends[i : i + 1], rows])
+            found.append(rows[~rows.index.duplicated(keep="last")])
+        return found
 
     def _elapsed(self) -> float:
         return self._seconds + time.monotonic() - self._began
@@ -141,7 +153,7 @@ class Saves:
             for name, tensor in slots.items():
                 yield tensor, state["optimizer"][key][name]
 
-    def _state(self, step: int, tables: dict[str, pd.DataFrame]) -> dict[str, Any]:
+    def _state(self, step: int) -> dict[str, Any]:
         parts = {
             key: {name: tensor.detach() for name, tensor in part.state.items()}
             for key, part in self._stack.network.parts.items()
@@ -152,7 +164,7 @@ class Saves:
             "seconds": self._elapsed(),
             "started": self._started,
             "peak_bytes": self._peak_bytes(),
-            "rows": {name: len(table) for name, table in tables.items()},
+            "rows": dict(self._counts),
             "diverged_at": self._stack.diverged_at_M,
             "parts": parts,
             "optimizer": self._stack.optimizer.state,

@@ -24,8 +24,8 @@ def split_saves(store: Store, runs: Sequence[Run], parts: Sequence[Sequence[Run]
         return
     places = {identity(run): place for place, run in enumerate(runs)}
     try:
-        tables = {name: table[table["step"] < state["step"]] for name, table in store.load_tables(whole).items()}
-        if {name: len(table) for name, table in tables.items()} != state["rows"]:
+        step = int(state["step"])
+        if store.counts(whole, step) != state["rows"]:
             raise ValueError("its tables are not whole")
         states = [_of_part(state, [places[identity(run)] for run in part], len(runs)) for part in parts]
     except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
@@ -33,10 +33,9 @@ def split_saves(store: Store, runs: Sequence[Run], parts: Sequence[Sequence[Run]
         return
     for part, theirs in zip(parts, states, strict=True):
         stack = stack_id(part)
-        rows = {name: table[table["run"].isin([identity(run) for run in part])] for name, table in tables.items()}
         # Tables before the state, as in every save: a state never knows more than they do.
-        store.write(stack, rows, runs_frame(part, stack, status="running", step=state["step"], message=""))
-        store.save_state(stack, theirs | {"rows": {name: len(table) for name, table in rows.items()}})
+        store.hand_over(whole, stack, runs_frame(part, stack, status="running", step=step, message=""), step)
+        store.save_state(stack, theirs | {"rows": store.counts(stack, step)})
     store.drop_state(whole)
 
 
