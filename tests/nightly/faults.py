@@ -193,7 +193,7 @@ def warm_up() -> None:
 
 def prepared() -> list[dict[str, pd.DataFrame]]:
     """Makes what every try begins with and what it is to end with in the current folder; returns the tables of both."""
-    Saves.due = lambda self: self._stack.taken == 1  # half-way
+    Saves.due = lambda self, _: self._stack.taken == 1  # half-way
     page.render = lambda *_: "a page"  # its making writes nothing
     warm_up()
     for made in (OLD_FOLDER, NEW_FOLDER):

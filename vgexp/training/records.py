@@ -18,10 +18,9 @@ from vgexp.training.observations import MEANS, Observation
 
 GATHERED = 2**16
 """Numbers that are kept before they are made into tables: in lists they take ten times their room."""
-
-
-ROWS = 2**20
-"""Rows that are kept before they should be saved, some 100 MB."""
+ROWS = 2**18
+"""Rows that are kept before they should be saved, of 120 bytes. A save writes all rows anew, and takes three times the
+room of the new ones."""
 
 
 class Records:
@@ -59,9 +58,10 @@ class Records:
         self._flush()
         tables = {}
         for name, table in TABLES.items():
-            if frames := self._frames.get(name):
-                tables[name] = pd.concat(frames, ignore_index=True).sort_values(list(table.key), ignore_index=True)
-                self._frames[name] = [tables[name]]  # what is returned is not there twice
+            if name in self._frames:
+                rows = pd.concat(self._frames.pop(name), ignore_index=True)  # what is put together is not there twice
+                tables[name] = rows.sort_values(list(table.key), ignore_index=True)
+                self._frames[name] = [tables[name]]
         return tables
 
     def forget(self) -> None:
