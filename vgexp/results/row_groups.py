@@ -18,8 +18,8 @@ ROWS = 2**17
 def rows_of(path: Path, runs: Collection[str] | None = None, before: int | None = None) -> Iterator[pa.Table]:
     """The rows of a file, in their order: of all runs or some, of all steps or those before one. Raises as `opened`."""
     with opened(path) as file:
-        for batch in file.iter_batches(ROWS, use_threads=False):
-            rows = pa.Table.from_batches([batch]).replace_schema_metadata()
+        for group in range(file.num_row_groups):  # iter_batches reads the whole file ahead
+            rows = file.read_row_group(group, use_threads=False).replace_schema_metadata()
             if runs is not None:
                 rows = rows.filter(pa.array(rows["run"].to_pandas().isin(list(runs))))
             if before is not None:
@@ -48,10 +48,10 @@ def write_groups(stream: Any, schema: pa.Schema, tables: Iterable[pa.Table]) -> 
         for table in tables:
             gathered.append(table)
             if sum(map(len, gathered)) >= ROWS:
-                writer.write_table(pa.concat_tables(gathered))
+                writer.write_table(pa.concat_tables(gathered), ROWS)
                 gathered = []
         if gathered:
-            writer.write_table(pa.concat_tables(gathered))
+            writer.write_table(pa.concat_tables(gathered), ROWS)
 
 
 def common_schema(name: str, schemas: Iterable[pa.Schema]) -> pa.Schema:
