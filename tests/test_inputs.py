@@ -316,7 +316,6 @@ def seen(monkeypatch):
 )
 def test_commands(command, damage, whole, seen, tmp_path, monkeypatch):
     monkeypatch.setenv("VGEXP_TEST_HERE", str(tmp_path))
-    monkeypatch.setenv("HOME", str(tmp_path / "home"))
     monkeypatch.setenv("VGEXP_IMPORT", "")
     for left in tmp_path.iterdir():
         if left.is_dir() and not left.is_symlink():
