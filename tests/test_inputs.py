@@ -113,7 +113,7 @@ MORE = [
     "${oc.env:HOME}",
     "\\",
     "\u202e",
-    "\ud800",
+    "\udcff",
     "-",
     ".",
 ]
@@ -286,9 +286,8 @@ def whole(tmp_path_factory):
 
 
 @pytest.fixture
-def seen(monkeypatch):
-    """What a reader of `view` gets, who asks once. Figures are rendered by the nightly tests alone: it takes long."""
-    answers = []
+def read_once(monkeypatch):
+    """A reader of `view` asks once, and is answered. Figures are rendered by the nightly tests alone: it takes long."""
 
     def serve(server):
         threading.Thread(target=BaseServer.serve_forever, args=(server, 0.01)).start()
@@ -296,7 +295,7 @@ def seen(monkeypatch):
             for path in ("", "state"):
                 address = f"http://127.0.0.1:{server.server_address[1]}/{path}"
                 with urllib.request.urlopen(address, timeout=LIMIT_SECONDS) as answer:
-                    answers.append(answer.read())
+                    answer.read()
         finally:
             server.shutdown()
 
@@ -306,7 +305,6 @@ def seen(monkeypatch):
     monkeypatch.setattr("http.server.ThreadingHTTPServer.serve_forever", serve)
     if settings.get_current_profile_name() != "nightly":
         monkeypatch.setattr("matplotlib.figure.Figure.savefig", savefig)
-    return answers
 
 
 @settings(TRIED, max_examples=int(3 * DEFAULT.max_examples))
@@ -314,7 +312,7 @@ def seen(monkeypatch):
     command=st.sampled_from(COMMANDS).flatmap(told),
     damage=st.none() | st.tuples(st.sampled_from(PLACES), st.sampled_from(sorted(DAMAGES))),
 )
-def test_commands(command, damage, whole, seen, tmp_path, monkeypatch):
+def test_commands(command, damage, whole, read_once, tmp_path, monkeypatch):
     monkeypatch.setenv("VGEXP_TEST_HERE", str(tmp_path))
     monkeypatch.setenv("VGEXP_IMPORT", "")
     for left in tmp_path.iterdir():
