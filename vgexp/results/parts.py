@@ -8,6 +8,7 @@ Parts may be put together while somebody reads: the whole is there before its pi
 """
 
 import json
+import os
 import zlib
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -28,8 +29,10 @@ CHECKSUMS = b"vgexp.checksums"
 """In the metadata of a part of `runs`: table -> CRC-32 of its part, as JSON."""
 PROGRESS = ("run", "stack", "status", "step", "message", "started", "updated")
 """The columns of `runs` that say how far a run is."""
-BLOCK = 2**20
+BLOCK = 2**17
 """Bytes that are read at once for a checksum."""
+MAGIC, END = b"PAR1", 8
+"""What a parquet file begins and ends with; and how many bytes say at its end how long its footer is, and this."""
 QUICK = 2**27
 """Bytes whose checksums are computed while somebody waits for no more than a status."""
 UNREADABLE = (OSError, pa.ArrowException)
@@ -141,6 +144,8 @@ def check_tables(
         try:
             if name in checksums and content:
                 _require_whole(path, checksums[name])
+            elif name in checksums and not decode:
+                _require_end(path)
             elif decode:
                 opened(path).read()
             else:
@@ -185,9 +190,10 @@ def _rows_of(path: Path, columns: tuple[str, ...]) -> tuple[list[dict[str, Any]]
     kept = _KEPT.get((path, columns))
     if kept is None or kept[0] != written:
         file = opened(path)
-        wanted = [name for name in columns if name in file.schema_arrow.names]
+        schema = file.schema_arrow  # made anew each time
+        wanted = [name for name in columns if name in schema.names]
         rows = file.read(columns=wanted, use_threads=False).to_pylist()  # threads would take longer to start
-        kept = written, rows, {"part": part_of(path), "checksums": checksums_in(file.schema_arrow)}
+        kept = written, rows, {"part": part_of(path), "checksums": checksums_in(schema)}
         _KEPT[path, columns] = kept
     return kept[1:]
 
@@ -230,10 +236,10 @@ def _expected(folder: Path, stack: str, checksums: Mapping[str, int]) -> list[st
 
 def checksum(path: Path) -> int:
     """The CRC-32 of a file, which is never in memory whole."""
-    found = 0
-    with require_file(path).open("rb") as stream:
-        while block := stream.read(BLOCK):
-            found = zlib.crc32(block, found)
+    found, block = 0, memoryview(bytearray(BLOCK))
+    with require_file(path).open("rb", buffering=0) as stream:
+        while size := stream.readinto(block):
+            found = zlib.crc32(block[:size], found)
     return found
 
 
@@ -241,6 +247,16 @@ def _require_whole(path: Path, written: int) -> None:
     """Raises OSError for a file with another checksum."""
     if checksum(path) != written:
         raise OSError("not what was written")
+
+
+def _require_end(path: Path) -> None:
+    """Raises OSError for a file that does not end as a parquet does: it was cut off, or is another."""
+    with require_file(path).open("rb") as stream:
+        size = stream.seek(0, os.SEEK_END)
+        stream.seek(max(0, size - END))
+        end = stream.read()
+    if not end.endswith(MAGIC) or int.from_bytes(end[: -len(MAGIC)], "little") > size - END - len(MAGIC):
+        raise OSError("its end is missing")
 
 
 def _encoded(table: pa.Table) -> pa.Buffer:

@@ -66,20 +66,22 @@ def _read(folders: Sequence[Path]) -> Results:
         plan = merged(plan, here)
         rows = read_runs(folder, damaged)
         gathered.append(rows[~rows["run"].isin(list(here["superseded"]))])
-    newest = _together(gathered).drop_duplicates("run", keep="last")
-    places: dict[str, Part] = {}
+    newest = _together(gathered).drop_duplicates("run", keep="last").reset_index(drop=True)
+    places: dict[str, Part] = dict(zip(newest["run"], newest["part"], strict=True))
+    is_done = newest["status"].eq("done").to_numpy(dtype=bool)
+    failed: dict[str, list[int]] = {}
     for index in newest.groupby("part", sort=False).indices.values():
-        rows = newest.iloc[index]
-        part: Part = rows["part"].iloc[0]
-        done = rows["status"].eq("done").all()
+        part: Part = newest["part"].iloc[index[0]]
+        done = is_done[index].all()
         lost = check_tables(part.folder, part.name, part.checksums)
         if lost and not done:  # it may have been written anew since the part of `runs` was
             lost = check_tables(part.folder, part.name, {})
         if done and lost:
-            newest.loc[rows.index, ["status", "message"]] = "failed", damaged_message(lost)
+            failed.setdefault(damaged_message(lost), []).extend(index)
         damaged |= lost
         part.damaged = {path.parent.name for path in lost}
-        places |= dict.fromkeys(rows["run"], part)
+    for message, index in failed.items():
+        newest.loc[index, ["status", "message"]] = "failed", message
     said = [f"{path}: {why}" for path, why in damaged.items()]
     return Results(
         newest.drop(columns="part").sort_values("run", ignore_index=True),

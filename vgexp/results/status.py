@@ -69,7 +69,8 @@ def folder_status(folder: Path) -> FolderStatus:
     require_results(folder)
     damaged: dict[Path, str] = {}
     plan = read_plan(folder, damaged)
-    rows = judged_rows(folder, damaged, partial(check_tables, decode=False, content=_size(folder) <= QUICK))
+    check = partial(check_tables, decode=False, content=_size(folder) <= QUICK)
+    rows = judged_rows(folder, damaged, check, plan["again"])
     stacks = computing(folder)
     now = {run for stack in stacks for run in stack}
     for run, row in rows.items():
@@ -104,20 +105,26 @@ def _seconds_a_run(rows: Iterable[Mapping[str, Any]]) -> float | None:
 
 
 def judged_rows(
-    folder: Path, damaged: dict[Path, str], check: Check | None = check_tables
+    folder: Path,
+    damaged: dict[Path, str],
+    check: Check | None = check_tables,
+    again: Mapping[str, float] | None = None,
 ) -> dict[str, dict[str, Any]]:
     """Run -> its newest row, done only if it need not be computed again.
 
-    A run that was asked for again since it began is missing. One in whose tables a `check` finds damage has failed, its
-    `written` is still done.
+    A run that was asked for again since it began is missing: `again` says when, by default as the plan has it. One in
+    whose tables a `check` finds damage has failed, its `written` is still done.
     """
-    rows, found = steady([folder], lambda: _judged_rows(folder, check))
+    rows, found = steady(
+        [folder], lambda: _judged_rows(folder, check, read_plan(folder)["again"] if again is None else again)
+    )
     damaged |= found
     return rows
 
 
-def _judged_rows(folder: Path, check: Check | None) -> tuple[dict[str, dict[str, Any]], dict[Path, str]]:
-    again = read_plan(folder)["again"]
+def _judged_rows(
+    folder: Path, check: Check | None, again: Mapping[str, float]
+) -> tuple[dict[str, dict[str, Any]], dict[Path, str]]:
     damaged: dict[Path, str] = {}
     rows = run_rows(folder, damaged)
     faults: dict[str, dict[Path, str]] = {}
