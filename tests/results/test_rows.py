@@ -205,3 +205,29 @@ def test_what_somebody_else_wrote_into_a_part_has_a_row_a_key_or_is_named(folder
     else:
         assert results.damaged == []
         pd.testing.assert_frame_equal(found.drop(columns="z_rms"), before.drop(columns="z_rms"), check_dtype=False)
+
+
+def test_of_a_file_of_many_runs_no_more_is_decoded_than_the_groups_of_rows_that_may_have_some(folder, monkeypatch):
+    before = read(folder)
+    stack, run = before.runs.loc[before.runs["seed"] == 0, ["stack", "run"]].iloc[0]
+    path, expected = file_of(folder, "layers", stack), before.table("layers", runs=[run])
+    pq.write_table(pq.read_table(path), path, row_group_size=5)
+    runs = file_of(folder, "runs", path.stem.removeprefix("part-"))
+    pq.write_table(pq.read_table(runs).replace_schema_metadata(), runs)  # as one without checksums
+    results, decoded, one = read(folder), [], pq.ParquetFile.read_row_group
+    monkeypatch.setattr(pq.ParquetFile, "read_row_group", lambda file, *a, **b: decoded.append(1) or one(file, *a, **b))
+    pd.testing.assert_frame_equal(results.table("layers", runs=[run]), expected)
+    assert 0 < len(decoded) < pq.ParquetFile(path).num_row_groups
+    decoded.clear()
+    assert results.table("layers", steps=[-1]).empty and not decoded
+
+
+def test_rows_of_runs_in_many_files_are_in_order_whatever_that_of_the_files(folder):
+    layers = read(folder).layers
+    assert layers.equals(layers.sort_values(list(TABLES["layers"].key), ignore_index=True))
+    path = next(path for path in sorted((folder / "layers").glob("*")) if "part" in pq.read_schema(path).names)
+    backwards = pq.read_table(path)
+    pq.write_table(backwards.take(list(reversed(range(len(backwards))))), path)
+    runs = file_of(folder, "runs", path.stem.removeprefix("part-"))
+    pq.write_table(pq.read_table(runs).replace_schema_metadata(), runs)
+    pd.testing.assert_frame_equal(read(folder).layers, layers)

@@ -8,11 +8,13 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
-import pyarrow.dataset as ds
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
 
 from vgexp.results.columns import TABLES, defaults, lacking
 from vgexp.results.parts import KEYS, UNREADABLE, file_of, opened, reason, require_columns, run_rows
@@ -59,9 +61,7 @@ class Rows:
         key = [column for column in TABLES[name].key if column in known]
         rows = together(found)
         del found
-        frame = rows.to_pandas(split_blocks=True, self_destruct=True)
-        if not _sorted(frame, key):
-            frame = frame.sort_values(key, kind="stable").drop_duplicates(key, keep="last", ignore_index=True)
+        frame = _in_order(rows.to_pandas(split_blocks=True, self_destruct=True), key)
         return frame.assign(**absent)[[*columns]]
 
     def _columns(self, name: str) -> set[str]:
@@ -118,6 +118,8 @@ def together(tables: Sequence[pa.Table]) -> pa.Table:
     """The rows of several tables; integers, however large, are floats where another has floats."""
     if not tables:
         return pa.table({})
+    if all(table.schema == tables[0].schema for table in tables):
+        return pa.concat_tables(tables)
     unified = pa.unify_schemas([table.schema for table in tables], promote_options="permissive")
     alike = [
         table.cast(pa.schema([unified.field(name) for name in table.column_names]), safe=False) for table in tables
@@ -132,23 +134,30 @@ def _rows(
 
     `all_there`: whether these runs are all that the file should have.
     """
-    rows = ds.dataset(str(path))
-    require_columns(path.parent.name, rows.schema)
-    names = rows.schema.names
     key = TABLES[path.parent.name].key
+    with pq.ParquetFile(path) as plain:
+        metadata, schema = plain.metadata, plain.schema_arrow
+    require_columns(path.parent.name, schema)
+    names = schema.names
     wanted = [column for column in names if columns is None or column in key or column in columns]
-    among = ds.field("run").isin(list(runs))
-    chosen = None if all_there else among
-    if steps is not None:
-        due = ds.field("step").isin(list(steps))
-        chosen = due if chosen is None else chosen & due
-    found = rows.to_table(columns=wanted, filter=chosen, use_threads=False).replace_schema_metadata()
+    among = None if all_there else runs
+    # Numbers in a dictionary, in place of their ids, are read and chosen faster.
+    with pq.ParquetFile(path, metadata=metadata, read_dictionary=["run"]) as file:
+        parts = [
+            _chosen(file.read_row_group(group, wanted, use_threads=False), among, steps)
+            for group in range(file.num_row_groups)
+            if _may_have(metadata.row_group(group), "run", among)
+            and _may_have(metadata.row_group(group), "step", steps)
+        ]
+    found = pa.concat_tables(parts) if parts else schema.empty_table().select(wanted)
+    if all_there and not set(found["run"].unique().to_pylist()).issubset({*runs, None}):
+        found = _chosen(found, runs, None)
+    ids = found["run"].cast(schema.field("run").type)
+    found = found.set_column(found.column_names.index("run"), "run", ids).replace_schema_metadata()
     for column in KEYS[path.parent.name]:
         cells = found[column]
         if cells.null_count or (pa.types.is_floating(cells.type) and not np.isfinite(cells.to_numpy()).all()):
             raise OSError(f"no table of {path.parent.name}: rows without {column}")
-    if all_there and not set(found["run"].unique().to_pylist()).issubset(runs):
-        found = found.filter(among)
     for column, default in defaults(path.parent.name).items():
         if column not in names and default in ("", 0) and (columns is None or column in key or column in columns):
             found = found.append_column(column, pa.array([default] * len(found)))
@@ -158,12 +167,45 @@ def _rows(
     return found
 
 
-def _sorted(frame: pd.DataFrame, key: Sequence[str]) -> bool:
-    """Whether rows are in the order of a key already, each value of which has one row."""
-    if len(frame) < 2 or not key:
+def _chosen(rows: pa.Table, runs: Sequence[str] | None, steps: Collection[int] | None) -> pa.Table:
+    """Those of some runs and steps; of all, where these are None."""
+    if steps is not None:
+        rows = rows.filter(pa.array(np.isin(rows["step"].to_numpy(), list(steps))))
+    if runs is not None:
+        due = pc.SetLookupOptions(pa.array(list(runs), rows.schema.field("run").type.value_type))
+        rows = rows.filter(pc.call_function("is_in", [rows["run"]], due))
+    return rows
+
+
+def _may_have(group: pq.RowGroupMetaData, column: str, wanted: Collection[Any] | None) -> bool:
+    """Whether a group of rows has any of these values, as far as what the file says of it tells."""
+    said = [group.column(place) for place in range(group.num_columns)]
+    found = next((one.statistics for one in said if one.path_in_schema == column), None)
+    if wanted is None or found is None or not found.has_min_max:
         return True
-    undecided = np.ones(len(frame) - 1, dtype=bool)
-    for column in key:
+    return any(found.min <= one <= found.max for one in wanted)
+
+
+def _in_order(frame: pd.DataFrame, key: Sequence[str]) -> pd.DataFrame:
+    """The rows in the order of a key, the last of each value. A part has those of a run together and in order, so that
+    mostly it is enough to sort the runs."""
+    if not key:
+        return frame
+    first = pd.factorize(frame[key[0]], sort=True)[0]
+    if (first[1:] < first[:-1]).any():
+        order = np.argsort(first, kind="stable")
+        frame, first = frame.take(order).reset_index(drop=True), first[order]
+    if _sorted(first, frame, key[1:]):
+        return frame
+    return frame.sort_values(key, kind="stable").drop_duplicates(key, keep="last", ignore_index=True)
+
+
+def _sorted(first: np.ndarray, frame: pd.DataFrame, more: Sequence[str]) -> bool:
+    """Whether rows whose key begins with sorted numbers are in the order of the rest of it, one row a key."""
+    undecided = first[1:] == first[:-1]
+    for column in more:
+        if not undecided.any():
+            break
         values = frame[column].to_numpy()
         before, after = values[:-1][undecided], values[1:][undecided]
         if (after < before).any():
