@@ -1,10 +1,13 @@
+import io
 import re
 
+import matplotlib as mpl
 import pandas as pd
+from matplotlib.figure import Figure
 
 from vgexp.claims.statements import Missing
 from vgexp.figures.pictures import GROUPS_SHOWN, Picture, Table, count, draw_each, left_out, save, seeds_in
-from vgexp.figures.style import panels
+from vgexp.figures.style import STYLE, panels
 
 
 def picture(results=None):
@@ -26,6 +29,19 @@ def test_files_are_the_same_each_time(tmp_path):
     assert a.read_bytes() == b.read_bytes()
     assert a.with_suffix(".png").read_bytes() == b.with_suffix(".png").read_bytes()
     assert "<text" in a.read_text() and not re.search(r"<dc:date>", a.read_text())
+
+
+def test_a_figure_is_placed_once_and_drawn_once_a_file(tmp_path, monkeypatch):
+    """As matplotlib itself would draw it, which draws it twice."""
+    figure, text = picture().figure, io.StringIO()
+    with mpl.rc_context(STYLE):
+        picture().figure.savefig(text, format="svg", metadata={"Date": None})
+    drawn, draw = [], Figure.draw
+    monkeypatch.setattr(Figure, "draw", lambda self, renderer: drawn.append(self) or draw(self, renderer))
+    dpi, canvas, engine = figure.dpi, figure.canvas, figure.get_layout_engine()
+    assert save(figure, tmp_path, "a") == text.getvalue()
+    assert len(drawn) == 2
+    assert (figure.dpi, figure.canvas, figure.get_layout_engine()) == (dpi, canvas, engine)
 
 
 def test_what_cannot_be_drawn_says_why():

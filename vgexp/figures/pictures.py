@@ -1,18 +1,22 @@
 """Pictures: a figure with its caption and the frame that it is drawn from; what pages and notebooks show."""
 
 import io
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import matplotlib as mpl
 import pandas as pd
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 
 from vgexp.claims import Missing
 from vgexp.figures.style import STYLE
 from vgexp.results import Results, write_atomically
 
+Canvas = TypeVar("Canvas", FigureCanvasAgg, FigureCanvasSVG)
 GROUPS_SHOWN = 24
 """Groups that get a panel, the first of however many there are."""
 
@@ -59,20 +63,42 @@ class Table(NamedTuple):
 
 
 def save(figure: Figure, folder: Path, name: str) -> str:
-    """Writes <name>.svg and <name>.png, the same bytes each time; returns the SVG's text."""
+    """Writes <name>.svg and <name>.png, the same bytes each time; returns the SVG's text.
+
+    Its parts are placed once, for the SVG: to measure all texts takes as long as to draw them.
+    """
     text = svg(figure)
     write_atomically(folder / f"{name}.svg", text.encode())
-    with mpl.rc_context(STYLE):
-        write_atomically(folder / f"{name}.png", lambda stream: figure.savefig(stream, format="png", dpi=160))
+    with _canvas(figure, FigureCanvasAgg, 160, placed=True) as canvas:
+        write_atomically(folder / f"{name}.png", canvas.print_png)
     return text
 
 
 def svg(figure: Figure) -> str:
-    """The figure as the text of an SVG file."""
+    """The figure as the text of an SVG file. It is drawn once; `savefig` would draw it twice, first to place its
+    parts."""
     stream = io.StringIO()
-    with mpl.rc_context(STYLE):
-        figure.savefig(stream, format="svg", metadata={"Date": None})
+    with _canvas(figure, FigureCanvasSVG, figure.dpi) as canvas:
+        canvas.print_svg(stream, metadata={"Date": None})
     return stream.getvalue()
+
+
+@contextmanager
+def _canvas(figure: Figure, kind: type[Canvas], dpi: float, placed: bool = False) -> Iterator[Canvas]:
+    """A canvas to draw a figure on in the house style, which then has its own again. `placed`: its parts stay where
+    they are."""
+    before, resolution, engine = figure.canvas, figure.dpi, figure.get_layout_engine()
+    with mpl.rc_context(STYLE):
+        try:
+            figure.dpi = dpi
+            if placed and engine is not None:
+                figure.set_layout_engine("none")
+            yield kind(figure)
+        finally:
+            figure.set_canvas(before)
+            figure.dpi = resolution
+            if placed and engine is not None:
+                figure.set_layout_engine(engine)
 
 
 def draw_each(functions: Mapping[str, Callable[[Results], Picture]], results: Results) -> dict[str, Picture | str]:
