@@ -4,7 +4,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from vgexp.config import FIELDS
 from vgexp.config.errors import ConfigError
+from vgexp.figures import looks
 from vgexp.figures.looks import CHUNK, FEW, arrange, field_named, fields_of, in_word, in_words, numbered
 
 
@@ -123,3 +125,14 @@ def test_looks_of_many_do_not_return_before_256():
     looks = [numbered(i) for i in range(256)]
     assert len({(look.color, look.marker, look.fill) for look in looks}) == 256
     assert len({(look.color, str(look.dash)) for look in looks[:64]}) == 64
+
+
+def test_ways_to_share_out_many_fields_are_not_all_tried(monkeypatch):
+    """Of twenty fields there are 20 x 2^19 ways, none of which will do here."""
+    names = [name for name in FIELDS if name.startswith(("optim.", "model."))][:18]
+    rows = pd.DataFrame([dict.fromkeys(names, 1.0) | {name: 2.0} for name in names])
+    rows = rows.merge(frame(init__name="abcdefghi", data__name="abcdefghi").drop(columns="group"), how="cross")
+    rows = rows.assign(group=list(map(str, range(len(rows)))))
+    tried, joint = [], looks._joint
+    monkeypatch.setattr(looks, "_joint", lambda numbers: tried.append(1) or joint(numbers))
+    assert len(arrange(rows).entries) == len(rows) and 0 < len(tried) < 100

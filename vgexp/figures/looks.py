@@ -7,7 +7,6 @@ of its own, in panels of `CHUNK` groups or more.
 """
 
 from collections.abc import Iterator, Sequence
-from itertools import combinations
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -178,17 +177,18 @@ def _shared(
         raise ConfigError(
             "--facet", facet, f"a field with at most {FACETS} values; this one has {words[facet].nunique()}"
         )
+    numbers = {name: pd.factorize(words[name])[0] for name in fields}
     best: tuple[Any, ...] | None = None
     for hue in [color] if color else [name for name in fields if name != facet] or [None]:
-        rest = [name for name in fields if name not in (hue, facet)]
-        for marks in (list(chosen) for k in range(len(rest) + 1) for chosen in combinations(rest, k)):
+        hues = words[hue].nunique() if hue else 1
+        if hues > FEW and hue not in sequences and hue != color:
+            continue
+        rest = {name: numbers[name] for name in fields if name not in (hue, facet)}
+        nothing = np.zeros(len(series), dtype=int)
+        by_facet = numbers[facet] if facet else nothing
+        for chosen, n_marks, rows in _splits(list(rest.values()), nothing, by_facet, FACETS if asked else FEW):
+            marks = [name for place, name in enumerate(rest) if place in chosen]
             panels = ([facet] if facet else []) + [name for name in rest if name not in marks]
-            hues, n_marks = (words[hue].nunique() if hue else 1), _combined(words, marks, series).nunique()
-            rows = _combined(words, panels, series).nunique()
-            if n_marks > len(MARKERS) or (rows > (FACETS if asked else FEW)):
-                continue
-            if hues > FEW and hue not in sequences and hue != color:
-                continue
             crowd = n_marks if hue in sequences else n_marks * hues
             cost = (max(0, crowd - FEW), rows, -hues if hue in sequences else 0, n_marks)
             if best is None or cost < best[0]:
@@ -215,6 +215,44 @@ def _shared(
         entries += [(text, Look("0.4", MARKERS[i], DASHES[i])) for i, text in enumerate(mark_names)]
     scale = None if few else (title, names, list(colors.values()))
     return Arrangement(tuple(by), panel_names, found, entries, scale)
+
+
+def _splits(
+    fields: Sequence[np.ndarray], marks: np.ndarray, panels: np.ndarray, most: int
+) -> list[tuple[tuple[int, ...], int, int]]:
+    """Which fields marks can stand for, where rows of panels stand for the others: the places of theirs, fewest first;
+    how many marks that takes, and how many rows.
+
+    `fields`: the values of each, as numbers. `marks`, `panels`: what they stand for already. `most`: rows there may be.
+    More fields never take fewer marks or rows, so that a choice which takes too many is not followed further.
+    """
+    found: list[tuple[tuple[int, ...], int, int]] = []
+    if _count(_joint([marks, panels, *fields])) > len(MARKERS) * most:
+        return found
+    begun: list[tuple[int, tuple[int, ...], np.ndarray, np.ndarray]] = [(0, (), marks, panels)]
+    while begun:
+        place, chosen, marks, panels = begun.pop()
+        n_marks, rows = _count(marks), _count(panels)
+        if n_marks > len(MARKERS) or rows > most:
+            continue
+        if place == len(fields):
+            found.append((chosen, n_marks, rows))
+            continue
+        begun.append((place + 1, (*chosen, place), _joint([marks, fields[place]]), panels))
+        begun.append((place + 1, chosen, marks, _joint([panels, fields[place]])))
+    return sorted(found, key=lambda split: (len(split[0]), split[0]))
+
+
+def _joint(numbers: Sequence[np.ndarray]) -> np.ndarray:
+    """The combinations of several numbers, as numbers from 0."""
+    found = numbers[0]
+    for one in numbers[1:]:
+        found = np.unique(found * (one.max(initial=0) + 1) + one, return_inverse=True)[1]
+    return found
+
+
+def _count(numbers: np.ndarray) -> int:
+    return len(np.unique(numbers))
 
 
 def _combined(words: dict[str, pd.Series], names: Sequence[str], series: pd.DataFrame) -> pd.Series:
