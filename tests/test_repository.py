@@ -87,7 +87,7 @@ def test_watching_loads_neither_data_nor_sweeps():
     assert not [name for name in found if name.startswith(heavy)]
 
 
-LAZY = ["vgexp", "vgexp.experiments", "vgexp.results"]
+LAZY = ["vgexp", "vgexp.claims", "vgexp.experiments", "vgexp.results"]
 """Packages whose names load their module when they are first asked for."""
 
 

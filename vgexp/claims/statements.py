@@ -2,15 +2,18 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
-import xarray as xr
 
 from vgexp.results import Estimator, Results, estimate
 
+if TYPE_CHECKING:
+    import xarray as xr  # slow to import
+
 Remark = Callable[[Sequence["Criterion"], Results], str]
 """Of a claim's criteria and what was measured, what is to be said beside the verdict; empty for nothing."""
-Measure = Callable[[Results], xr.DataArray | np.ndarray]
+Measure = Callable[[Results], "xr.DataArray | np.ndarray"]
 """One value a seed. Raises Missing when the results do not hold what it needs."""
 
 
