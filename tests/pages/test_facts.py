@@ -172,3 +172,14 @@ def test_curves_of_many_steps_are_thinned_and_it_is_said(results, monkeypatch):
     assert all(run["curves"]["steps"] == [0, 20] and len(run["profiles"]["steps"]) == 11 for run in found["runs"])
     assert found["left_out"] == ["Curves have 2 of 11 steps, evenly spaced."]
     assert facts(results, Numbers())["left_out"] == []
+
+
+def test_of_many_runs_the_columns_that_a_page_has_room_for_are_as_if_all_were_read(results, monkeypatch):
+    monkeypatch.setattr(module, "PROFILED", 100)
+    found = []
+    for looked_at in (100, 1):
+        monkeypatch.setattr(module, "LOOKED_AT", looked_at)
+        numbers = Kept()
+        found.append((facts(vgexp.read(*results.folders), numbers), list(map(str, numbers.all))))
+    assert found[0] == found[1]
+    assert len(found[0][0]["columns"]) == 2 and "Profiles are left out of: " in found[0][0]["left_out"][-1]

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from scipy import special, stats
 
 from vgexp.results.estimates import Estimate
+from vgexp.results.grouping import groups
 from vgexp.results.profiles import fall, fit, fits, layer_array, verdict
 
 
@@ -153,7 +154,8 @@ def sweep(*families, diverged_at=None):
 
 def test_each_family_is_fitted_by_its_signal_and_only_a_chain_has_an_interval_of_one_seed():
     signals = {"plain": "dz_rms", "residual": "dx_rms"}
-    found = fits(*sweep("plain", "residual"), signals, ["plain"]).set_index("networks")
+    runs, layers = sweep("plain", "residual")
+    found = fits(groups(runs), layers, signals, ["plain"]).set_index("networks")
     assert found["quantity"].to_dict() == signals
     assert found.loc["plain", "factor"].point == pytest.approx(0.5)
     assert found.loc["residual", "factor"].point == pytest.approx(0.9)
@@ -164,9 +166,9 @@ def test_each_family_is_fitted_by_its_signal_and_only_a_chain_has_an_interval_of
 def test_runs_that_had_diverged_say_so():
     signals = {"plain": "dz_rms"}
     runs, layers = sweep("plain", "plain", "plain", diverged_at=[None, 0, 5])
-    (row,) = fits(runs, layers, signals, ["plain"]).to_dict("records")
+    (row,) = fits(groups(runs), layers, signals, ["plain"]).to_dict("records")
     assert (row["verdict"], row["note"]) == ("diverged", "1 of 3 runs")
     layers["dz_rms"] = math.nan
-    assert fits(runs, layers, signals, ["plain"])["verdict"].tolist() == ["diverged"]
+    assert fits(groups(runs), layers, signals, ["plain"])["verdict"].tolist() == ["diverged"]
     runs["diverged_at"] = pd.array([None] * 3, dtype="Int64")
-    assert fits(runs, layers, signals, ["plain"]).empty
+    assert fits(groups(runs), layers, signals, ["plain"]).empty

@@ -3,6 +3,7 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pandas as pd
 import pytest
@@ -77,3 +78,11 @@ def test_results_draw_themselves_with_the_choices_of_plot(results):
     code = "import sys, vgexp; vgexp.read('here'); print(*sys.modules)"
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
     assert not {"matplotlib", "vgexp.figures"} & set(loaded)
+
+
+def test_rows_at_initialisation_and_groups_are_found_once(results, monkeypatch):
+    asked, source = [], results.source
+    monkeypatch.setattr(results, "source", SimpleNamespace(table=lambda *a: asked.append(a[3]) or source.table(*a)))
+    assert results.plot(only=["profile"]) and len(results.initial) == len(results.runs) * 4
+    assert asked == [[0]]
+    assert results.groups() is results.groups() and list(results.groups()) == ["tanh"]

@@ -9,8 +9,8 @@ from vgexp.figures.looks import numbered
 from vgexp.figures.pictures import Picture, seeds_in
 from vgexp.figures.profiles import signals, theory_of
 from vgexp.figures.style import legend, panels
-from vgexp.results import TABLES, Results, by_depth, fall, groups, layer_array
-from vgexp.results.grouping import rows_of
+from vgexp.results import Results, by_depth, fall
+from vgexp.results.profiles import LayerArrays
 
 FEWEST = 3
 """Groups with a theory that are worth a picture."""
@@ -40,12 +40,11 @@ def agreement_frame(results: Results) -> pd.DataFrame:
     `value` is the fall in decades of the family's gradient, `factor` what it is multiplied with a layer.
     """
     rows = []
-    columns = dict.fromkeys(signals()[family] for family in results.runs["model.family"])
-    of = rows_of(results.table("layers", [*TABLES["layers"].key, *columns], steps=[0]))
-    for name, runs in groups(results.runs, besides="model.depth").items():
+    arrays = LayerArrays(results.initial)
+    for name, runs in results.groups(besides="model.depth").items():
         for depth, members in by_depth(runs):
             quantity = signals()[members["model.family"].iloc[0]]
-            signal_SL = layer_array(of(members["run"]), list(members["run"]), quantity, depth)
+            signal_SL = arrays(members["run"], quantity, depth)
             signal_SL = signal_SL[np.isfinite(signal_SL).all(1) & (signal_SL > 0).all(1)]
             theory = theory_of(members)
             if depth < 2 or not len(signal_SL) or theory.empty:

@@ -16,10 +16,10 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator
 from vgexp.claims import Missing
 from vgexp.config import ConfigError, flat, from_row
 from vgexp.figures.pictures import GROUPS_SHOWN, Picture, left_out, seeds_in
-from vgexp.figures.recorded import hidden, positive, recorded
+from vgexp.figures.recorded import of_hidden, positive, recorded
 from vgexp.figures.style import label_panel, legend, tiles
 from vgexp.networks import ACTIVATIONS, Activation, activation
-from vgexp.results import Results, geometric_mean, groups
+from vgexp.results import Results, geometric_mean
 from vgexp.theory import NoTheory, covers, critical_line, phase, scales
 
 FEWEST = 2
@@ -101,7 +101,7 @@ def _frame(results: Results, rows: pd.DataFrame) -> tuple[pd.DataFrame, int]:
 def _measured(results: Results, rows: pd.DataFrame) -> Iterator[tuple[Any, ...]]:
     """Of each run with a place and a gradient: the place, its seed, and log10 of the factor a layer."""
     dz = dict(zip(zip(rows["run"], rows["layer"], strict=True), rows["dz_rms"], strict=True))
-    for members in groups(results.runs).values():  # which have one place, whatever their seed
+    for members in results.groups().values():  # which have one place, whatever their seed
         first = members.iloc[0].to_dict()
         depth = int(first["model.depth"])
         place = _place(first) if depth > 1 else None
@@ -113,7 +113,7 @@ def _measured(results: Results, rows: pd.DataFrame) -> Iterator[tuple[Any, ...]]
 
 def _rows(results: Results) -> pd.DataFrame:
     """The gradients at initialisation."""
-    return positive(hidden(results, "dz_rms", steps=[0]), "dz_rms")
+    return positive(of_hidden(results, results.initial), "dz_rms")
 
 
 def _place(row: Mapping[Any, Any]) -> _Place | None:

@@ -12,17 +12,17 @@ from vgexp.config import ConfigError, from_row, validate
 from vgexp.data import DATASETS, Unavailable
 from vgexp.figures.looks import arrange
 from vgexp.figures.pictures import Picture, seeds_in
-from vgexp.figures.recorded import Recorded, hidden, positive, recorded
+from vgexp.figures.recorded import Recorded, hidden, of_hidden, positive, recorded
 from vgexp.figures.series import draw_group, draw_key
 from vgexp.figures.style import layer_axis, log_if_decades, rows_of_panels
 from vgexp.networks import FAMILIES
 from vgexp.networks.identity import identity
 from vgexp.results import Results, by_depth, geometric_mean, label
 from vgexp.results.grouping import rows_of
+from vgexp.results.tables import INITIAL
 from vgexp.theory import NoTheory, covers
 from vgexp.theory.expected import expected
 
-QUANTITIES = ("h_std", "dz_rms", "dx_rms", "dw_rms")
 _THEORIES: dict[str, pd.DataFrame] = {}
 """By run: the figures and the page of one folder ask for the same theories."""
 SMALL_MARKS = 15
@@ -55,7 +55,8 @@ def profile_frame(results: Results, step: int = 0) -> pd.DataFrame:
 
 def _profiles(results: Results, step: int) -> tuple[pd.DataFrame, Recorded]:
     signal = gradient_column(results)
-    there = positive(hidden(results, *QUANTITIES, steps=[step]), *QUANTITIES)
+    rows = of_hidden(results, results.initial) if step == 0 else hidden(results, *INITIAL, steps=[step])
+    there = positive(rows, *INITIAL)
     marks = 3 * max(map(int, results.runs["model.depth"]), default=1)
     found = recorded(results, there, f"numbers above 0 at step {step}", besides="model.depth", marks=marks)
     rows, of = [], rows_of(found.rows)
@@ -63,9 +64,12 @@ def _profiles(results: Results, step: int) -> tuple[pd.DataFrame, Recorded]:
         for depth, members in by_depth(runs):
             mine = of(members["run"])
             theory = theory_of(members) if step == 0 else pd.DataFrame()
+            of_layer = mine.groupby("layer").indices
             for quantity in ("h_std", signal if mine[signal].notna().any() else "dz_rms", "dw_rms"):
-                for layer, values in mine.groupby("layer")[quantity]:
-                    mean = geometric_mean(values[values > 0].to_numpy())
+                numbers = mine[quantity].to_numpy()
+                for layer, places in of_layer.items():
+                    values = numbers[places]
+                    mean = geometric_mean(values[values > 0])
                     predicted = theory[quantity].get(layer, np.nan) if quantity in theory else np.nan
                     rows.append((name, depth, step, layer, "", quantity, *mean, predicted))
     columns = ["group", "depth", "step", "layer", "part", "quantity", "value", "low", "high", "seeds", "theory"]

@@ -3,14 +3,14 @@
 A run may have begun and left no rows yet, have diverged, or have been observed at other steps than its neighbours.
 """
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection, Sequence
 from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 
 from vgexp.claims import Missing
-from vgexp.results import TABLES, Results, conditions, groups
+from vgexp.results import TABLES, Results, conditions
 
 MARKS = 4000
 """Marks that a figure has at most: of more groups than it has room for, some are shown."""
@@ -49,7 +49,7 @@ def recorded(results: Results, rows: pd.DataFrame, what: str, besides: str = "",
         raise Missing(f"no {what}")
     there = set(rows["run"].unique())
     found = {}
-    for name, members in groups(results.runs, besides=besides).items():
+    for name, members in results.groups(besides).items():
         some = members if there.issuperset(members["run"]) else members[members["run"].isin(there)]
         if len(some):
             found[name] = some
@@ -70,7 +70,7 @@ def overview(results: Results, panels: int) -> tuple[Results, str]:
     of that."""
     if len(results.runs) <= LARGE:
         return results, ""
-    shown = list(groups(results.runs).values())[:panels]
+    shown = list(results.groups().values())[:panels]
     firsts = [members.sort_values("seed")["run"][: LARGE // panels] for members in shown]
     some = results.select([run for runs in firsts for run in runs])
     return some, f" Of {len(results.runs)} runs {len(some.runs)} were looked at: the first seeds of the first groups."
@@ -81,16 +81,12 @@ def finite(rows: pd.DataFrame, *columns: str) -> pd.DataFrame:
 
     Numbers that no axis can show count as infinite.
     """
-    numbers = rows.reindex(columns=columns).astype(float)
-    rows = rows.assign(**_columns(numbers.where(abs(numbers) < LARGEST)))
-    return rows.dropna(subset=columns, how="all")
+    return _where(rows, columns, lambda numbers: abs(numbers) < LARGEST)
 
 
 def positive(rows: pd.DataFrame, *columns: str) -> pd.DataFrame:
     """The rows with a finite number above 0 in one of these columns at least; in place of all others in them, NaN."""
-    rows = finite(rows, *columns)
-    above = rows[[*columns]].where(rows[[*columns]] > 0)
-    return rows.assign(**_columns(above)).dropna(subset=columns, how="all")
+    return _where(rows, columns, lambda numbers: (numbers > 0) & (numbers < LARGEST))
 
 
 def hidden(
@@ -98,11 +94,24 @@ def hidden(
 ) -> pd.DataFrame:
     """The rows of the last matrix of the hidden layers, at all steps or some: all columns, or the key and these, and
     then nothing else is read."""
-    found = results.table(table, list(dict.fromkeys([*TABLES[table].key, *columns])) if columns else None, steps=steps)
-    rows = found[found["part"] == ""]
-    depth = results.runs.set_index("run")["model.depth"]
-    return rows[rows["layer"].astype(float) <= rows["run"].map(depth).astype(float)]
+    asked = list(dict.fromkeys([*TABLES[table].key, *columns])) if columns else None
+    return of_hidden(results, results.table(table, asked, steps=steps))
 
 
-def _columns(frame: pd.DataFrame) -> dict[str, pd.Series]:
-    return {str(name): column for name, column in frame.items()}
+def of_hidden(results: Results, rows: pd.DataFrame) -> pd.DataFrame:
+    """Those of some rows that are of the last matrix of a hidden layer."""
+    rows = rows[rows["part"] == ""]
+    depth = results.runs.set_index("run")["model.depth"].astype(float)
+    deepest = depth.iloc[0] if depth.nunique() == 1 else rows["run"].map(depth).astype(float)
+    return rows[rows["layer"].astype(float) <= deepest]
+
+
+def _where(rows: pd.DataFrame, columns: Sequence[str], good: Callable[[np.ndarray], np.ndarray]) -> pd.DataFrame:
+    """The rows with a good number in one of these columns at least; in place of all others in them, NaN."""
+    numbers = {
+        name: rows[name].to_numpy(dtype=float) if name in rows else np.full(len(rows), np.nan) for name in columns
+    }
+    are_good = {name: good(values) for name, values in numbers.items()}
+    kept = np.any([*are_good.values()], axis=0)
+    shown = {name: np.where(are_good[name], values, np.nan)[kept] for name, values in numbers.items()}
+    return (rows if kept.all() else rows[kept]).assign(**shown)

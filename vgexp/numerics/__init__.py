@@ -2,7 +2,13 @@
 
 from vgexp.numerics import torch_private
 from vgexp.numerics.averages import Averages, averages, tabulated
-from vgexp.numerics.criticality import critical_sigma_w, doubly_critical, mean_square, mean_square_slope
+from vgexp.numerics.criticality import (
+    critical_sigma_w,
+    critical_sigma_ws,
+    doubly_critical,
+    mean_square,
+    mean_square_slope,
+)
 from vgexp.numerics.gaussian import gaussian_gap, gaussian_mean, gaussian_product
 from vgexp.numerics.norms import WITHOUT_FLOAT64, Numbers, norm, numbers, safe_norm, square, total_norm
 from vgexp.numerics.processor import model_name
@@ -31,6 +37,7 @@ __all__ = [
     "affine",
     "averages",
     "critical_sigma_w",
+    "critical_sigma_ws",
     "doubly_critical",
     "fraction",
     "gaussian_gap",

@@ -7,7 +7,7 @@ Legend: K lengths.
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 import torch
@@ -54,21 +54,30 @@ def critical_sigma_w(curve: Curve, sigma_b: float = 0.0) -> float | None:
     >>> f"{critical_sigma_w(tanh):.4f}, {critical_sigma_w(tanh, 0.5):.4f}"
     '1.0000, 1.5497'
     """
+    return critical_sigma_ws(curve, [sigma_b])[0]
+
+
+def critical_sigma_ws(curve: Curve, sigmas_b: Sequence[float]) -> list[float | None]:
+    """The `critical_sigma_w` of each sigma_b."""
     q_K = torch.logspace(-9, 4, 131, dtype=torch.float64)
     slope_K = mean_square_slope(curve, q_K)
     if (slope_K - slope_K[0]).abs().max() < 1e-9:  # piecewise linear through 0: the same at any length
-        return float(slope_K[0].rsqrt())
+        return [float(slope_K[0].rsqrt())] * len(sigmas_b)
     second_K = mean_square(curve, q_K)
+    found: list[float | None] = []
+    for sigma_b in sigmas_b:
 
-    def excess(q_K: Tensor) -> Tensor:
-        return 1 - (sigma_b**2 + mean_square(curve, q_K) / mean_square_slope(curve, q_K)) / q_K
+        def excess(q_K: Tensor, sigma_b: float = sigma_b) -> Tensor:
+            return 1 - (sigma_b**2 + mean_square(curve, q_K) / mean_square_slope(curve, q_K)) / q_K
 
-    q_star = _first_rise(excess, q_K)
-    if q_star is not None:
-        return float(mean_square_slope(curve, q_star).rsqrt())
-    # With sigma_w at the limit q = 0, lengths have to fall to it: those of tanh do, those of GELU grow.
-    falls = bool((second_K / slope_K[0] + sigma_b**2 <= q_K * (1 + ROUNDING))[q_K > 1e-3].all())
-    return float(slope_K[0].rsqrt()) if falls else None
+        q_star = _first_rise(excess, q_K, 1 - (sigma_b**2 + second_K / slope_K) / q_K)
+        if q_star is not None:
+            found.append(float(mean_square_slope(curve, q_star).rsqrt()))
+            continue
+        # With sigma_w at the limit q = 0, lengths have to fall to it: those of tanh do, those of GELU grow.
+        falls = bool((second_K / slope_K[0] + sigma_b**2 <= q_K * (1 + ROUNDING))[q_K > 1e-3].all())
+        found.append(float(slope_K[0].rsqrt()) if falls else None)
+    return found
 
 
 def doubly_critical(curve: Curve) -> tuple[float, float] | None:
@@ -83,7 +92,8 @@ def doubly_critical(curve: Curve) -> tuple[float, float] | None:
         along_K = gaussian_mean(lambda z: z * curve.phi(z) * curve.slope(z), q_K, curve.kinks) / q_K
         return mean_square_slope(curve, q_K) - along_K
 
-    q = _first_rise(excess, torch.logspace(-3, 3, 121, dtype=torch.float64))
+    q_K = torch.logspace(-3, 3, 121, dtype=torch.float64)
+    q = _first_rise(excess, q_K, excess(q_K))
     if q is None:
         return None
     weights2 = 1 / mean_square_slope(curve, q)
@@ -91,9 +101,8 @@ def doubly_critical(curve: Curve) -> tuple[float, float] | None:
     return (float(weights2.sqrt()), float(biases2.sqrt())) if biases2 >= 0 else None
 
 
-def _first_rise(f: Callable[[Tensor], Tensor], q_K: Tensor) -> Tensor | None:
-    """The first q, (1,), between two of a rising grid, at which f goes from below 0 to above."""
-    f_K = f(q_K)
+def _first_rise(f: Callable[[Tensor], Tensor], q_K: Tensor, f_K: Tensor) -> Tensor | None:
+    """The first q, (1,), between two of a rising grid, at which f, there `f_K`, goes from below 0 to above."""
     f_K[f_K.abs() < ROUNDING] = 0.0
     rising = torch.nonzero((f_K[:-1] < 0) & (f_K[1:] > 0)).flatten()
     if not len(rising):

@@ -19,8 +19,9 @@ from vgexp.figures.profiles import theory_of
 from vgexp.figures.recorded import MARKS, hidden
 from vgexp.networks import FAMILIES
 from vgexp.pages.packing import LARGEST, Numbers
-from vgexp.results import TABLES, Results, fit, groups, label, layer_array
-from vgexp.results.grouping import conditions, rows_of
+from vgexp.results import TABLES, Results, fit, label
+from vgexp.results.grouping import conditions
+from vgexp.results.profiles import LayerArrays
 
 CURVES = TABLES["steps"].columns[1:]
 """What the panel of curves can show."""
@@ -34,6 +35,10 @@ PROFILED = 1_500_000
 """Numbers of profiles that a page carries at most, but for the first quantity: some 2.4 bytes each."""
 THEORIES = 60
 """Groups whose theory a page shows at most: it takes up to a second each."""
+LOOKED_AT = 100
+"""Runs all whose columns are read; of more than that those that the page has room for."""
+SAMPLE = 5
+"""Runs of these that mostly tell which columns have numbers."""
 EXPLORED = 1000
 """Runs that can be explored at most: whose profiles, curves and distributions a page carries."""
 
@@ -42,24 +47,27 @@ def facts(results: Results, numbers: Numbers) -> dict[str, Any]:
     """What the page's scripts read; the numbers go into `numbers`."""
     runs = results.runs.sort_values(["started", "run"], kind="stable")
     fields = conditions(runs)
-    named = {} if runs.empty else groups(runs)
+    named = {} if runs.empty else results.groups()
     group_of = {run: index for index, members in enumerate(named.values()) for run in members["run"]}
     chosen = _explored(named)
     some = results if len(chosen) == len(runs) else results.select(chosen)
     shown = {name: place for place, name in enumerate(dict.fromkeys(group_of[run] for run in chosen))}
-    rows = hidden(some).sort_values(["run", "step", "layer"], kind="stable")
-    recorded = [column for column in _columns(rows) if rows[column].notna().any()]
+    rows, recorded = _recorded(some)
     columns = recorded[: max(1, PROFILED // max(1, len(rows)))]
+    if lacking := [column for column in columns if column not in rows]:
+        rows = rows.join(hidden(some, *lacking)[lacking])
     profiles, (curves, thinned) = _profiles(rows, columns, numbers), _curves(some, numbers, len(shown))
     distributions, left_out = _distributions(some, [run for run in runs["run"] if run in set(chosen)], numbers)
-    signal = dict.fromkeys(signals()[family] for family in runs["model.family"])
-    initial = rows_of(results.table("layers", [*TABLES["layers"].key, *signal], steps=[0]))
+    initial = LayerArrays(results.initial)
+    told = ["run", "seed", "model.depth", "status", "diverged_at", "seconds"]
+    finals = [str(name) for name in runs if str(name).startswith("final_")]
+    rows_of_runs = runs[list(dict.fromkeys([*told, *fields, *finals]))].to_dict("records")
     return {
         "fields": fields,
         "columns": {column: label(column) for column in columns},
         "curves": {column: label(column) for column in CURVES if any(column in one["at"] for one in curves.values())},
         "groups": [
-            _group(name, members, initial(members["run"]), numbers, shown.get(place, THEORIES) < THEORIES)
+            _group(name, members, initial, numbers, shown.get(place, THEORIES) < THEORIES)
             for place, (name, members) in enumerate(named.items())
         ],
         "runs": [
@@ -72,13 +80,13 @@ def facts(results: Results, numbers: Numbers) -> dict[str, Any]:
                 "status": row["status"],
                 "diverged": None if pd.isna(row["diverged_at"]) else int(row["diverged_at"]),
                 "seconds": _plain(row["seconds"]),
-                "final": {str(name): _plain(row[name]) for name in row if str(name).startswith("final_")},
+                "final": {name: _plain(row[name]) for name in finals},
                 "command": _command(results.planned.get(row["run"])),
                 "profiles": profiles.get(row["run"]),
                 "curves": curves.get(row["run"]),
                 "left_out": row["run"] in left_out,
             }
-            for row in runs.to_dict("records")
+            for row in rows_of_runs
         ],
         "distributions": distributions,
         "left_out": [
@@ -115,20 +123,33 @@ def _unexplored(named: Mapping[str, pd.DataFrame], chosen: Sequence[str], networ
     ]
 
 
+def _recorded(results: Results) -> tuple[pd.DataFrame, list[str]]:
+    """The rows of the hidden layers, and the columns with numbers in them, in the order of the menu. Of many runs the
+    rows have the first of these columns: one run may tell which these are, and there is no room for all."""
+    ids = list(results.runs["run"])
+    if len(ids) <= LOOKED_AT:
+        rows = hidden(results)
+        return rows, [column for column in _columns(rows) if rows[column].notna().any()]
+    some = hidden(results.select(ids[:SAMPLE]))
+    found = [
+        column
+        for column in _columns(results.table("layers", steps=[-1]))  # no rows, all columns
+        if (column in some and some[column].notna().any()) or hidden(results, column)[column].notna().any()
+    ]
+    return hidden(results, *found[:1]), found
+
+
 def _columns(layers: pd.DataFrame) -> list[str]:
     found = [str(c) for c in layers if c not in TABLES["layers"].key and layers[c].dtype.kind == "f"]
     return sorted(found, key=lambda c: FIRST.index(c) if c in FIRST else len(FIRST))
 
 
-def _group(name: str, members: pd.DataFrame, initial: pd.DataFrame, numbers: Numbers, expects: bool) -> dict[str, Any]:
-    """A group: its name, what becomes of its gradient at initialisation, and, where it `expects` something, theory.
-
-    `initial`: the rows of its layers at step 0.
-    """
+def _group(name: str, members: pd.DataFrame, initial: LayerArrays, numbers: Numbers, expects: bool) -> dict[str, Any]:
+    """A group: its name, what becomes of its gradient at initialisation, and, where it `expects` something, theory."""
     family = members["model.family"].iloc[0]
     depth, signal = int(members["model.depth"].iloc[0]), signals()[family]
     found: dict[str, Any] = {"name": name, "depth": depth, "signal": signal, "verdict": "", "factor": None}
-    measured = layer_array(initial, list(members["run"]), signal, depth)
+    measured = initial(members["run"], signal, depth)
     if len(measured) and not np.isnan(measured).all():
         fitted = fit(measured, family in FAMILIES and FAMILIES[family].chain)
         found |= {"verdict": fitted.verdict, "factor": _plain(fitted.factor.point), "fall": _plain(fitted.fall.point)}
@@ -145,14 +166,21 @@ def _group(name: str, members: pd.DataFrame, initial: pd.DataFrame, numbers: Num
 def _profiles(rows: pd.DataFrame, columns: Sequence[str], numbers: Numbers) -> dict[str, dict[str, Any]]:
     """By run: the recorded steps, the number of layers, and where each column is, step by step, layer by layer."""
     found = {}
-    for run, block in rows.groupby("run", sort=False):
-        steps, layers = np.unique(block["step"]), int(block["layer"].max())
-        if len(block) != len(steps) * layers:
-            grid = pd.MultiIndex.from_product([steps, range(1, layers + 1)], names=["step", "layer"])
-            block = block.set_index(["step", "layer"]).reindex(grid)
-        there = [column for column in columns if block[column].notna().any()]
-        at = {column: numbers.add(block[column])[0] for column in there}
-        found[run] = {"steps": steps.tolist(), "layers": layers, "at": at}
+    run, ids = pd.factorize(rows["run"])
+    order = np.argsort(run, kind="stable")
+    ends = np.cumsum(np.bincount(run, minlength=len(ids)))
+    step, layer = rows["step"].to_numpy(), rows["layer"].to_numpy(dtype=int)
+    values = {column: rows[column].to_numpy(dtype=float) for column in columns}
+    for name, mine in zip(ids, np.split(order, ends), strict=False):  # after the last end there is nothing
+        steps, layers = np.unique(step[mine]), int(layer[mine].max())
+        cells, at = (np.searchsorted(steps, step[mine]), layer[mine] - 1), {}
+        for column in columns:
+            if np.isnan(values[column][mine]).all():
+                continue
+            block = np.full((len(steps), layers), np.nan)
+            block[cells] = values[column][mine]
+            at[column] = numbers.add(block)[0]
+        found[name] = {"steps": steps.tolist(), "layers": layers, "at": at}
     return found
 
 

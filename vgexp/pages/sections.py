@@ -11,7 +11,7 @@ import pandas as pd
 
 from vgexp.figures import count, signals
 from vgexp.networks import FAMILIES
-from vgexp.results import STATUSES, TABLES, Estimate, Results, fits, statuses
+from vgexp.results import STATUSES, Estimate, Results, fits, statuses
 from vgexp.results.grouping import conditions
 
 ORIGIN = ("git_sha", "git_dirty", "vgexp", "torch", "python", "device")
@@ -73,9 +73,7 @@ def claim_entries(
 def fit_rows(results: Results) -> list[dict[str, Any]]:
     """One row a group of runs: how its gradient changes over the layers at initialisation."""
     chains = [name for name, family in FAMILIES.items() if family.chain]
-    columns = dict.fromkeys(signals()[family] for family in results.runs["model.family"])
-    layers = results.table("layers", [*TABLES["layers"].key, *columns], steps=[0])
-    rows = fits(results.runs, layers, signals(), chains).to_dict("records")
+    rows = fits(results.groups(besides="model.depth"), results.initial, signals(), chains).to_dict("records")
     return [{str(key): value for key, value in row.items()} for row in rows]
 
 

@@ -21,13 +21,13 @@ def conditions(runs: pd.DataFrame, besides: str = "") -> list[str]:
     equal: those are no further seeds.
     """
     fields = [c for c in map(str, runs) if c == "folder" or (c in FIELDS and FIELDS[c].in_identity)]
-    words = {c: runs[c].map(str).to_numpy() for c in fields}
-    differ = [c for c in fields if c not in (besides, "seed") and len(set(words[c])) > 1]
+    differ = [c for c in fields if c not in (besides, "seed") and len(set(map(str, runs[c].unique()))) > 1]
     found = [c for c in differ if not c.startswith(HOW)]
     for c in differ:
-        same = [words[other] for other in (*found, besides, "seed") if other in words]
-        if c.startswith(HOW) and (pd.Series(words[c]).groupby(same).nunique() > 1).any():
-            found.append(c)
+        if c.startswith(HOW):
+            words = {other: runs[other].map(str).to_numpy() for other in (c, *found, besides, "seed") if other in runs}
+            if (pd.Series(words.pop(c)).groupby(list(words.values())).nunique() > 1).any():
+                found.append(c)
     return found
 
 
@@ -65,7 +65,9 @@ def groups(runs: pd.DataFrame, besides: str = "") -> dict[str, pd.DataFrame]:
         return {in_words([("model.activation", row) for row in runs["model.activation"].unique()]): runs}
     grouped = runs.groupby(columns, dropna=False, sort=True)
     found: dict[str, pd.DataFrame] = {}
-    for key, members in grouped:
-        idle = unread(from_row({str(name): value for name, value in members.iloc[0].items()}))
+    firsts = np.unique(grouped.ngroup(), return_index=True)[1]
+    configs = runs.iloc[firsts][[c for c in map(str, runs) if c in FIELDS]].to_dict("records")
+    for (key, members), config in zip(grouped, configs, strict=True):
+        idle = unread(from_row({str(name): value for name, value in config.items()}))
         found[in_words([pair for pair in zip(columns, key, strict=True) if pair[0] not in idle])] = members
     return found

@@ -8,14 +8,13 @@ Legend: S seeds (or runs), L layers.
 """
 
 import math
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 
 from vgexp.results.estimates import Estimate, estimate
-from vgexp.results.grouping import groups, rows_of
 
 VANISHED = 2.0
 """Decades: a fall beyond this is vanishing (or, negative, exploding)."""
@@ -92,38 +91,63 @@ def verdict(fall: Estimate) -> str:
     return "healthy" if low >= -HEALTHY and high <= HEALTHY else "undecided"
 
 
+class LayerArrays:
+    """The quantities at one step as arrays; their rows are searched once, however often one asks."""
+
+    def __init__(self, layers: pd.DataFrame, step: int = 0) -> None:
+        rows = layers[(layers["step"] == step) & (layers["part"] == "")]
+        run, ids = pd.factorize(rows["run"])
+        self._rows, self._place = rows, dict(zip(ids, range(len(ids)), strict=True))
+        self._at = run, rows["layer"].to_numpy(dtype=int) - 1
+        self._shape = len(ids), int(self._at[1].max(initial=-1)) + 1
+        self._there = np.zeros(self._shape, dtype=bool)
+        self._there[self._at] = True
+        self._values: dict[str, np.ndarray] = {}
+
+    def __call__(self, runs: Iterable[str], column: str, depth: int) -> np.ndarray:
+        """One quantity (S runs, L hidden layers), in the order of `runs`, of which those are left out that have no row
+        for some layer. Of a layer with several parts it is that of the last matrix."""
+        places = np.array([self._place[run] for run in runs if run in self._place], dtype=int)
+        if column not in self._rows or depth > self._shape[1]:
+            return np.empty((0, depth))
+        if column not in self._values:
+            self._values[column] = np.full(self._shape, np.nan)
+            self._values[column][self._at] = self._rows[column].to_numpy(dtype=float)
+        return self._values[column][places[self._there[places, :depth].all(1)], :depth]
+
+
 def layer_array(layers: pd.DataFrame, runs: Sequence[str], column: str, depth: int, step: int = 0) -> np.ndarray:
-    """One quantity at one step as an array (S runs, L hidden layers), in the order of `runs`, of which those are left
-    out that have no row for some layer. Of a layer with several parts it is that of the last matrix."""
-    rows = layers[(layers["step"] == step) & (layers["part"] == "") & (layers["layer"] <= depth)]
-    rows = rows[rows["run"].isin(runs)]
-    complete = rows.groupby("run").size() == depth
-    there = [run for run in runs if complete.get(run, False)]
-    if column not in rows or not there:
-        return np.empty((0, depth))
-    return rows.pivot(index="run", columns="layer", values=column).loc[there].to_numpy(dtype=float)
+    """What `LayerArrays` gives, where one asks once."""
+    return LayerArrays(layers, step)(runs, column, depth)
 
 
 def by_depth(runs: pd.DataFrame) -> list[tuple[int, pd.DataFrame]]:
     """Runs apart by depth: profiles of different depths are different arrays."""
     depths = sorted({int(depth) for depth in runs["model.depth"].to_numpy()})
+    if len(depths) == 1:
+        return [(depths[0], runs)]
     return [(depth, runs[runs["model.depth"] == depth]) for depth in depths]
 
 
 def fits(
-    runs: pd.DataFrame, layers: pd.DataFrame, signals: Mapping[str, str], chains: Collection[str], step: int = 0
+    named: Mapping[str, pd.DataFrame],
+    layers: pd.DataFrame,
+    signals: Mapping[str, str],
+    chains: Collection[str],
+    step: int = 0,
 ) -> pd.DataFrame:
-    """One row a group of runs: the fit of its gradient over the hidden layers, as the page shows it.
+    """One row a group of runs and depth: the fit of its gradient over the hidden layers, as the page shows it.
 
-    `signals`: the column that is fitted, dz_rms or dx_rms, by model.family. `chains`: the families without skips. A
-    group with runs that had diverged by this step has that verdict.
+    `named`: the groups, besides their depth, by name. `signals`: the column that is fitted, dz_rms or dx_rms, by
+    model.family. `chains`: the families without skips. A group with runs that had diverged by this step has that
+    verdict.
     """
-    rows, of = [], rows_of(layers[layers["step"] == step])
-    for name, members in groups(runs, besides="model.depth").items():
+    rows, arrays = [], LayerArrays(layers, step)
+    for name, members in named.items():
         for depth, same_depth in by_depth(members):
             family = same_depth["model.family"].iloc[0]
             quantity = signals[family]
-            values_SL = layer_array(of(same_depth["run"]), list(same_depth["run"]), quantity, depth, step)
+            values_SL = arrays(same_depth["run"], quantity, depth)
             diverged = int((same_depth["diverged_at"] <= step).sum())
             if not len(values_SL) or (np.isnan(values_SL).all() and not diverged):
                 continue

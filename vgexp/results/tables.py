@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from html import escape
 from pathlib import Path
 from typing import Any, Protocol
@@ -11,7 +12,10 @@ import pandas as pd
 import vgexp
 from vgexp.config import ConfigError
 from vgexp.results.columns import PROVENANCE, TABLES, TIMES, lacking
+from vgexp.results.grouping import groups
 
+INITIAL = ("h_std", "dz_rms", "dx_rms", "dw_rms")
+"""Columns of `layers` that are shown of networks at initialisation."""
 SHOWN = 10
 """Runs that a notebook shows of results."""
 
@@ -69,6 +73,7 @@ class Results:
     """Where tables come from that are None."""
     kept: dict[str, pd.DataFrame] = field(init=False)
     """The tables that were given, or read whole."""
+    _groups: dict[str, dict[str, pd.DataFrame]] = field(default_factory=dict, init=False, compare=False)
 
     def __repr__(self) -> str:
         """The folders, and how many runs of them are done, in one line."""
@@ -104,6 +109,18 @@ class Results:
             return _part(name, self.runs if name == "runs" else self.kept[name], columns, wanted, steps)
         ids = [run for run in self.runs["run"] if wanted is None or run in wanted]
         return self.source.table(name, columns, ids, steps)
+
+    @cached_property
+    def initial(self) -> pd.DataFrame:
+        """The rows of `layers` at step 0 with the columns of INITIAL, which most figures and the page begin with: they
+        are read once, and kept."""
+        return self.table("layers", [*TABLES["layers"].key, *INITIAL], steps=[0])
+
+    def groups(self, besides: str = "") -> dict[str, pd.DataFrame]:
+        """The `groups` of the runs, found once; nothing changes them."""
+        if besides not in self._groups:
+            self._groups[besides] = groups(self.runs, besides)
+        return self._groups[besides]
 
     def select(self, runs: Sequence[str]) -> "Results":
         """The same tables with these runs only."""

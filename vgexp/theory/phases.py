@@ -15,7 +15,7 @@ import torch
 
 from vgexp.config import Run
 from vgexp.networks import INITIALIZERS, Activation, blueprints
-from vgexp.numerics import critical_sigma_w, root
+from vgexp.numerics import critical_sigma_ws, root
 from vgexp.theory.maps import chi_1, chi_c, correlation_map, gap_map, length_map, length_slope
 from vgexp.theory.sampled import NoTheory
 
@@ -123,7 +123,8 @@ def scales(run: Run) -> tuple[float, float]:
 
 def critical_line(phi: Activation, sigma_b: np.ndarray) -> np.ndarray:
     """The critical sigma_w at each sigma_b; NaN where there is none."""
-    return np.array([critical_sigma_w(phi, one) or math.nan for one in sigma_b.tolist()])
+    found = critical_sigma_ws(phi, sigma_b.tolist())
+    return np.array([math.nan if one is None else one for one in found])
 
 
 def _change(phi: Activation, sigma_w: float, sigma_b: float, log_q: np.ndarray) -> np.ndarray:
