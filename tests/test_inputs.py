@@ -268,7 +268,8 @@ WRITTEN = ("report.html", "figures", "csv", "state", "part-", "plan.json")
 
 def told(command: tuple[str, ...]) -> st.SearchStrategy[tuple[str, ...]]:
     """The command with something in the places of paths and words."""
-    tried = {PATH: st.sampled_from(PATHS), WORD: st.sampled_from([*NAMES, *NUMBERS, *WORDS, *MORE])}
+    words = [word for word in [*NAMES, *NUMBERS, *WORDS, *MORE] if "\0" not in word]  # which ends an argument
+    tried = {PATH: st.sampled_from(PATHS), WORD: st.sampled_from(words)}
     return st.tuples(*(tried.get(word, st.just(word)) for word in command))
 
 
