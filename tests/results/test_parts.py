@@ -1,5 +1,6 @@
 """Whole and damaged parts of results."""
 
+import errno
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -10,7 +11,7 @@ import pytest
 from samples import small
 
 from vgexp.results.columns import TABLES
-from vgexp.results.errors import ResultsError
+from vgexp.results.errors import ResultsError, StorageError
 from vgexp.results.parts import check_tables, file_of, opened, require_results, run_rows, write_parts
 from vgexp.results.reading import read
 from vgexp.results.status import folder_status
@@ -182,3 +183,13 @@ def test_a_table_of_somebody_elses_is_none_of_ours(table, column, cells, tmp_pat
 def test_a_path_that_is_not_in_utf_8_says_so(tmp_path):
     with pytest.raises(ResultsError, match="not in UTF-8"):
         require_results(tmp_path / "\udcff")
+
+
+def test_a_file_that_cannot_be_read_back_is_no_fault_of_the_runs(tmp_path, monkeypatch):
+    def refuse(path):
+        raise PermissionError(errno.EACCES, "Permission denied", str(path))
+
+    monkeypatch.setattr("vgexp.results.parts.checksum", refuse)
+    with pytest.raises(StorageError, match=r"Permission denied: .*part-s\.parquet"):
+        write_parts(tmp_path, "s", {"layers": lambda stream: stream.write(b"rows")}, pa.table({"run": ["a"]}))
+    assert not (tmp_path / "runs").exists()

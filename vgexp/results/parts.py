@@ -22,7 +22,7 @@ from pyarrow import types
 
 from vgexp.config import FIELDS
 from vgexp.results.columns import COLUMNS, TABLES
-from vgexp.results.errors import ResultsError
+from vgexp.results.errors import ResultsError, StorageError
 from vgexp.results.files import require_file, write_atomically
 
 CHECKSUMS = b"vgexp.checksums"
@@ -120,14 +120,19 @@ def _accepted(table: str, name: str) -> tuple[Callable[[pa.DataType], bool], ...
 def write_parts(
     folder: Path, stack: str, tables: Mapping[str, pa.Table | Callable[[Any], None]], runs: pa.Table
 ) -> None:
-    """Replaces the files of a part, that of `runs` last; a table may also be what writes one into a stream."""
+    """Replaces the files of a part, that of `runs` last; a table may also be what writes one into a stream.
+
+    Raises StorageError where the disk or the system refuses.
+    """
     checksums = {}
     for name, table in tables.items():
         content: Any = _encoded(table) if isinstance(table, pa.Table) else table
-        write_atomically(file_of(folder, name, stack), content)
-        checksums[name] = (
-            zlib.crc32(content) if isinstance(content, pa.Buffer) else checksum(file_of(folder, name, stack))
-        )
+        path = file_of(folder, name, stack)
+        write_atomically(path, content)
+        try:
+            checksums[name] = zlib.crc32(content) if isinstance(content, pa.Buffer) else checksum(path)
+        except OSError as error:  # it may be whole
+            raise StorageError(error.errno, error.strerror or str(error), str(path)) from error
     metadata = {**(runs.schema.metadata or {}), CHECKSUMS: json.dumps(checksums).encode()}
     write_atomically(file_of(folder, "runs", stack), _encoded(runs.replace_schema_metadata(metadata)))
 
