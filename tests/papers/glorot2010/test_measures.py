@@ -130,7 +130,8 @@ def test_the_course_of_the_rows_that_went_on(committed):
     assert list(frame[""]) == list(measures.ROWS)
     tanh = frame.set_index("").loc["Tanh"]
     assert (tanh["100,000 updates: paper"], tanh["500,000 updates: paper"]) == ("68.0", "48.0")
-    assert tanh["100,000 updates: ours"].endswith("(3 seeds, 100,000 updates)")
+    seeds = len(results.grids["tanh"])
+    assert tanh["100,000 updates: ours"].endswith(f"({seeds} seeds, 100,000 updates)")
     end = measures.percent(measures.TANH, results).mean()
     assert tanh["500,000 updates: ours"].startswith(f"{float(end):.2f} [")
     with pytest.raises(Missing, match="no runs of more than 100,000 updates"):
