@@ -46,7 +46,7 @@ def commands(seeds: int, steps: int) -> dict[str, list[str]]:
     ]
     plain = [*PLAIN, "-m", f"activation={ACTIVATIONS}", f"init={INITS}", *grid, *HERE]
     return {
-        "vgexp": [*vgexp, "threads=2"],
+        "vgexp": vgexp,
         "vgexp, joblib": [*vgexp, *JOBLIB, "threads=1"],
         "plain loop, Hydra": [*plain, "threads=2"],
         "plain loop, Hydra, one thread": plain,
