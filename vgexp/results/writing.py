@@ -127,7 +127,9 @@ class Store:
         """Gives a stack, of these rows of `runs`, what another has of its runs from the steps before one."""
         files = {name: file_of(self.folder, name, whole) for name in TABLES if name != "runs"}
         tables = {
-            name: partial(_copy, path, list(runs["run"]), before) for name, path in files.items() if path.exists()
+            name: partial(_extend, path, None, before, runs=list(runs["run"]))
+            for name, path in files.items()
+            if path.exists()
         }
         write_parts(self.folder, stack, tables, pa.Table.from_pandas(runs, preserve_index=False))
 
@@ -136,13 +138,13 @@ class Store:
         stack = stack_id(runs)
         self.write(stack, {}, runs_frame(runs, stack, status="failed", message=message))
 
-    def counts(self, stack: str, before: int, runs: Collection[str] | None = None) -> dict[str, int]:
-        """How many rows of steps before one an interrupted stack left in each table, of all runs or some; those without
-        any, and what cannot be read, are left out."""
+    def counts(self, stack: str, before: int) -> dict[str, int]:
+        """How many rows of steps before one an interrupted stack left in each table; those without any, and what cannot
+        be read in all its columns, are left out."""
         found = {}
         for name in set(TABLES) - {"runs"}:
             with suppress(*UNREADABLE):
-                found[name] = sum(map(len, rows_of(file_of(self.folder, name, stack), runs, before)))
+                found[name] = sum(map(len, rows_of(file_of(self.folder, name, stack), before=before)))
         return {name: count for name, count in found.items() if count}
 
     def saved(self, stack: str, table: str, before: int) -> "Iterator[pd.DataFrame]":
@@ -203,19 +205,13 @@ class Store:
                 remove(path)
 
 
-def _extend(path: Path, new: pa.Table | None, since: int, stream: Any) -> None:
-    """Writes the rows of a file from before a step and new ones into a stream."""
+def _extend(path: Path, new: pa.Table | None, since: int, stream: Any, runs: Collection[str] | None = None) -> None:
+    """Writes the rows of a file from before a step, of all runs or some, and new ones into a stream."""
     name, old = path.parent.name, pq.read_schema(path)
     schema = common_schema(name, [old] if new is None else [old, new.schema])
-    saved = (conform(name, rows, schema) for rows in rows_of(path, before=since))
+    saved = (conform(name, rows, schema) for rows in rows_of(path, runs, since))
     added = schema.empty_table() if new is None else conform(name, new, schema)
     write_groups(stream, schema, extended(saved, added, TABLES[name].key))
-
-
-def _copy(path: Path, runs: Collection[str], before: int, stream: Any) -> None:
-    """Writes the rows of some runs of a file into a stream, from before a step."""
-    name, schema = path.parent.name, common_schema(path.parent.name, [pq.read_schema(path)])
-    write_groups(stream, schema, (conform(name, rows, schema) for rows in rows_of(path, runs, before)))
 
 
 def stack_id(runs: Sequence[Run]) -> str:
