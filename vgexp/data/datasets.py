@@ -10,10 +10,7 @@ Legend: K images, I inputs.
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
-from importlib.util import find_spec
-from pathlib import Path
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -101,14 +98,10 @@ def _finite(
 
 @cache
 def _digits() -> tuple[Images, Images, Images]:
-    """scikit-learn's 1797 digits of 8 x 8 pixels: 1197 for training, 300 for validation, 300 for the test.
+    """scikit-learn's 1797 digits of 8 x 8 pixels: 1197 for training, 300 for validation, 300 for the test."""
+    from sklearn.datasets import load_digits
 
-    They are read from its file: to import scikit-learn takes nearly as long as to import torch.
-    """
-    spec = find_spec("sklearn")
-    assert spec is not None and spec.submodule_search_locations
-    found = np.loadtxt(Path(spec.submodule_search_locations[0], "datasets", "data", "digits.csv.gz"), delimiter=",")
-    pixels, classes = found[:, :-1], found[:, -1].astype(int)
+    pixels, classes = load_digits(return_X_y=True)
     order = torch.randperm(len(classes), generator=generator("split"))
     x, y = torch.from_numpy(pixels).to(torch.uint8)[order], torch.from_numpy(classes)[order]
     train, valid, test = zip(x.split([1197, 300, 300]), y.split([1197, 300, 300]), strict=True)
