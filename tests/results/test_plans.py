@@ -2,7 +2,7 @@ import json
 from pathlib import Path
 
 import vgexp
-from vgexp.results.plans import add_runs, empty_plan, merged, read_plan, to_go_on
+from vgexp.results.plans import add_runs, empty_plan, merged, read_plan, set_grid, to_go_on
 
 
 def test_the_plan_is_json_and_grows():
@@ -52,6 +52,22 @@ def test_what_lacks_runs_is_typed_again():
     assert to_go_on(commands, ["c"]) == ["second"]
     assert to_go_on(commands, ["b"]) == ["third"]
     assert to_go_on(commands, ["a", "b", "e"]) == ["first", "third"]
+
+
+def test_a_grid_keeps_the_other_seeds_of_its_runs():
+    """What is run a seed at a time comes together; what the experiment no longer asks for, another rate, leaves."""
+    plan = empty_plan()
+    add_runs(plan, {"a": {"steps": 2}, "b": {"steps": 2, "seed": 1}, "c": {"steps": 3, "seed": 1}})
+    set_grid(plan, "g", ["a"])
+    set_grid(plan, "g", ["b"])
+    assert plan["grids"] == {"g": ["a", "b"]}
+    set_grid(plan, "g", ["a"])
+    assert plan["grids"] == {"g": ["a", "b"]}
+    set_grid(plan, "g", ["c"])
+    assert plan["grids"] == {"g": ["c"]}
+    plan["grids"]["g"] = ["a run that the plan does not have"]
+    set_grid(plan, "g", ["b"])
+    assert plan["grids"] == {"g": ["b"]}
 
 
 def test_a_run_takes_the_place_of_the_one_that_says_the_same():

@@ -72,6 +72,17 @@ def add_runs(plan: dict[str, Any], runs: Mapping[str, Mapping[str, Any]]) -> Non
             plan[entry][name] = list(dict.fromkeys(plan["superseded"].get(run, run) for run in ids))
 
 
+def set_grid(plan: dict[str, Any], name: str, runs: Collection[str]) -> None:
+    """Makes runs of the plan the grid of a name. Their other seeds stay in it: a grid can be run a seed at a time."""
+
+    def without_seed(run: str) -> str:
+        return json.dumps({**plan["runs"].get(run, {"run": run}), "seed": None}, sort_keys=True)
+
+    asked = {without_seed(run) for run in runs}
+    others = [run for run in plan["grids"].get(name, []) if without_seed(run) in asked]
+    plan["grids"][name] = list(dict.fromkeys([*others, *runs]))
+
+
 def merged(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any]:
     """The plan of two folders: of two grids or commands of one name, the runs of both; the newer changes of a run."""
     both: dict[str, Any] = {"version": new["version"]}

@@ -28,7 +28,7 @@ from vgexp.results.errors import StorageError
 from vgexp.results.files import remove, set_aside, write_atomically
 from vgexp.results.locks import alone, held, holders, noted
 from vgexp.results.parts import UNREADABLE, check_tables, file_of, opened, reason, write_parts
-from vgexp.results.plans import add_runs, changing, read_plan
+from vgexp.results.plans import add_runs, changing, read_plan, set_grid
 from vgexp.results.row_groups import common_schema, conform, extended, rows_of, write_groups
 from vgexp.results.status import judged_rows
 
@@ -52,7 +52,7 @@ class Store:
         damaged: Collection[Path] = (),
         stacks: Sequence[Sequence[Run]] = (),
     ) -> None:
-        """Adds runs to the plan, and says which grids cannot be run here and why.
+        """Adds runs and grids to the plan, and says which grids cannot be run here and why.
 
         The runs of `again` are to be computed although they are there. Files that are damaged are set aside. `stacks`
         is what is going to be computed: states that none of them takes up are removed.
@@ -61,7 +61,7 @@ class Store:
         with changing(self.folder) as known:
             add_runs(known, dict(zip(ids, map(changes, runs), strict=True)))
             for name, members in grids.items():
-                known["grids"][name] = list(members)
+                set_grid(known, name, members)
                 known["left_out"].pop(name, None)
             known["left_out"] |= dict(left_out or {})
             before = known["commands"].pop(command, [])
