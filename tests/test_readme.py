@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 
 import vgexp
+from vgexp import papers
 from vgexp.experiments.comparison import compare
 from vgexp.experiments.prediction import predict
 
@@ -65,10 +66,15 @@ def test_the_diagnosis():
 
 
 def test_the_claims_shown():
-    claims = pd.read_csv(CHECKOUT / "results/glorot2010/small/claims.csv").set_index(["claim", "quantity"])
-    shown = re.findall(r"^\| (GB-\d+): (.*) \| (.*) \| (.*) \[(.*), (.*)\] \| (\w+) \|$", README, re.M)
+    folder = CHECKOUT / "results/glorot2010/small"
+    claims, results = pd.read_csv(folder / "claims.csv").set_index(["claim", "quantity"]), vgexp.read(folder)
+    grids = {claim.name: claim.grids for claim in papers.module("glorot2010").CLAIMS}
+    cells = r"^\| (GB-\d+): (.*) \| (.*) \| (.*) \[(.*), (.*)\] \| (\d+) \| (.*) \| (\w+) \|$"
+    shown = re.findall(cells, README, re.M)
     assert len(shown) >= 3
-    for claim, quantity, paper, ours, low, high, verdict in shown:
+    for claim, quantity, paper, ours, low, high, seeds, updates, verdict in shown:
         row = claims.loc[(claim, quantity)]
         found = [f"{row[name]:.3g}" for name in ("expected", "measured", "measured_low", "measured_high")]
-        assert ([paper, ours, low, high], verdict) == (found, row["verdict"])
+        steps = max(results.grid(grid).runs["steps"].max() for grid in grids[claim])
+        assert [paper, ours, low, high, seeds] == [*found, str(row["seeds"])]
+        assert (updates, verdict) == (f"{steps:,}", row["verdict"])
