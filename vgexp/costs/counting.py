@@ -117,11 +117,16 @@ class Shadow:
         self.network, self.x, self.target = network, x_MBI, target_MB
         self.parts = list(self.network.parts.values())
         self.optimizer = optimizer(self.parts)
-        self.backward(self.forward(None)[1])  # makes the buffers that are kept from step to step
         self.parameters = [tensor for part in self.parts for tensor in part.state.values()]
+        self.stepped = False
+
+    @property
+    def known(self) -> list[Tensor]:
+        """What is there before a step and stays: the first step makes some of it."""
+        if not self.stepped:
+            self.backward(self.forward(None)[1])
         scratch = [tensor for part in self.network.matrices[:1] for tensor in part.scratch.values()]
-        self.known = [*self.parameters, *scratch, *self.optimizer.held, self.x, self.target]
-        """What is there before a step and stays."""
+        return [*self.parameters, *scratch, *self.optimizer.held, self.x, self.target]
 
     def forward(self, observer: Observer | None) -> tuple[Tensor, Tensor]:
         """The outputs of a step, which live until its end, and its losses."""
@@ -133,6 +138,7 @@ class Shadow:
         """The backward pass, and the update where that comes after it."""
         loss_MB.sum().backward()
         self.optimizer.finish()
+        self.stepped = True
 
     def live(self) -> tuple[LiveBytes, int]:
         """The bytes that a step keeps alive, and where in their timeline its backward pass begins."""
@@ -155,14 +161,15 @@ def ledger(network: Network, x_MBI: Tensor, target_MB: Tensor, optimizer: Callab
 
 def count(shadow: Shadow) -> Costs:
     """The ledger of a step on the `meta` device."""
-    with LiveBytes(shadow.known) as inference, torch.no_grad():
-        shadow.network(shadow.x)
-    live, backward_at = shadow.live()
     books = _Ledger(shadow.parameters)
     with books.counter, torch.autograd.graph.saved_tensors_hooks(books.save, lambda tensor: tensor):
         loss_MB = shadow.forward(books)[1]
         forward_flops = books.counter.get_total_flops()
         shadow.backward(loss_MB)
+        del loss_MB
+    live, backward_at = shadow.live()
+    with LiveBytes(shadow.known) as inference, torch.no_grad():
+        shadow.network(shadow.x)
     members = shadow.x.shape[0]
     booked = {
         part.key: {
