@@ -29,6 +29,19 @@ def test_what_became_of_the_runs_and_the_best_of_them(tmp_path):
     ]
 
 
+def test_errors_on_different_data_are_not_compared(tmp_path):
+    runs = [small(seed=seed, steps=5, data__name=name) for name in ("digits", "shapeset") for seed in range(2)]
+    Store(tmp_path).plan(runs, {}, "vgexp train")
+    for number, (run, error) in enumerate(zip(runs, (0.25, 0.125, 0.75, 0.5), strict=True)):
+        frame = runs_frame([run], "stack", message="", status="done", diverged_at=math.nan, final_valid_error=error)
+        Store(tmp_path).write(f"stack{number}", {}, frame)
+    best = [line.partition(": ") for line in summary(tmp_path)[1:]]
+    assert [(error, set(words.split())) for error, _, words in best] == [
+        ("best validation error 0.125", {"seed=1", "data.name=digits"}),
+        ("best validation error 0.5", {"seed=1", "data.name=shapeset"}),
+    ]
+
+
 def test_training_errors_where_nothing_was_validated_and_none_at_initialisation(tmp_path):
     run = small(seed=1, steps=5)
     Store(tmp_path / "a").plan([run], {}, "vgexp train")

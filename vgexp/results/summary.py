@@ -11,13 +11,14 @@ from vgexp.results.plans import read_plan
 ERRORS = {"final_valid_error": "validation error", "final_train_error": "training error"}
 """What runs are ranked by: the first of these that any has, as a person says it."""
 BEST = 2
-"""How many runs are named."""
+"""How many runs are named where all have the same data."""
 
 DEFAULTS = leaves(Run())
 
 
 def summary(folder: Path) -> list[str]:
-    """At most three lines: how many runs are done, diverged and failed, then the lowest final errors with their runs.
+    """How many runs are done, diverged and failed, then the two lowest final errors with their runs; where there are
+    several data sets, the lowest of each.
 
     A run is named by those of its fields in which the runs of the folder differ.
     """
@@ -36,7 +37,10 @@ def _best(rows: dict[str, dict[str, Any]], planned: dict[str, dict[str, Any]]) -
     for column, words in ERRORS.items():
         found = {run: row[column] for run, row in rows.items() if row["steps"] and not _missing(row[column])}
         if found:
-            lowest = sorted(found, key=lambda run: found[run])[:BEST]
+            by_data: dict[str, list[str]] = {}
+            for run in sorted(found, key=lambda run: found[run]):
+                by_data.setdefault(planned[run].get("data.name", DEFAULTS["data.name"]), []).append(run)
+            lowest = [run for runs in by_data.values() for run in runs[: 1 if len(by_data) > 1 else BEST]]
             return [f"best {words} {found[run]:.3g}: {_words(run, planned)}" for run in lowest]
     return []
 
