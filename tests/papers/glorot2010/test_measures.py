@@ -101,6 +101,20 @@ def test_a_longer_run_says_what_was_known_of_it_before(monkeypatch):
         assert measures.changed(claim(name).criteria, short) == ""
 
 
+def test_who_saturates_first_is_seen_when_the_first_does(committed):
+    """However long the runs go on; where layer 1 is not there yet nothing is known."""
+    results = committed("glorot2010")
+    rows = results.layers[results.layers["run"].isin(results.grids["tanh"]) & (results.layers["layer"] <= 5)]
+    expected = []
+    for _, run in results.grid("tanh").runs.sort_values("seed").iterrows():
+        history = rows[rows["run"] == run["run"]].pivot(index="step", columns="layer", values="h_p98")
+        expected.append(history[history[1] > 0.95].iloc[0])
+    found = measures.p98_at_saturation(results)
+    np.testing.assert_array_equal(found.transpose("seed", "layer"), expected)
+    early = measures.replace(results, layers=results.layers[results.layers["step"] <= 5000])
+    assert np.isnan(measures.p98_at_saturation(early)).all()
+
+
 def test_parts_that_were_elsewhere_before_are_told(committed):
     results = committed("glorot2010")
     part = Criterion("x", 0, 1, lambda r: np.array([r.steps["step"].max() / 200_000] * 3))

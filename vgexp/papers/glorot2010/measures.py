@@ -115,6 +115,15 @@ def step_of_saturation(layer: int, r: Results) -> xr.DataArray:
     return first_step(TANH.layers(r, "h_p98").sel(layer=layer) > 0.95)
 
 
+def p98_at_saturation(r: Results) -> xr.DataArray:
+    """98th percentiles of all layers when that of layer 1 is above 0.95 for the first time, NaN where it never is.
+
+    In the end all layers may be there: which came first is not to be seen any more.
+    """
+    history = TANH.layers(r, "h_p98")
+    return history.where(history["step"] == step_of_saturation(1, r)).max("step")
+
+
 def growth(grid: Grid, r: Results) -> xr.DataArray:
     """std dW at layer 1 over layer 5 in training: a single batch of ten is noisy."""
     return over(rms(since(grid.layers(r, "dw_rms"), SETTLED), "step"), 1, 5)
