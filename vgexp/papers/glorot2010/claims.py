@@ -204,8 +204,8 @@ CLAIMS = (
           "section 4.3", grids=("tanh",), scale="small", criteria=(
         Ratio("std dz, layer 5 over 1, at the start", 7, 13, lambda r: over(dz(TANH, r), 5, 1), 10.5),
         Ratio("std dz, layer 5 over 1, last fifth of training", 0, 1, lambda r: slope_reversal(TANH, r)),
-    ), explanation="undone but for a factor 1.4 after 100,000 updates; the one run that went on so far, at scale long, has "
-       "turned round after 200,000; under Tanh N it turns round before; a larger learning rate would undo the rest", tests=(
+    ), explanation="undone but for a factor 1.4 after 100,000 updates; the one run that went on, at scale long, turned "
+       "round before 200,000; under Tanh N it turns round earlier; a larger learning rate would undo the rest", tests=(
         Ratio("the same at learning rate 0.1", 0, 1, lambda r: slope_reversal(FASTER_TANH, r)),
         Ratio("the same with Tanh N", 0, 1, lambda r: slope_reversal(TANH_N, r)),
     ), remark=changed),

@@ -70,19 +70,18 @@ def draw_errors(ax: Axes, frame: pd.DataFrame, groups: Sequence[str]) -> None:
 
 
 def figure11_frame(results: Results) -> pd.DataFrame:
-    """The rows of table 1 by pixel range, `data.range`, and beside each the paper's errors, as far as ours go."""
+    """The rows of table 1 by pixel range, `data.range`, and beside each its errors in the paper, as far as ours go."""
     parts = []
     for rows in ({**ROWS, "Sigmoid, 4 layers": SIGMOID_4}, OTHER):
         ours = error_frame(rows, results)
         if len(ours):
-            paper = [
-                pd.DataFrame({"group": read.keys(), "paper": read.values()}).assign(
-                    step=examples // BATCH, examples=examples, quantity="test_error"
-                )
+            paper = pd.DataFrame(
+                {"group": name, "step": examples // BATCH, "examples": examples, "paper": read[name]}
                 for examples, read in PAPER_ERRORS.items()
+                for name in ours["group"].unique()
                 if examples <= ours["examples"].max()
-            ]
-            both = pd.concat([ours, *paper], ignore_index=True).reindex(columns=[*ours, "paper"])
+            ).assign(quantity="test_error")
+            both = pd.concat([ours, paper], ignore_index=True).reindex(columns=[*ours, "paper"])
             parts.append(both.assign(**{"data.range": _pixels(rows, results)}))
     if not parts:
         raise Missing("no finished runs in the grids of table 1")
