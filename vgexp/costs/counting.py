@@ -122,9 +122,7 @@ class Shadow:
 
     @property
     def known(self) -> list[Tensor]:
-        """What is there before a step and stays: the first step makes some of it."""
-        if not self.stepped:
-            self.backward(self.forward(None)[1])
+        """What is there before a step that is not the first, and stays."""
         scratch = [tensor for part in self.network.matrices[:1] for tensor in part.scratch.values()]
         return [*self.parameters, *scratch, *self.optimizer.held, self.x, self.target]
 
@@ -142,6 +140,8 @@ class Shadow:
 
     def live(self) -> tuple[LiveBytes, int]:
         """The bytes that a step keeps alive, and where in their timeline its backward pass begins."""
+        if not self.stepped:
+            self.backward(self.forward(None)[1])  # makes the buffers that are kept from step to step
         with LiveBytes(self.known) as live:
             z_MBC, loss_MB = self.forward(None)
             backward_at = len(live.timeline)

@@ -83,4 +83,5 @@ def short_names(folders: Sequence[Path]) -> list[str]:
 
 def _alike(parts: Sequence[Sequence[str]]) -> int:
     """How many parts all have in common at the beginning."""
-    return next((i for i, column in enumerate(zip(*parts)) if len(set(column)) > 1), min(map(len, parts)))  # noqa: B905
+    columns = zip(*parts, strict=False)
+    return next((i for i, column in enumerate(columns) if len(set(column)) > 1), min(map(len, parts)))
