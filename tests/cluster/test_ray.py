@@ -44,25 +44,26 @@ def phi(z):
     if z.shape[-1] == 9:
         raise ValueError("no nines")
     if calls > 100 and Path("slow").exists():
-        Path(f"slow-{os.getpid()}").touch()
         time.sleep(0.5)
+        if calls > 106:  # some slow steps are over, and saved
+            Path(f"slow-{os.getpid()}").touch()
     return torch.tanh(z)
 
 ACTIVATIONS["slowed"] = Activation(phi=phi, slope=lambda z: 1 - torch.tanh(z) ** 2)
 """
 """An activation of the user's own, with which a training gets slow after some steps, as long as there is a file for
-it."""
+it. Its process says so, once there is a state that another can go on with."""
 SWEEP = ["data=digits", "model.width=8", "model.activation=slowed", "seed=0,1", "steps=200", "probe.every=10"]
 SWEEP += ["name=train"]
 DEPTHS = ["model.depth=2,3"]
 
 
-def until(holds: Callable[[], object], *processes: subprocess.Popen) -> None:
-    """Waits for a condition, as long as the processes live that are to bring it about."""
+def until(holds: Callable[[], object], process: subprocess.Popen, said: Path) -> None:
+    """Waits for a condition, as long as the process lives that is to bring it about; else shows what it said."""
     deadline = time.monotonic() + LIMIT_SECONDS
     while not holds():
-        assert time.monotonic() < deadline
-        assert all(process.poll() is None for process in processes)
+        assert time.monotonic() < deadline, said.read_text()
+        assert process.poll() is None, said.read_text()
         time.sleep(0.02)
 
 
@@ -92,10 +93,10 @@ class Cluster:
         command = [sys.executable, "-m", "ray.scripts.scripts", "start", *where, "--num-cpus=1", "--block"]
         command += [f"--node-ip-address={self._net}.{number}", f"--temp-dir={self.folder}/{number}"]
         command += ["--object-store-memory=100000000", "--disable-usage-stats"]
-        with (self.folder / f"node-{number}").open("w") as said:
-            self.nodes[number] = subprocess.Popen(command, env=self.environment, stdout=said, stderr=said)
         log = self.folder / f"node-{number}"
-        until(lambda: "Ray runtime started" in log.read_text(), self.nodes[number])
+        with log.open("w") as said:
+            self.nodes[number] = subprocess.Popen(command, env=self.environment, stdout=said, stderr=said)
+        until(lambda: "Ray runtime started" in log.read_text(), self.nodes[number], log)
 
     def raylet(self, number: int) -> int:
         """The process that is computer 1 or 2 to Ray."""
@@ -115,7 +116,8 @@ class Cluster:
             node.terminate()
         for node in self.nodes.values():
             node.wait(LIMIT_SECONDS)
-        until(lambda: not self.processes())
+        psutil.wait_procs(self.processes(), LIMIT_SECONDS)
+        assert not self.processes()
 
 
 @pytest.fixture(scope="module")
@@ -141,11 +143,11 @@ class Command:
             )
 
     def until_said(self, text: str, times: int) -> None:
-        until(lambda: self.said.read_text().count(text) >= times, self.process)
+        until(lambda: self.said.read_text().count(text) >= times, self.process, self.said)
 
     def until_slow(self) -> list[int]:
         """The workers of two jobs, which have become slow."""
-        until(lambda: len(list(Path().glob("slow-*"))) == 2, self.process)
+        until(lambda: len(list(Path().glob("slow-*"))) == 2, self.process, self.said)
         workers = [int(path.name.partition("-")[2]) for path in Path().glob("slow-*")]
         for path in Path().glob("slow-*"):
             path.unlink()
