@@ -79,7 +79,7 @@ class Grid:
         return xr.Dataset({"density": density, "left": left, "right": right})
 
     def spectra(self, results: Results) -> xr.DataArray:
-        """The singular values of dh(l+1) / dh(l) over seed, step, layer and rank."""
+        """The singular values of dx(l) / dx(l-1) at one example, l = 2..depth, over seed, step, layer and rank."""
         return self._labelled(self._rows(results, results.spectra), "singular_values", "step", "layer", "rank")
 
     def _rows(self, results: Results, table: pd.DataFrame, part: str = "") -> pd.DataFrame:

@@ -28,7 +28,8 @@ def evaluate(
 ) -> pd.DataFrame:
     """One row a criterion, the columns of claims.csv; every row of a claim has the claim's verdict.
 
-    `command`: what to type to run grids that are not part of the results, where that is known.
+    `command`: what to type to run grids that are not part of the results, where that is known. Raises ValueError for a
+    quantity that is not one value a seed.
     """
     rows = []
     for claim in claims:
@@ -69,7 +70,7 @@ def evaluate(
 def judged(claims: Sequence[Claim], results: Results, scale: str) -> str:
     """Claims and what the measurements say of each, in words: what a caption says beside what it shows.
 
-    One sentence a claim: `Claim X-01, "What a paper says.", is refuted here (the reason).`
+    One sentence a claim: `Claim X-01, "What a paper says.", is refuted here (the reason).` Raises as `evaluate` does.
     """
     told = evaluate(claims, results, scale).drop_duplicates("claim")
     said = []

@@ -104,7 +104,7 @@ def _usage_errors() -> tuple[type[Exception], ...]:
 
 
 def main() -> NoReturn:
-    """Exit codes: 0 done, 1 failed, 2 bad input (one line says which), 130 interrupted.
+    """Exit codes: 0 done, 1 failed, 2 bad input (one line says which), 3 a diagnosis found something, 130 interrupted.
 
     A folder that cannot be used is bad input; a disk that is full or broken is a failure.
     """

@@ -26,10 +26,10 @@ def train(
 ) -> None:
     """Trains networks and records every layer.
 
-    A sweep, with choices as `a,b` or `range(...)`, needs `-m`. Runs that differ only in `seed`, `init.*` and the
-    numbers of `optim.*` train together in one stack; the other choices become jobs for any Hydra launcher. What is done
-    already is not computed again: after an interruption type the same command. `vgexp train --cfg job` shows all fields
-    and their defaults.
+    A sweep, with choices as `a,b` or `range(...)`, needs `-m`. Runs that differ only in `seed`, `data.seed`, `init.*`
+    and the numbers of `optim.*` train together in one stack; the other choices become jobs for any Hydra launcher. What
+    is done already is not computed again: after an interruption type the same command. `vgexp train --cfg job` shows
+    all fields and their defaults.
 
         vgexp train data=digits model.depth=20 model.width=64 model.activation=sigmoid steps=500
 

@@ -43,7 +43,8 @@ PLAN: ContextVar["Plan"] = ContextVar("PLAN")
 def run(*overrides: str) -> "Results":
     """Trains a sweep in this process and returns its results: `vgexp.run("model.depth=5,10", "steps=100")`.
 
-    Raises ConfigError for a bad override.
+    Raises ConfigError for a bad override, Interrupted after Ctrl-C, once all is saved, StorageError where the disk
+    refuses, MemoryError for a run that does not fit alone, and what else a training raised.
     """
     check_keys(overrides, groups())
     with composer() as compose:

@@ -16,7 +16,8 @@ from vgexp.experiments.naming import automatic_name
 from vgexp.experiments.overrides import choices, count, flattened, latest, parse, without
 
 MOST_RUNS = 100_000
-"""Runs of a sweep: to compose so many takes minutes. Larger studies are several sweeps into one folder."""
+"""Runs of one product of choices: to compose so many takes minutes. Larger studies are several sweeps, each in a folder
+of its own."""
 
 
 @dataclass(frozen=True)

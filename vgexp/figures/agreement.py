@@ -19,7 +19,10 @@ TOLERANCE = 0.03, 0.05
 
 
 def agreement_picture(results: Results) -> Picture:
-    """The fall of every group of runs against the fall that theory predicts, and the difference."""
+    """The fall of every group of runs against the fall that theory predicts, and the difference.
+
+    Raises Missing for fewer than three groups with a theory.
+    """
     frame = agreement_frame(results)
     if len(frame) < FEWEST:
         raise Missing(f"fewer than {FEWEST} groups with a theory")

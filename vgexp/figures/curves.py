@@ -21,7 +21,8 @@ PANELS = {"loss (nats)": ("train_loss", "valid_loss"), "error rate": ("train_err
 def curve_picture(results: Results, color: str | None = None, facet: str | None = None) -> Picture:
     """Training loss and error over steps, mean and range over seeds; validation as separate marks.
 
-    `color`, `facet`: fields to tell groups apart by; a value of `facet` has a row of panels of its own.
+    `color`, `facet`: fields to tell groups apart by; a value of `facet` has a row of panels of its own. Raises Missing
+    where nothing of this was recorded.
     """
     frame, found = _frame(results)
     evaluated = frame["quantity"].str.startswith("valid").any()

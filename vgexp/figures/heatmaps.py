@@ -16,7 +16,10 @@ from vgexp.results.grouping import rows_of
 
 
 def heatmap_picture(results: Results, quantity: str | None = None) -> Picture:
-    """One quantity by layer and step, a panel a group (its first seed); by default the gradient."""
+    """One quantity by layer and step, a panel a group (its first seed); by default the gradient.
+
+    Raises Missing where nothing of this was recorded.
+    """
     quantity = quantity or gradient_column(results)
     some, looked_at = overview(results, GROUPS_SHOWN)
     frame, found = _frame(some, quantity)

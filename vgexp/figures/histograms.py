@@ -24,7 +24,10 @@ DEVIATIONS = 3.5
 
 
 def histogram_picture(results: Results, quantity: str, step: int | None = None, names: Sequence[str] = ()) -> Picture:
-    """Densities by layer at one step, by default the first that has any: a panel a group (first seed)."""
+    """Densities by layer at one step, by default the first that has any: a panel a group (first seed).
+
+    Raises Missing where nothing of this was recorded.
+    """
     found = _recorded(results, quantity, step)
     step = int(found.rows["step"].iloc[0])
     frame = histogram_frame(results, quantity, step, names)

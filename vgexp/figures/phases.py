@@ -50,7 +50,10 @@ class _Place(NamedTuple):
 
 
 def phase_picture(results: Results) -> Picture:
-    """What a layer multiplies dz with at initialisation, at the place of each law in the phases of its activation."""
+    """What a layer multiplies dz with at initialisation, at the place of each law in the phases of its activation.
+
+    Raises Missing for fewer than two scales of the weights of plain networks without norm.
+    """
     rows = _rows(results)
     note = recorded(results, rows, "dz above 0 at step 0").note
     frame, planes = _frame(results, rows)

@@ -32,7 +32,8 @@ SMALL_MARKS = 15
 def profile_picture(results: Results, step: int = 0, color: str | None = None, facet: str | None = None) -> Picture:
     """h, the gradient and dW over depth at one step, all runs in one picture, theory as lines.
 
-    `color`, `facet`: fields to tell groups apart by; a value of `facet` has a row of panels of its own.
+    `color`, `facet`: fields to tell groups apart by; a value of `facet` has a row of panels of its own. Raises Missing
+    where nothing of this was recorded.
     """
     frame, found = _profiles(results, step)
     return Picture(

@@ -12,7 +12,10 @@ from vgexp.results.grouping import rows_of
 
 
 def speed_picture(results: Results) -> Picture:
-    """rms(update) / rms(W) of each layer over training: a panel a group, a color a layer."""
+    """rms(update) / rms(W) of each layer over training: a panel a group, a color a layer.
+
+    Raises Missing where nothing of this was recorded.
+    """
     some, looked_at = overview(results, GROUPS_SHOWN)
     frame, found = _frame(some)
     return Picture(

@@ -49,10 +49,12 @@ class Blueprint:
 
     @property
     def key(self) -> Key:
+        """Its layer and its name there."""
         return (self.layer, self.name)
 
     @property
     def is_matrix(self) -> bool:
+        """Whether it is drawn from a law; norms and scalars start at numbers."""
         return isinstance(self.law, InitConfig)
 
     @property

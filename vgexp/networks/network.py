@@ -34,6 +34,7 @@ class Network:
 
     @property
     def matrices(self) -> list[Matrix]:
+        """The parts that multiply, from the input up, the readout last."""
         return [part for part in self.parts.values() if isinstance(part, Matrix)]
 
     def __call__(

@@ -84,8 +84,8 @@ def doubly_critical(curve: Curve) -> tuple[float, float] | None:
     """The sigma_w and sigma_b at which differences of length do not grow or fade either. None where there are none.
 
     Both chi_perp = sigma_w^2 E[phi'^2] and chi_par = sigma_w^2 d/dq E[phi^2] = sigma_w^2 E[z phi phi'] / q are 1 at the
-    fixed point q. GELU and SiLU, which have no critical sigma_w without biases, have such a pair. Roberts, Yaida &
-    Hanin (2022), section 5.3.
+    fixed point q. GELU, SiLU and mish, which have no critical sigma_w without biases, have such a pair. Roberts, Yaida
+    & Hanin (2022), section 5.3.
     """
 
     def excess(q_K: Tensor) -> Tensor:

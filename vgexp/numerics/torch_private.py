@@ -50,10 +50,6 @@ def current_node() -> Any:
     return private("torch._C", "_current_autograd_node")()
 
 
-LEAF = 2**64 - 1
-"""`sequence` of a node that accumulates the gradient of a leaf."""
-
-
 def sequence(node: Any) -> int:
     """When a node of autograd's graph was made: the number is larger than those of all nodes upstream, leaves aside."""
     try:

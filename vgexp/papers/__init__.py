@@ -1,7 +1,7 @@
 """Papers as executable claims, found by discovery: every package here has a CITATION, an INTRO, its CLAIMS, its FIGURES
 and, where there are any, its TABLES.
 
-One stem everywhere: conf/experiment/<paper>.yaml, vgexp/papers/<paper>/, results/<paper>/, notebooks/<paper>.ipynb.
+One stem everywhere: conf/experiment/<paper>.yaml, vgexp/papers/<paper>/, results/<paper>/.
 A module from outside (`vgexp --import mypapers.bengio1994`) that has these contents is a paper too, `bengio1994`.
 """
 

@@ -55,6 +55,7 @@ class Table:
 
     @property
     def names(self) -> tuple[str, ...]:
+        """All columns: the key, what every run has, what some have."""
         return self.key + self.columns + self.optional
 
 

@@ -153,6 +153,7 @@ class Results:
         return vgexp.plot(self, x=x, y=y, color=color, facet=facet, step=step, only=only)
 
     def tables(self) -> dict[str, pd.DataFrame]:
+        """All tables by their names, read whole."""
         return {name: getattr(self, name) for name in TABLES}
 
     def comparable(self) -> dict[str, pd.DataFrame]:

@@ -133,7 +133,6 @@ PITFALLS: dict[str, list[Pitfall]] = {
 }
 """By the name of the operation: the first that holds."""
 UNDERFLOW = ("div", "reciprocal", "log", "rsqrt")
-GENERAL = "look at what goes into {}: it is not defined there, or its derivative is not"
 LARGEST = {torch.float16: "65504", torch.float8_e4m3fn: "448", torch.float8_e5m2: "57344"}
 
 
