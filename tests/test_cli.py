@@ -17,6 +17,7 @@ import typer
 import vgexp
 from vgexp.cli import app, reading
 from vgexp.networks.activations import ACTIVATIONS
+from vgexp.results.status import folder_status
 
 QUICK = ["data=digits", "model.depth=5", "model.width=8", "steps=20", "name=train"]
 
@@ -303,6 +304,14 @@ def test_what_a_terminal_cannot_show_is_no_error(monkeypatch):
     monkeypatch.setattr(sys, "stdout", shown)
     assert vgexp_command(monkeypatch, "export", "results/train", "--out", "größe\udcff") == 0
     assert b"gr\\xf6\\xdfe\\udcff" in shown.buffer.getvalue() and Path("größe\udcff/runs.csv").exists()
+
+
+@pytest.mark.parametrize("launcher", ["basic", "joblib"])
+def test_closed_streams_are_no_error(launcher):
+    command = ["train", "-m", *QUICK, "steps=1", "model.depth=1,2", f"hydra/launcher={launcher}"]
+    done = subprocess.run(["sh", "-c", '"$0" -m vgexp "$@" >&- 2>&-', sys.executable, *command])
+    assert done.returncode == 0
+    assert {run.status for run in folder_status(Path("results/train")).runs} == {"done"}
 
 
 def test_a_folder_that_may_not_be_written(monkeypatch, capsys):

@@ -1,3 +1,4 @@
+import errno
 import functools
 import gzip
 import hashlib
@@ -186,14 +187,46 @@ def bytes_of(magic, shape, count):
         (bytes_of(b"\0\0\x08\x03", (2, 28, 28), 784), r"holds 784 bytes where its header says \(2, 28, 28\)"),
         (gzip.compress(b"\0\0\x08\x03\0\0", mtime=0), "ends within its header"),
         (idx(np.zeros((7, 28, 28))), "7 images of the train set have 30 labels"),
+        (idx(np.zeros((30, 27, 28))), "the train set has 30 images of 756 pixels, not of 784"),
     ],
-    ids=["no gzip", "cut off", "other type", "wrong length", "no header", "wrong count"],
+    ids=["no gzip", "cut off", "other type", "wrong length", "no header", "wrong count", "wrong size"],
 )
 def test_damaged_idx_files(mirror, content, message):
     (fetch("mnist") / "train-images-idx3-ubyte.gz").write_bytes(content)
     with pytest.raises(Unavailable, match=message) as raised:
         originals.mnist()
     assert "\n" not in str(raised.value)
+
+
+def test_mnist_of_other_contents(mirror, monkeypatch):
+    folder = fetch("mnist")
+    (folder / "t10k-labels-idx1-ubyte.gz").write_bytes(idx(np.full(8, 200)))
+    with pytest.raises(Unavailable, match="the test set holds a class 200, above 9"):
+        originals.mnist()
+    monkeypatch.setattr(datasets, "HELD_OUT", 30)
+    (folder / "t10k-labels-idx1-ubyte.gz").write_bytes(idx(np.zeros(8)))
+    with pytest.raises(Unavailable, match="the train set has 30 images, of which 30 are held out"):
+        datasets.DATASETS["mnist"].load()
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EACCES])
+def test_a_disk_that_is_full_is_no_fault_of_the_mirrors(mirror, number, monkeypatch):
+    def full(url, path):
+        raise OSError(number, "no")
+
+    monkeypatch.setattr(downloads, "_retrieve", full)
+    with pytest.raises(OSError, match="no") as raised:
+        fetch("mnist")
+    assert raised.value.errno == number and raised.value.filename
+
+
+def test_a_tilde_is_the_users_home(mirror, monkeypatch, tmp_path):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    gathered(tmp_path / "mine", "mnist")
+    monkeypatch.setenv("VGEXP_DATA", "~/there")
+    assert fetch("mnist", "~/mine") == tmp_path / "there" / "mnist"
+    with pytest.raises(FetchError, match="--from: got '~nobody-of-this-name/x', accepts a folder"):
+        fetch("cifar10", "~nobody-of-this-name/x")
 
 
 def test_damaged_cifar_files(mirror):

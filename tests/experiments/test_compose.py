@@ -10,6 +10,7 @@ from vgexp.config.fields import Run
 from vgexp.experiments.compose import composer, conf_dir, groups, typed, understood
 from vgexp.experiments.launch import run
 from vgexp.experiments.prediction import predict
+from vgexp.experiments.sweep import grids
 
 
 def test_no_overrides_give_the_defaults():
@@ -46,6 +47,12 @@ def test_overrides_of_members_come_after_the_composition():
 def test_errors_of_hydra_in_one_line(override, message):
     with composer() as compose, pytest.raises(ConfigError, match=f"^{message}$"):
         typed(compose([override]))
+
+
+@pytest.mark.parametrize("override", ["optim.lr=1{}", "data.range=[0,1{}]", "seed=range(0,1{})", "model.branch=1{}"])
+def test_integers_beyond_all_floats(override):
+    with composer() as compose, pytest.raises(ConfigError, match=override.split("=")[0]):
+        grids([override.format("0" * 320)], compose)
 
 
 def test_errors_of_members_in_one_line():

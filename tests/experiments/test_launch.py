@@ -4,6 +4,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import contextmanager
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -13,7 +14,7 @@ from hydra.core.plugins import Plugins
 import vgexp
 from vgexp.config.errors import ConfigError
 from vgexp.experiments import launch
-from vgexp.experiments.compose import composer
+from vgexp.experiments.compose import composer, typed
 from vgexp.experiments.jobs import received
 from vgexp.experiments.launch import job, run, start
 from vgexp.networks.identity import identity
@@ -240,6 +241,57 @@ def test_a_preempted_job_saves_is_asked_for_again_and_has_not_failed(number, cap
 def test_a_request_to_stop_during_the_last_step_of_a_stack_is_heard():
     interrupted(*LONGER, "model.activation=tanh,relu", at=10)
     assert read("results/train").runs["status"].tolist() == ["done"]
+
+
+def test_a_request_to_stop_is_heard_where_there_is_nothing_to_train(monkeypatch):
+    """Of whoever walks over stacks that others have done, and spends the time waiting for locks."""
+    runs = read_runs(run(*QUICK, "seed=0,1"))
+    hold = Store.hold
+
+    @contextmanager
+    def interrupted(store, asked):
+        os.kill(os.getpid(), signal.SIGTERM)
+        with hold(store, asked) as held:
+            yield held
+
+    monkeypatch.setattr(Store, "hold", interrupted)
+    with pytest.raises(Interrupted):
+        launch.train_stack(runs, Store(Path("results/train")))
+
+
+def read_runs(results):
+    """Its runs, as they were asked for."""
+    with composer() as compose:
+        return [typed(compose([*QUICK, f"seed={seed}"])) for seed in sorted(results.runs["seed"])]
+
+
+def test_a_rerun_that_fails_says_so(monkeypatch):
+    run(*QUICK)
+
+    def broken(*_):
+        raise ValueError("broken")
+
+    monkeypatch.setattr(loop.Training, "observe_and_update", broken)
+    with pytest.raises(ValueError, match="broken"):
+        run(*QUICK, "rerun=true")
+    [found] = folder_status(Path("results/train")).runs
+    assert (found.status, found.message) == ("failed", "ValueError: broken")
+
+
+@pytest.mark.parametrize("name", ["2024_01_05", "1e5", "true", "1_000", "-5", ".5", "nan", "größe"])
+def test_the_folder_has_the_name_that_was_typed(name):
+    run(*QUICK[:-2], "steps=0", f"name={name}")
+    assert [path.name for path in Path("results").iterdir()] == [name]
+    start([*QUICK[:-2], "steps=0", f"name={name}"])
+    assert [path.name for path in Path("results").iterdir()] == [name]
+
+
+def test_an_experiment_in_any_language_can_be_launched(tmp_path):
+    (tmp_path / "experiment").mkdir()
+    text = "# @package _global_\ndata: {name: digits}\nsteps: 0\nmodel: {depth: 2, width: 8}\n"
+    (tmp_path / "experiment" / "größe.yaml").write_text(text)
+    folder = start(["experiment=größe"], config_dir=tmp_path)
+    assert [found.status for found in folder_status(folder).runs] == ["done"]
 
 
 def test_what_is_done_is_said(capsys):

@@ -44,6 +44,14 @@ def test_what_is_wrong_with_the_fields_of_ray(fields, message, ray):
         check_launcher(ray(**fields))
 
 
+@pytest.mark.parametrize("n_jobs", [0, 2000, -2000, "x", 1.5, True])
+def test_how_many_jobs_joblib_may_run_at_once(n_jobs):
+    for good in (1, -1, None):
+        check_launcher(OmegaConf.create({"_target_": "joblib", "n_jobs": good}))
+    with pytest.raises(ConfigError, match=r"hydra.launcher.n_jobs: got .*, accepts jobs at once, at most 1024"):
+        check_launcher(OmegaConf.create({"_target_": "joblib", "n_jobs": n_jobs}))
+
+
 def test_a_cluster_is_there_or_is_asked_for_in_vain(ray):
     with socket.create_server(("127.0.0.1", 0)) as cluster:
         address = f"127.0.0.1:{cluster.getsockname()[1]}"

@@ -41,6 +41,15 @@ def test_what_was_begun_goes_on_as_it_was_cut():
     assert [[run.seed for run in stack.runs] for stack in found] == [[1, 0], [2], [3]]
 
 
+@pytest.mark.parametrize("order", [1, -1])
+def test_of_a_stack_that_is_halved_the_whole_goes_on_before_its_halves(order):
+    """Whoever died between two halves had given the second one nothing yet."""
+    runs = [small(seed=seed) for seed in range(4)]
+    whole, first = [identity(run) for run in runs], [identity(run) for run in runs[:2]]
+    found = stacked([([], run) for run in runs], lambda _: 4, lambda run: False, [whole, first][::order])
+    assert [[run.seed for run in stack.runs] for stack in found] == [[0, 1, 2, 3]]
+
+
 def test_runs_that_clip_train_apart_from_those_that_do_not():
     """They hold every gradient at once, and update when all are there."""
     with composer() as compose:

@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 from samples import small
 
+import vgexp
 from vgexp.config import ConfigError
 from vgexp.results import parts, row_groups
 from vgexp.results.columns import TABLES
@@ -148,6 +149,24 @@ def test_columns_of_several_kinds_become_one(tmp_path, monkeypatch):
     assert compact(tmp_path) == (3, 1)
     assert_same(read(tmp_path).comparable(), before)
     assert read(tmp_path).layers["mine"].fillna(-1).tolist() == [1, 0.5, -1]
+
+
+def test_text_and_numbers_of_one_field_become_a_part_each():
+    """Also where a part has nothing there, and where they were put together before."""
+    quick = ["data=digits", "steps=1", "probe.every=1", "model.depth=2"]
+    for words in (["model.width=4,8,[4,8],[8,4]"], ["checkpoint.every=2,sqrt,3", "memory=checkpoint", "model.width=4"]):
+        vgexp.run(*quick, *words, "max_members=1", "name=here")
+    vgexp.run(*quick, "model.width=4", "model.activation=relu", "max_members=auto", "name=here")
+    folder = Path("results/here")
+    before = read(folder).comparable()
+    assert compact(folder) == (7, 4)
+    assert_same(read(folder).comparable(), before)
+    assert compact(folder) == (4, 4)
+    vgexp.run(*quick[:-1], "model.depth=3", "model.width=[8,4,4]", "max_members=1", "name=here")
+    before = read(folder).comparable()
+    assert compact(folder) == (5, 4)
+    assert_same(read(folder).comparable(), before)
+    assert {run.status for run in folder_status(folder).runs} == {"done"}
 
 
 def test_one_who_reads_all_the_time_sees_no_less(folder, tmp_path):

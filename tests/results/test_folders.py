@@ -1,3 +1,4 @@
+import errno
 import shlex
 from pathlib import Path
 
@@ -42,7 +43,20 @@ def test_what_is_no_results_folder_stays():
     assert Path("mine/thesis.txt").read_text() == "years" and len(list(Path("mine").iterdir())) == 1
 
 
-@pytest.mark.parametrize("target", ["results/there", "results/deeper/there", "results/with a space"])
+@pytest.mark.parametrize(
+    "target",
+    [
+        "results/there",
+        "results/deeper/there",
+        "results/with a space",
+        "results/2024_01_05",
+        "results/1e5",
+        "results/true",
+        "results/null",
+        "results/it's",
+        "results/größe",
+    ],
+)
 def test_the_commands_of_a_moved_folder_go_on_with_it(target, monkeypatch, capsys):
     monkeypatch.setattr("sys.argv", ["vgexp", "train", "-m", *QUICK, "seed=0,1"])
     folder = start([*QUICK, "seed=0,1"])
@@ -56,13 +70,53 @@ def test_the_commands_of_a_moved_folder_go_on_with_it(target, monkeypatch, capsy
     assert not folder.exists()
 
 
-@pytest.mark.parametrize("target", ["results/taken", "elsewhere", "results", "results/../there", "/tmp/nowhere/there"])
+@pytest.mark.parametrize(
+    "target",
+    [
+        "results/taken",
+        "elsewhere",
+        "results",
+        "results/../there",
+        "/tmp/nowhere/there",
+        "results/here/below",
+        "results/${name}",
+        "results/back\\slash",
+        "results/" + "x" * 300,
+    ],
+)
 def test_a_target_that_is_there_or_that_no_name_leads_to_is_refused(target):
     for name in ("here", "taken"):
         vgexp.run(*QUICK, f"name={name}")
     before = read_plan(Path("results/here"))
     with pytest.raises(ConfigError, match="TARGET: got"):
         move(Path("results/here"), Path(target))
+    assert read_plan(Path("results/here")) == before
+
+
+def test_a_folder_with_results_below_it_is_neither_removed_nor_moved():
+    for name in ("here", "here/below"):
+        vgexp.run(*QUICK, f"name={name}")
+    for change in (remove, lambda folder: move(folder, Path("results/there"))):
+        with pytest.raises(ConfigError, match=r"without other results below it: here is results/here/below"):
+            change(Path("results/here"))
+    remove(Path("results/here/below"))
+    remove(Path("results/here"))
+
+
+def test_a_move_that_fails_leaves_the_plan_as_it_was(monkeypatch):
+    vgexp.run(*QUICK, "name=here")
+    Path("results/file").write_text("mine")
+    before = read_plan(Path("results/here"))
+    with pytest.raises(OSError, match="file"):
+        move(Path("results/here"), Path("results/file/there"))
+    assert read_plan(Path("results/here")) == before
+
+    def refuse(path, target):
+        raise OSError(errno.EXDEV, "another disk", str(path))
+
+    monkeypatch.setattr(Path, "rename", refuse)
+    with pytest.raises(OSError, match="another disk"):
+        move(Path("results/here"), Path("results/there"))
     assert read_plan(Path("results/here")) == before
 
 

@@ -10,6 +10,9 @@ import pyarrow.parquet as pq
 import pytest
 from samples import small
 
+from vgexp.experiments.plan import plan
+from vgexp.experiments.sweep import Grid
+from vgexp.results import parts
 from vgexp.results.columns import TABLES
 from vgexp.results.errors import ResultsError, StorageError
 from vgexp.results.parts import check_tables, file_of, opened, require_results, run_rows, write_parts
@@ -193,3 +196,57 @@ def test_a_file_that_cannot_be_read_back_is_no_fault_of_the_runs(tmp_path, monke
     with pytest.raises(StorageError, match=r"Permission denied: .*part-s\.parquet"):
         write_parts(tmp_path, "s", {"layers": lambda stream: stream.write(b"rows")}, pa.table({"run": ["a"]}))
     assert not (tmp_path / "runs").exists()
+
+
+@pytest.mark.parametrize("number", [errno.EIO, errno.ESTALE, errno.EACCES])
+@pytest.mark.parametrize("refused", ["checksum", "_rows_of"])
+def test_what_the_system_does_not_let_us_read_is_not_taken_for_damaged(number, refused, trained, monkeypatch):
+    """It may be whole: nothing is set aside, and nothing is computed again."""
+    folder, stack = trained
+    path = file_of(folder, "runs" if refused == "_rows_of" else "layers", stack)
+    real = getattr(parts, refused)
+
+    def refuse(asked, *more):
+        if asked.resolve() == path.resolve():
+            raise OSError(number, "no", str(path))
+        return real(asked, *more)
+
+    before = {path: path.read_bytes() for path in folder.rglob("*.parquet")}
+    monkeypatch.setattr(parts, refused, refuse)
+    for ask in (lambda: Store(folder).done(), lambda: folder_status(folder), lambda: plan_of(RUNS, folder)):
+        with pytest.raises(StorageError, match=path.name):
+            ask()
+    assert {path: path.read_bytes() for path in folder.rglob("*.parquet*")} == before
+
+
+def plan_of(runs, folder):
+    Path("results").mkdir(exist_ok=True)
+    Path("results/here").symlink_to(folder.absolute())
+    try:
+        plan({"": Grid([], [([], replace(run, name="here")) for run in runs])})
+    finally:
+        Path("results/here").unlink()
+
+
+def test_changed_bytes_in_what_a_part_says_of_itself_damage_that_part_alone(trained):
+    """Its checksums, and what pandas wrote of its columns; the sums of parquet do not hold these."""
+    folder, stack = trained
+    path = file_of(folder, "runs", stack)
+    content, metadata = path.read_bytes(), pq.read_schema(path).metadata
+    others = {run.run for run in folder_status(folder).runs} - set(pq.read_table(path)["run"].to_pylist())
+    for key, changed in (
+        (parts.CHECKSUMS, b'{"layers": 12'),
+        (parts.CHECKSUMS, b"\xff\xfe"),
+        (parts.CHECKSUMS, b"[1]"),
+        (parts.CHECKSUMS, b'{"layers": "12"}'),
+        (b"pandas", b"{"),
+        (b"pandas", b'{"columns": [{"name": "run"}], "index_columns": []}'),
+        (b"pandas", b"\xff"),
+    ):
+        path.write_bytes(content)
+        pq.write_table(pq.read_table(path).replace_schema_metadata({**metadata, key: changed}), path)
+        results = read(folder)
+        assert set(results.runs["run"]) == others or results.damaged == [], changed
+        assert all(line.startswith(f"{path}: ") for line in results.damaged)
+        assert {run.run for run in folder_status(folder).runs if run.status == "done"} >= others
+        assert Store(folder).done() >= others

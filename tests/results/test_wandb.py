@@ -115,6 +115,13 @@ def test_the_page_of_a_sweep_is_an_artifact_at_its_end(tmp_path):
     assert not (tmp_path / "results/a/b/report.html").exists()
 
 
+def test_an_environment_that_wandb_does_not_take(monkeypatch):
+    code = "import vgexp; vgexp.run('data=digits', 'model.depth=2', 'model.width=4', 'steps=0', 'logger=wandb')"
+    environment = os.environ | {"WANDB_MODE": "foo"}
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True)
+    assert "ConfigError: logger: got 'ValidationError" in done.stderr and not Path("results").exists()
+
+
 def test_without_the_library_or_without_a_login_it_says_what_to_do(tmp_path, monkeypatch):
     wandb.needs.cache_clear()
     monkeypatch.setattr(wandb.importlib.util, "find_spec", lambda name: None)

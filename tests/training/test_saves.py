@@ -9,6 +9,8 @@ import pytest
 import torch
 from samples import small
 
+import vgexp
+from vgexp.config import ConfigError
 from vgexp.results.reading import read
 from vgexp.results.writing import Store
 from vgexp.training import records, saves
@@ -150,10 +152,22 @@ def test_a_final_metric_is_the_last_one_even_if_it_is_not_a_number(train_all):
     assert rows["final_test_loss"].notna().all()
 
 
+@pytest.mark.parametrize("text", ["abc", "nan", "inf", "-1", ""])
+def test_a_time_between_saves_that_is_none_ends_before_anything_is_written(text, monkeypatch):
+    monkeypatch.setenv("VGEXP_CHECKPOINT_SECONDS", text)
+    saves.checkpoint_seconds.cache_clear()
+    try:
+        with pytest.raises(ConfigError, match=f"VGEXP_CHECKPOINT_SECONDS: got '{text}', accepts a number of seconds"):
+            vgexp.run("data=digits", "model.depth=2", "model.width=4", "steps=0")
+    finally:
+        saves.checkpoint_seconds.cache_clear()
+    assert not Path("results").exists()
+
+
 def test_a_save_is_due_after_a_while(monkeypatch):
     training = begun(small())
     assert not training.saves.due(training.records)
-    monkeypatch.setattr(saves, "CHECKPOINT_SECONDS", -1.0)
+    monkeypatch.setattr(saves, "checkpoint_seconds", lambda: -1.0)
     assert training.saves.due(training.records)
 
 
@@ -175,7 +189,7 @@ def test_saving_often_changes_no_table(monkeypatch):
     """Not its rows, not their order, not what became of the runs."""
     runs = [small(seed=seed, probe__tier="full", probe__histograms=3, eval__every=4) for seed in range(3)]
     train(runs, Store(Path("once")))
-    monkeypatch.setattr(saves, "CHECKPOINT_SECONDS", -1.0)
+    monkeypatch.setattr(saves, "checkpoint_seconds", lambda: -1.0)
     train(runs, Store(Path("often")))
     once, often = (read(folder).comparable() for folder in ("once", "often"))
     for name, table in once.items():

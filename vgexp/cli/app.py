@@ -5,6 +5,7 @@ import io
 import os
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Annotated, NoReturn
 
 import typer
@@ -103,6 +104,19 @@ def _usage_errors() -> tuple[type[Exception], ...]:
     return tuple(kind for kind in typer.BadParameter.__mro__ if kind.__name__ == "ClickException")
 
 
+def _open_streams() -> None:
+    """Opens the streams that whoever started us has closed: else the next files would be taken for them."""
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            opened = os.open(os.devnull, os.O_RDWR)  # the lowest number that is free
+            os.set_inheritable(opened, True)  # for workers
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, Path(os.devnull).open("w"))  # noqa: SIM115
+
+
 def main() -> NoReturn:
     """Exit codes: 0 done, 1 failed, 2 bad input (one line says which), 3 a diagnosis found something, 130 interrupted.
 
@@ -112,6 +126,7 @@ def main() -> NoReturn:
 
     # Read when torch is loaded: threads that wait for each other in a loop take the cores from whatever else runs.
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+    _open_streams()
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # names of files may have what it cannot encode
     try:

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -108,10 +109,16 @@ def _digits() -> tuple[Images, Images, Images]:
     return train, valid, test
 
 
-def _original(read: Callable[[], dict[str, originals.Arrays]]) -> Dataset:
-    """MNIST or CIFAR-10: the last 10,000 training images are held out for validation."""
+def _tensor(array: np.ndarray) -> Tensor:
+    return torch.from_numpy(array.copy())
+
+
+def _original(name: str, read: Callable[[], dict[str, originals.Arrays]]) -> Dataset:
+    """MNIST or CIFAR-10: the last 10,000 training images are held out for validation. Raises Unavailable."""
     parts = read()
-    (x, y), (test_x, test_y) = (tuple(torch.from_numpy(part.copy()) for part in parts[name]) for name in parts)
+    (x, y), (test_x, test_y) = (tuple(map(_tensor, parts[part])) for part in ("train", "test"))
+    if len(x) <= HELD_OUT:
+        raise originals.Unavailable(name, f"the train set has {len(x)} images, of which {HELD_OUT} are held out")
     held_out = (x[-HELD_OUT:], y[-HELD_OUT:])
     return finite((x[:-HELD_OUT], y[:-HELD_OUT]), held_out, (test_x, test_y), classes=10, white=255)
 
@@ -119,8 +126,8 @@ def _original(read: Callable[[], dict[str, originals.Arrays]]) -> Dataset:
 DATASETS: dict[str, Loader] = {
     "shapeset": Loader(cache(_shapeset)),
     "digits": Loader(lambda: _finite(_digits, inputs=64, classes=10, white=16, size=1197)),
-    "mnist": Loader(cache(lambda: _original(originals.mnist))),
-    "cifar10": Loader(cache(lambda: _original(originals.cifar10))),
+    "mnist": Loader(cache(lambda: _original("mnist", originals.mnist))),
+    "cifar10": Loader(cache(lambda: _original("cifar10", originals.cifar10))),
 }
 """By `data.name`; each is read or generated once."""
 own(DATASETS)

@@ -3,6 +3,7 @@
 Imported by name: reading data needs none of what this loads.
 """
 
+import errno
 import gzip
 import hashlib
 import secrets
@@ -20,7 +21,7 @@ from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
 
 from vgexp.config import ConfigError
-from vgexp.data.originals import folder, short
+from vgexp.data.originals import expanded, folder, short
 
 
 class FetchError(ConfigError):
@@ -65,6 +66,10 @@ ORIGINALS = {
 }
 
 
+DISK = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO}
+"""What is wrong with this computer's disk, and not with what a mirror serves."""
+
+
 def fetch(name: str, source: str | None = None) -> Path:
     """Brings the files of a data set that are missing or damaged, checks all of them and returns their folder.
 
@@ -84,7 +89,7 @@ def fetch(name: str, source: str | None = None) -> Path:
             elif source.startswith(("http://", "https://")):
                 path = _downloaded(names, [source.rstrip("/") + "/" + file for file in names], Path(staging))
             else:
-                path = _looked_up(names, Path(source).expanduser())
+                path = _looked_up(names, expanded(source))
             found.append((names, path))
         for names, path in found:
             _keep(path, target)
@@ -116,6 +121,8 @@ def _downloaded(names: Mapping[str, str], urls: Sequence[str], staging: Path) ->
         try:
             _retrieve(url, path)
         except (requests.RequestException, ValueError, OSError) as error:
+            if isinstance(error, OSError) and error.errno in DISK:
+                raise OSError(error.errno, error.strerror, str(path)) from error
             failures.append(f"{url}: {short(error)}")
             continue
         md5 = _sum(path)

@@ -21,6 +21,8 @@ from vgexp.config import ConfigError
 FOLDER = "VGEXP_DATA"
 """The environment variable with the folder of the files; without it, they lie in the user's cache folder."""
 MAGIC_IMAGES, MAGIC_LABELS = 0x803, 0x801
+PIXELS = 28 * 28
+"""Of an image of MNIST."""
 RECORD = 1 + 3 * 32 * 32
 """Bytes of one CIFAR-10 record: its class, then the red, green and blue planes."""
 
@@ -41,7 +43,15 @@ def folder(name: str) -> Path:
     """Where the files of a data set lie."""
     import pooch  # only where such a data set is asked for
 
-    return Path(os.environ.get(FOLDER) or pooch.os_cache("vgexp")) / name
+    return expanded(os.environ.get(FOLDER) or str(pooch.os_cache("vgexp"))) / name
+
+
+def expanded(path: str) -> Path:
+    """A path in which ~ stands for the user's home, as in a shell: of a user that is not known it stays."""
+    try:
+        return Path(path).expanduser()
+    except RuntimeError:
+        return Path(path)
 
 
 def mnist() -> dict[str, Arrays]:
@@ -52,6 +62,11 @@ def mnist() -> dict[str, Arrays]:
         classes = _idx("mnist", f"{stem}-labels-idx1-ubyte", MAGIC_LABELS).ravel()
         if len(pixels) != len(classes):
             raise Unavailable("mnist", f"{len(pixels)} images of the {part} set have {len(classes)} labels")
+        if not len(pixels) or pixels.shape[1] != PIXELS:
+            found = f"{len(pixels)} images of {pixels.shape[1]} pixels"
+            raise Unavailable("mnist", f"the {part} set has {found}, not of {PIXELS}")
+        if classes.max() > 9:
+            raise Unavailable("mnist", f"the {part} set holds a class {classes.max()}, above 9")
         parts[part] = pixels, classes.astype(np.int64)
     return parts
 

@@ -9,6 +9,7 @@ from vgexp.networks import INITIALIZERS, NORMS, require_buildable
 from vgexp.networks.identity import REGISTRIES
 from vgexp.numerics import QUANTITIES, TENSORS, products
 from vgexp.results.loggers import LOGGERS
+from vgexp.training.saves import checkpoint_seconds
 
 DEEPEST, DEEPEST_UNLIKE = 10_000, 1_000
 """Layers that are predicted in a minute: of blocks that are all alike, and of others, which are counted one by one."""
@@ -31,6 +32,7 @@ def check_run(run: Run) -> None:
         if quantity.of not in TENSORS:
             raise ConfigError(f"QUANTITIES[{column!r}].of", quantity.of, ", ".join(TENSORS))
     products.chosen()  # a choice that cannot be used ends here, whatever the size of the layers
+    checkpoint_seconds()
     dataset(run.data)
 
 

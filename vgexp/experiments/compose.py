@@ -102,7 +102,7 @@ def speaking(overrides: Sequence[str]) -> Iterator[None]:
         mark = error.problem_mark or error.context_mark
         place = f"{mark.name}, line {mark.line + 1}" if mark else "config file"
         raise ConfigError(place, error.problem, "YAML") from None
-    except (HydraException, OmegaConfBaseException) as error:
+    except (HydraException, OmegaConfBaseException, OverflowError) as error:  # the last of integers beyond all floats
         raise _config_error(error, overrides) from None
 
 
@@ -124,13 +124,15 @@ def understood(overrides: Sequence[str]) -> Iterator[None]:
 
 def _config_error(error: Exception, overrides: Sequence[str]) -> ConfigError:
     cause: BaseException = error
-    while not isinstance(cause, OmegaConfBaseException) and (below := cause.__cause__ or cause.__context__) is not None:
+    kinds = OmegaConfBaseException | OverflowError
+    while not isinstance(cause, kinds) and (below := cause.__cause__ or cause.__context__) is not None:
         cause = below
     if isinstance(error, MissingConfigException):
         key, _, name = (error.missing_cfg_file or "config").rpartition("/")
         accepts = ", ".join(error.options or ()) or f"one of the groups {', '.join(groups())}"
         return ConfigError(key, name, accepts + where_from(name))
-    key = str(getattr(cause, "full_key", None) or "")
+    said = re.search(r"full_key: (\S+)", str(cause))  # where OmegaConf passes on another's error
+    key = str(getattr(cause, "full_key", None) or (said[1] if said else ""))
     if in_file := re.match("In '(.+?)': ", str(error)):
         return ConfigError(f"{in_file[1]}.yaml", key or "something else", FIELDS_OF_CONFIG)
     got = next((text.partition("=")[2] for text in reversed(overrides) if text.split("=")[0] == key), None)

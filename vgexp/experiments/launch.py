@@ -137,7 +137,7 @@ def train_stack(runs: Sequence[Run], store: "Store") -> list[str]:
     from vgexp.experiments.halving import each, halve, is_out_of_memory, too_large
     from vgexp.networks.identity import identity
     from vgexp.results import StorageError
-    from vgexp.training import describe, stop_requests, train
+    from vgexp.training import Interrupted, describe, stop_requests, train
 
     halves, message = [], ""
     with stop_requests() as stopped, store.hold(runs) as (mine, elsewhere):
@@ -160,6 +160,8 @@ def train_stack(runs: Sequence[Run], store: "Store") -> list[str]:
             if not halves:
                 store.fail(mine, message)
                 raise MemoryError(message)
+        if stopped():  # before there was anything to train, or since
+            raise Interrupted
     return [*elsewhere, *each(halves, lambda half: train_stack(half, store))]
 
 

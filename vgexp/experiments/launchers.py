@@ -8,7 +8,7 @@ from hydra.core.config_store import ConfigStore
 from omegaconf import DictConfig
 
 from vgexp.config import ConfigError
-from vgexp.config.rules import COUNT, Rule
+from vgexp.config.rules import COUNT, MOST_THREADS, Rule, integer, optional
 from vgexp.experiments.slurm import check_slurm
 
 RAY = "hydra_plugins.ray_launcher.RayLauncher"
@@ -34,6 +34,8 @@ def check_launcher(launcher: DictConfig) -> None:
     """Raises ConfigError where a launcher cannot be used as it is configured: an extra is missing, a value is none,
     no cluster answers. Hydra itself checks the fields of the launchers that are not ours."""
     check_slurm(launcher)
+    if not JOBS.holds(launcher.get("n_jobs")):
+        raise ConfigError("hydra.launcher.n_jobs", launcher.n_jobs, JOBS.words)
     if launcher.get("_target_") != RAY:
         return
     if importlib.util.find_spec("ray") is None:
@@ -99,6 +101,10 @@ def _is_gpus(x: Any) -> bool:
     return isinstance(x, int | float) and not isinstance(x, bool) and (0 <= x <= 1 or (isinstance(x, int) and x > 0))
 
 
+JOBS = optional(
+    Rule(lambda x: x != 0 and integer(-MOST_THREADS, MOST_THREADS).holds(x), ""),
+    f"jobs at once, at most {MOST_THREADS}; -1: one for each CPU, -2: one less",
+)
 RAY_FIELDS = {
     # The cluster: one that runs, the one that this computer is part of, or one of this computer alone for this sweep.
     "address": Setting("local", Rule(_is_address, "local, auto, or host:port of a running cluster")),

@@ -25,6 +25,8 @@ TO_QUOTE = re.compile(
     rf"""({MISREAD})|((?:(?!{MISREAD})[^,:[\]{{}}()'"])+)"""
 )
 """Of values, what Hydra would take for something else, or for nothing: groups of functions, and of words."""
+NO_WORD = re.compile(r"[+-]?(\.?\d[\w./+-]*|nan|inf|true|false)", re.ASCII | re.IGNORECASE)
+"""What Hydra takes for a number or a truth value, or might."""
 CHOICES = "a list of choices or range(...), with at least one value"
 NOT_TYPED = ("scales", "members")
 """Fields that experiment files and the sweeper set, and nobody on the command line."""
@@ -45,13 +47,15 @@ def parse(overrides: Sequence[str]) -> list[Override]:
 
 
 def quoted(override: str) -> str:
-    """The values `revolve(s)` and `1/sqrt(L)` in quotes, since Hydra would call functions of these names, and values
-    with letters that it does not know.
+    """The values `revolve(s)` and `1/sqrt(L)` in quotes, since Hydra would call functions of these names, values with
+    letters that it does not know, and a name that it would take for a number or a truth value.
 
-    >>> quoted("checkpoint.every=2,revolve(3)"), quoted("name=größer")
-    ("checkpoint.every=2,'revolve(3)'", "name='größer'")
+    >>> quoted("checkpoint.every=2,revolve(3)"), quoted("name=größer"), quoted("name=2024_01_05")
+    ("checkpoint.every=2,'revolve(3)'", "name='größer'", "name='2024_01_05'")
     """
     key, equals, values = override.partition("=")
+    if key == "name" and NO_WORD.fullmatch(values):
+        return f"{key}='{values}'"
     return key + equals + TO_QUOTE.sub(_in_quotes, values)
 
 
@@ -102,7 +106,10 @@ def count(override: Override) -> int:
         return 1
     found = len(value.list) if isinstance(value, ChoiceSweep) else 0
     if isinstance(value, RangeSweep) and value.step and value.start is not None and value.stop is not None:
-        length = (value.stop - value.start) / value.step
+        try:
+            length = (value.stop - value.start) / value.step
+        except OverflowError:
+            length = math.inf
         found = math.ceil(length) if 0 < length < math.inf else 0
     if not found:
         raise ConfigError(override.get_key_element(), override.get_value_string(), CHOICES)

@@ -29,7 +29,7 @@ def stacked(
     for group in groups.values():
         size = limit(group.runs[0])
         left = {identity(run): run for run in group.runs if not skip(run)}
-        for ids in begun:
+        for ids in sorted(begun, key=len, reverse=True):  # of a stack that is halved, the whole has all of its state
             if len(ids) <= size and all(run in left for run in ids):
                 cut.append(Job(group.overrides, [left.pop(run) for run in ids]))
         for start in range(0, len(group.runs), size):

@@ -13,7 +13,7 @@ from pathlib import Path
 from vgexp.config import FIELDS, ConfigError, Run, validate
 from vgexp.experiments.compose import Compose, speaking, typed
 from vgexp.experiments.naming import automatic_name
-from vgexp.experiments.overrides import choices, count, flattened, latest, parse, without
+from vgexp.experiments.overrides import choices, count, flattened, latest, parse, quoted, without
 
 MOST_RUNS = 100_000
 """Runs of one product of choices: to compose so many takes minutes. Larger studies are several sweeps, each in a folder
@@ -68,8 +68,9 @@ def folder_of(run: Run) -> Path:
 def _named(found: dict[str, Grid], overrides: Sequence[str]) -> dict[str, Grid]:
     """The grids with an automatic name in every run, and among the overrides of its job."""
     name = automatic_name(overrides, [run for grid in found.values() for _, run in grid.runs])
+    override = quoted(f"name={name}")
     return {
-        title: Grid(grid.overrides, [([*job, f"name={name}"], replace(run, name=name)) for job, run in grid.runs])
+        title: Grid(grid.overrides, [([*job, override], replace(run, name=name)) for job, run in grid.runs])
         for title, grid in found.items()
     }
 

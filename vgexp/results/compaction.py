@@ -19,7 +19,7 @@ from vgexp.results.columns import TABLES
 from vgexp.results.files import remove_abandoned
 from vgexp.results.folders import require_idle
 from vgexp.results.locks import alone
-from vgexp.results.parts import UNREADABLE, file_of, opened, part_of, runs_files, write_parts
+from vgexp.results.parts import UNREADABLE, file_of, kind_of, opened, part_of, runs_files, write_parts
 from vgexp.results.reading import read_runs
 from vgexp.results.row_groups import common_schema, conform, rows_of, write_groups
 from vgexp.results.status import judged_rows
@@ -28,7 +28,9 @@ from vgexp.results.status import judged_rows
 def compact(folder: Path) -> tuple[int, int]:
     """Puts the parts of a folder together; returns how many there were and how many there are now.
 
-    Those stay as they are that hold a run which is not done, or a damaged file. Raises as `require_idle`.
+    Those stay as they are that hold a run which is not done, or a damaged file. Where a column of `runs` is text in
+    some parts and numbers in others, as of `model.width=64,[64,32]`, these become a part each. Raises as
+    `require_idle`.
     """
     require_idle(folder)
     with alone(folder):
@@ -36,11 +38,12 @@ def compact(folder: Path) -> tuple[int, int]:
         remove_abandoned(folder)
         before = len(runs_files(folder))
         counting = _whole(folder)
-        having = {part: runs for part, runs in counting.items() if runs}
-        if len(having) > 1:
-            _write(folder, hashlib.sha256(" ".join(sorted(having)).encode()).hexdigest()[:12], having)
-        if len(having) > 1 or len(counting) > len(having):
-            _remove(folder, [part for part in counting if len(having) > 1 or part not in having])
+        for pieces in _alike(folder, [part for part, runs in counting.items() if runs]):
+            if len(pieces) > 1:
+                name = hashlib.sha256(" ".join(pieces).encode()).hexdigest()[:12]
+                _write(folder, name, {piece: counting.pop(piece) for piece in pieces})
+                _remove(folder, pieces)
+        _remove(folder, [part for part, runs in counting.items() if not runs])
         _remove_leftovers(folder)
         return before, len(runs_files(folder))
 
@@ -61,6 +64,23 @@ def _whole(folder: Path) -> dict[str, list[str]]:
     while lacking := {part for part in found if any(rows[run]["part"] not in found for run in runs[part])}:
         found -= lacking
     return {part: [run for run in runs[part] if rows[run]["part"] == part] for part in sorted(found)}
+
+
+def _alike(folder: Path, parts: Sequence[str]) -> list[list[str]]:
+    """Parts whose rows of `runs` can be one table: no column is text in one and numbers in another."""
+    found: list[tuple[dict[str, str], list[str]]] = []
+    for part in parts:
+        schema = pq.read_schema(file_of(folder, "runs", part))
+        kinds = {name: kind_of(kind) for name, kind in zip(schema.names, schema.types, strict=True)}
+        kinds = {name: kind for name, kind in kinds.items() if kind}
+        for known, alike in found:
+            if all(known.get(name, kind) == kind for name, kind in kinds.items()):
+                known |= kinds
+                alike.append(part)
+                break
+        else:
+            found.append((kinds, [part]))
+    return [alike for _, alike in found]
 
 
 def _write(folder: Path, name: str, pieces: Mapping[str, list[str]]) -> None:

@@ -4,6 +4,7 @@ Whoever writes a file holds the operating system's lock on what lies beside its 
 there is told from what another process writes at the moment.
 """
 
+import errno
 import os
 import platform
 import secrets
@@ -23,6 +24,20 @@ except ImportError:  # Windows
 
 ABANDONED_SECONDS = 3600.0
 """A file that another computer began is abandoned when it has not grown for so long: its lock may not be seen here."""
+
+
+NO_FILE = {errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.ELOOP, errno.ENAMETOOLONG, errno.EINVAL}
+"""What the system answers where there is no such file, or no such place in it."""
+
+
+def reason(path: Path, error: Exception) -> str:
+    """Why what was written to a path cannot be used, in one line.
+
+    Raises StorageError where the system does not let us read it: it may be whole.
+    """
+    if isinstance(error, OSError) and error.errno not in {None, *NO_FILE}:
+        raise StorageError(error.errno, error.strerror or str(error), str(path)) from error
+    return "lost" if isinstance(error, FileNotFoundError) else str(error).split("\n")[0]
 
 
 def require_file(path: Path) -> Path:

@@ -4,7 +4,7 @@ import shlex
 import shutil
 from pathlib import Path
 
-from vgexp.config import ConfigError
+from vgexp.config import FIELDS, ConfigError
 from vgexp.results.locks import alone, computing
 from vgexp.results.parts import is_text, require_results
 from vgexp.results.plans import changing
@@ -18,10 +18,14 @@ def require_idle(folder: Path) -> None:
 
 
 def require_removable(folder: Path) -> None:
-    """Raises as `require_idle`, and ConfigError for a link: whose folder it leads to is not said by its name."""
+    """Raises as `require_idle`, and ConfigError for a link, whose folder is not said by its name, and for a folder with
+    other results below it, which somebody may compute."""
     require_idle(folder)
     if folder.is_symlink():
         raise ConfigError("DIR", str(folder), "a folder, and no link to one")
+    for other in folder.rglob("plan.json"):
+        if other.parent != folder:
+            raise ConfigError("DIR", str(folder), f"a folder without other results below it: here is {other.parent}")
 
 
 def remove(folder: Path) -> None:
@@ -41,16 +45,30 @@ def move(folder: Path, target: Path) -> None:
     require_removable(folder)
     if not is_text(target):
         raise ConfigError("TARGET", str(target), "a name in UTF-8")
-    if target.exists():
-        raise ConfigError("TARGET", str(target), "a folder that is not there yet")
     within = target.absolute().relative_to(Path("results").absolute()) if _below_results(target) else None
     if within is None or within == Path():
         raise ConfigError("TARGET", str(target), "a folder below results/, where the commands of its plan find it")
+    if not FIELDS["name"].rule.holds(str(within)) or "${" in str(within) or "\\" in str(within):
+        raise ConfigError(
+            "TARGET", str(target), "below results/ a folder name that can be typed, without ${ and backslashes"
+        )
+    if target.exists():
+        raise ConfigError("TARGET", str(target), "a folder that is not there yet")
+    if target.absolute().is_relative_to(folder.absolute()):
+        raise ConfigError("TARGET", str(target), f"a folder that is not below {folder} itself")
     with changing(folder) as plan:
         require_idle(folder)
-        plan["commands"] = {renamed(command, str(within)): ids for command, ids in plan["commands"].items()}
-    target.parent.mkdir(parents=True, exist_ok=True)
-    folder.rename(target)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        before = plan["commands"]
+        plan["commands"] = {renamed(command, str(within)): ids for command, ids in before.items()}
+    try:
+        with alone(folder):
+            require_idle(folder)
+            folder.rename(target)
+    except (ConfigError, OSError):
+        with changing(folder) as plan:
+            plan["commands"] = before
+        raise
 
 
 def renamed(command: str, name: str) -> str:
@@ -61,7 +79,8 @@ def renamed(command: str, name: str) -> str:
     >>> renamed("vgexp.run('seed=0,1')", "new")
     "vgexp.run('seed=0,1', 'name=new')"
     """
-    override = f"name={name}" if name.replace("/", "").replace("-", "").replace("_", "").isalnum() else f"name='{name}'"
+    plain = name.lower() != "null" and name.replace("/", "").replace("-", "").replace("_", "").isalnum()
+    override = f"name={name}" if plain else "name='" + name.replace("'", r"\'") + "'"
     if command.startswith("vgexp.run("):
         return f"{command[:-1]}{', ' if command != 'vgexp.run()' else ''}{override!r})"
     try:

@@ -23,7 +23,7 @@ from pyarrow import types
 from vgexp.config import FIELDS
 from vgexp.results.columns import COLUMNS, TABLES
 from vgexp.results.errors import ResultsError, StorageError
-from vgexp.results.files import require_file, write_atomically
+from vgexp.results.files import reason, require_file, write_atomically
 
 CHECKSUMS = b"vgexp.checksums"
 """In the metadata of a part of `runs`: table -> CRC-32 of its part, as JSON."""
@@ -107,6 +107,11 @@ def require_columns(table: str, schema: pa.Schema) -> None:
         raise OSError(f"no table of {table}: its column {wrong[0]}")
 
 
+def kind_of(kind: pa.DataType) -> str:
+    """The kind of a column by its type in a file; empty for one that holds nothing, or what no kind has."""
+    return next((name for name, fits in KINDS.items() if any(one(kind) for one in fits)), "")
+
+
 @cache
 def _accepted(table: str, name: str) -> tuple[Callable[[pa.DataType], bool], ...]:
     """The types that a column may have: any, of one that is not known."""
@@ -156,7 +161,7 @@ def check_tables(
             else:
                 opened(path)
         except UNREADABLE as error:
-            damaged[path] = reason(error)
+            damaged[path] = reason(path, error)
     return damaged
 
 
@@ -174,7 +179,7 @@ def run_rows(folder: Path, damaged: dict[Path, str], more: Sequence[str] = ()) -
             try:
                 rows, beside = _rows_of(path, columns)
             except UNREADABLE as error:
-                unread[path] = reason(error)
+                unread[path] = reason(path, error)
                 continue
             for row in rows:
                 before = newest.get(row["run"], {}).get("updated")
@@ -224,14 +229,15 @@ def damaged_message(damaged: Iterable[Path]) -> str:
     return "damaged: " + ", ".join(map(str, damaged))
 
 
-def reason(error: Exception) -> str:
-    """Why a file cannot be read, in one line."""
-    return "lost" if isinstance(error, FileNotFoundError) else str(error).split("\n")[0]
-
-
 def checksums_in(runs: pa.Schema) -> dict[str, int]:
-    """Table -> CRC-32 of its file, as the schema of a part of `runs` has them."""
-    return json.loads((runs.metadata or {}).get(CHECKSUMS, b"{}"))
+    """Table -> CRC-32 of its file, as the schema of a part of `runs` has them. Raises OSError for what is none."""
+    try:
+        found = json.loads((runs.metadata or {}).get(CHECKSUMS, b"{}"))
+    except ValueError:
+        found = None
+    if not isinstance(found, dict) or not all(isinstance(value, int) for value in found.values()):
+        raise OSError("its checksums make no sense")
+    return found
 
 
 def _expected(folder: Path, stack: str, checksums: Mapping[str, int]) -> list[str]:

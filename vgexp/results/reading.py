@@ -14,14 +14,15 @@ import pyarrow as pa
 
 from vgexp.config import Run, flat
 from vgexp.results.columns import TABLES, defaults
+from vgexp.results.files import reason
 from vgexp.results.parts import (
     UNREADABLE,
     check_tables,
     checksums_in,
     damaged_message,
+    file_of,
     opened,
     part_of,
-    reason,
     require_results,
     runs_files,
     steady,
@@ -109,16 +110,24 @@ def read_runs(folder: Path, damaged: dict[Path, str]) -> pd.DataFrame:
     for path in runs_files(folder):
         try:
             table = opened(path).read(use_threads=False)
+            checksums = checksums_in(table.schema)
         except UNREADABLE as error:
-            damaged[path] = reason(error)
+            damaged[path] = reason(path, error)
             continue
-        part = Part(folder, folder.absolute(), part_of(path), checksums_in(table.schema), len(table))
+        part = Part(folder, folder.absolute(), part_of(path), checksums, len(table))
         alike.setdefault(table.schema.remove_metadata().to_string(), []).append((part, table))
     frames = []
     for parts in alike.values():
-        frame = complete("runs", pa.concat_tables([table for _, table in parts]).to_pandas())
-        of = [part for part, table in parts for _ in range(len(table))]
-        frames.append(frame.assign(folder=str(folder), part=pd.Series(of, dtype=object)))
+        while parts:
+            try:
+                frame = pa.concat_tables([table for _, table in parts]).to_pandas()
+            except (KeyError, TypeError, ValueError) as error:  # pandas' own metadata, which are those of the first
+                first, _ = parts.pop(0)
+                damaged[file_of(folder, "runs", first.name)] = f"what is said of its columns makes no sense ({error})"
+                continue
+            of = pd.Series([part for part, table in parts for _ in range(len(table))], dtype=object)
+            frames.append(complete("runs", frame).assign(folder=str(folder), part=of))
+            break
     return _together(frames)
 
 

@@ -17,7 +17,8 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from vgexp.results.columns import TABLES, defaults, lacking
-from vgexp.results.parts import KEYS, UNREADABLE, file_of, opened, reason, require_columns, run_rows
+from vgexp.results.files import reason
+from vgexp.results.parts import KEYS, UNREADABLE, file_of, opened, require_columns, run_rows
 
 
 @dataclass(eq=False)
@@ -99,7 +100,7 @@ class Rows:
                 elif gone and name not in part.checksums:
                     continue  # never was there
                 part.damaged.add(name)
-                self._damaged.append(f"{file_of(part.folder, name, part.name)}: {reason(error)}")
+                self._damaged.append(f"{file_of(part.folder, name, part.name)}: {reason(path, error)}")
 
     def _found_again(self, part: Part, runs: Sequence[str]) -> dict[Part, list[str]]:
         """The parts that runs of another lie in now; runs without any are left out."""

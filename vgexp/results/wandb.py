@@ -15,7 +15,7 @@ from operator import attrgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from vgexp.config import FIELDS
+from vgexp.config import FIELDS, outside
 from vgexp.results.scalars import by_run
 
 if TYPE_CHECKING:
@@ -34,8 +34,9 @@ def needs() -> str:
         return "`pip install 'vgexp[wandb]'`"
     import wandb
 
-    if wandb.setup().settings.mode in ("offline", "disabled") or wandb.login(prompt=False):
-        return ""
+    with outside("logger", "none, or wandb with an environment that it takes"):
+        if wandb.setup().settings.mode in ("offline", "disabled") or wandb.login(prompt=False):
+            return ""
     return "`wandb login`, or WANDB_MODE=offline"
 
 

@@ -12,7 +12,7 @@ import hashlib
 import sys
 import time
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,9 +25,9 @@ from vgexp.config import Run, flat
 from vgexp.networks.identity import changes, identity
 from vgexp.results.columns import TABLES
 from vgexp.results.errors import StorageError
-from vgexp.results.files import remove, set_aside, write_atomically
+from vgexp.results.files import reason, remove, set_aside, write_atomically
 from vgexp.results.locks import alone, held, holders, noted
-from vgexp.results.parts import UNREADABLE, check_tables, file_of, opened, reason, write_parts
+from vgexp.results.parts import UNREADABLE, check_tables, file_of, opened, write_parts
 from vgexp.results.plans import add_runs, changing, read_plan, set_grid
 from vgexp.results.row_groups import common_schema, conform, extended, rows_of, write_groups
 from vgexp.results.status import judged_rows
@@ -136,15 +136,18 @@ class Store:
     def fail(self, runs: Sequence[Run], message: str) -> None:
         """Records runs that ended in an error, beside whatever rows they left."""
         stack = stack_id(runs)
-        self.write(stack, {}, runs_frame(runs, stack, status="failed", message=message))
+        self.write(stack, {}, runs_frame(runs, stack, status="failed", message=message, started=time.time()))
 
     def counts(self, stack: str, before: int) -> dict[str, int]:
         """How many rows of steps before one an interrupted stack left in each table; those without any, and what cannot
         be read in all its columns, are left out."""
         found = {}
         for name in set(TABLES) - {"runs"}:
-            with suppress(*UNREADABLE):
-                found[name] = sum(map(len, rows_of(file_of(self.folder, name, stack), before=before)))
+            path = file_of(self.folder, name, stack)
+            try:
+                found[name] = sum(map(len, rows_of(path, before=before)))
+            except UNREADABLE as error:
+                reason(path, error)
         return {name: count for name, count in found.items() if count}
 
     def saved(self, stack: str, table: str, before: int) -> "Iterator[pd.DataFrame]":
@@ -172,7 +175,7 @@ class Store:
                 state = dict(torch.load(stream, weights_only=True, map_location="cpu"))
             asked_later = state.get("started", 0) < max((again.get(identity(run), 0) for run in runs), default=0)
         except Exception as error:
-            return self.refuse_state(stack, f"{type(error).__name__}: {reason(error)}")
+            return self.refuse_state(stack, f"{type(error).__name__}: {reason(self._state(stack), error)}")
         return None if asked_later else state
 
     def refuse_state(self, stack: str, why: str) -> None:
@@ -191,9 +194,11 @@ class Store:
 
     def _members(self, stack: str) -> list[str]:
         """The runs of a stack; none where its part of `runs` cannot be read."""
+        path = file_of(self.folder, "runs", stack)
         try:
-            return opened(file_of(self.folder, "runs", stack)).read(columns=["run"])["run"].to_pylist()
-        except UNREADABLE:
+            return opened(path).read(columns=["run"])["run"].to_pylist()
+        except UNREADABLE as error:
+            reason(path, error)
             return []
 
     def _drop_orphans(self, planned: Collection[str], stacks: Collection[str]) -> None:

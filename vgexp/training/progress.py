@@ -25,7 +25,8 @@ class Progress:
         self._done, self._began, self._drawn = done, time.monotonic(), 0.0
         self._from = done
         self._bar: Bar | None = None
-        if sys.stderr.isatty() and current_process().name == "MainProcess":  # bars of several workers would overlap
+        seen = sys.stderr is not None and sys.stderr.isatty()
+        if seen and current_process().name == "MainProcess":  # bars of several workers would overlap
             self._bar = Bar(
                 TextColumn("{task.description}"),
                 BarColumn(),

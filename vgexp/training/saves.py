@@ -9,13 +9,14 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from typing import Any
 
 import pandas as pd
 import torch
 from torch import Tensor
 
-from vgexp.config import schedule
+from vgexp.config import ConfigError, schedule
 from vgexp.results.loggers import LOGGERS, Write
 from vgexp.results.writing import Store, runs_frame, stack_id
 from vgexp.training.memory import Peak
@@ -23,9 +24,22 @@ from vgexp.training.provenance import provenance
 from vgexp.training.records import Records
 from vgexp.training.stack import Stack
 
-CHECKPOINT_SECONDS = float(os.environ.get("VGEXP_CHECKPOINT_SECONDS", "60"))
 STATE_VERSION = 3
 """Of what a saved state holds; one of another version is left aside, and its runs start again."""
+
+
+@cache
+def checkpoint_seconds() -> float:
+    """The longest time between two saves. Raises ConfigError where the environment says what is none."""
+    name, default = "VGEXP_CHECKPOINT_SECONDS", "60"
+    text = os.environ.get(name, default)
+    try:
+        found = float(text)
+    except ValueError:
+        found = math.nan
+    if not 0 <= found < math.inf:
+        raise ConfigError(name, text, f"a number of seconds of at least 0; without it, {default}")
+    return found
 
 
 class Saves:
@@ -81,7 +95,7 @@ class Saves:
 
     def due(self, records: Records) -> bool:
         """Whether the last save was a while ago, or much has been recorded since."""
-        return time.monotonic() - self._saved > CHECKPOINT_SECONDS or records.many
+        return time.monotonic() - self._saved > checkpoint_seconds() or records.many
 
     def save(self, step: int, records: Records, status: str = "running", message: str = "") -> None:
         """Tables first, then the state: a state never knows more than the tables. `step` is the one to go on with."""
