@@ -199,3 +199,21 @@ def test_states_of_two_workers_do_not_disturb_each_other(tmp_path):
     with ThreadPoolExecutor(2) as pool:
         list(pool.map(work, ("a", "b")))
     assert not list((tmp_path / "state").glob("*"))
+
+
+def test_a_clock_that_is_behind_loses_nothing(monkeypatch):
+    """Of a worker on another computer than the one on which a run was asked for again."""
+    run = small(steps=4)
+    store = Store(Path("here"))
+    train([run], store)
+    store.plan([run], {}, "vgexp train", again=[identity(run)])
+    assert store.done() == set()
+    late = time.time() - 100.0
+    monkeypatch.setattr("vgexp.results.writing.time.time", lambda: late)
+    training = Training([run], store)
+    assert training.step == 0
+    training.observe_and_update()
+    training.save()
+    assert Training([run], store).step == 1
+    train([run], store)
+    assert store.done() == {identity(run)}

@@ -133,10 +133,15 @@ class Store:
         }
         write_parts(self.folder, stack, tables, pa.Table.from_pandas(runs, preserve_index=False))
 
+    def begun_at(self, runs: Sequence[Run]) -> float:
+        """Now, in seconds since 1970, and not before these runs were asked for again, by whatever computer's clock."""
+        again = read_plan(self.folder)["again"]
+        return max([time.time(), *(again.get(identity(run), 0) for run in runs)])
+
     def fail(self, runs: Sequence[Run], message: str) -> None:
         """Records runs that ended in an error, beside whatever rows they left."""
         stack = stack_id(runs)
-        self.write(stack, {}, runs_frame(runs, stack, status="failed", message=message, started=time.time()))
+        self.write(stack, {}, runs_frame(runs, stack, status="failed", message=message, started=self.begun_at(runs)))
 
     def counts(self, stack: str, before: int) -> dict[str, int]:
         """How many rows of steps before one an interrupted stack left in each table; those without any, and what cannot

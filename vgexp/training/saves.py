@@ -49,7 +49,7 @@ class Saves:
         """`totals` are further columns of the `runs` table."""
         self._peak, self._peak_before = peak, 0.0
         self.name, self._stack, self._store, self._totals = stack_id(stack.runs), stack, store, totals
-        self._seconds, self._started, self._began = 0.0, time.time(), time.monotonic()
+        self._seconds, self._started, self._began = 0.0, store.begun_at(stack.runs), time.monotonic()
         self._saved, self._since = time.monotonic(), 0
         self._counts: Counter[str] = Counter()
         self._ends: list[pd.DataFrame] = []
