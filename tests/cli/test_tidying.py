@@ -32,7 +32,7 @@ def test_mv_says_where_the_results_are(vgexp_command):
     assert (code, out) == (0, "results in results/two words    next: vgexp status 'results/two words'\n")
     assert vgexp_command("status", "results/two words")[1].startswith("100 %: 1 done")
     code, _, said = vgexp_command("mv", "results/two words", "results")
-    assert code == 2 and "TARGET: got 'results', accepts a folder that is not there yet" in said
+    assert code == 2 and "TARGET: got 'results', accepts a folder below results/" in said
 
 
 def test_compact_says_how_many_parts_there_were_and_refuses_in_one_line(vgexp_command):

@@ -8,8 +8,8 @@ from vgexp.data import dataset
 from vgexp.networks import INITIALIZERS, NORMS, require_buildable
 from vgexp.networks.identity import REGISTRIES
 from vgexp.numerics import QUANTITIES, TENSORS, products
+from vgexp.results.durations import checkpoint_seconds
 from vgexp.results.loggers import LOGGERS
-from vgexp.training.saves import checkpoint_seconds
 
 DEEPEST, DEEPEST_UNLIKE = 10_000, 1_000
 """Layers that are predicted in a minute: of blocks that are all alike, and of others, which are counted one by one."""

@@ -4,19 +4,18 @@ Legend: M members.
 """
 
 import math
-import os
 import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import cache
 from typing import Any
 
 import pandas as pd
 import torch
 from torch import Tensor
 
-from vgexp.config import ConfigError, schedule
+from vgexp.config import schedule
+from vgexp.results.durations import checkpoint_seconds
 from vgexp.results.loggers import LOGGERS, Write
 from vgexp.results.writing import Store, runs_frame, stack_id
 from vgexp.training.memory import Peak
@@ -26,20 +25,6 @@ from vgexp.training.stack import Stack
 
 STATE_VERSION = 3
 """Of what a saved state holds; one of another version is left aside, and its runs start again."""
-
-
-@cache
-def checkpoint_seconds() -> float:
-    """The longest time between two saves. Raises ConfigError where the environment says what is none."""
-    name, default = "VGEXP_CHECKPOINT_SECONDS", "60"
-    text = os.environ.get(name, default)
-    try:
-        found = float(text)
-    except ValueError:
-        found = math.nan
-    if not 0 <= found < math.inf:
-        raise ConfigError(name, text, f"a number of seconds of at least 0; without it, {default}")
-    return found
 
 
 class Saves:
