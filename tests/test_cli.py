@@ -306,9 +306,9 @@ def test_what_a_terminal_cannot_show_is_no_error(monkeypatch):
     assert b"gr\\xf6\\xdfe\\udcff" in shown.buffer.getvalue() and Path("größe\udcff/runs.csv").exists()
 
 
-@pytest.mark.parametrize("launcher", ["basic", "joblib"])
-def test_closed_streams_are_no_error(launcher):
-    command = ["train", "-m", *QUICK, "steps=1", "model.depth=1,2", f"hydra/launcher={launcher}"]
+def test_closed_streams_are_no_error():
+    """Of the command, nor of its workers."""
+    command = ["train", "-m", *QUICK, "steps=1", "model.depth=1,2", "hydra/launcher=joblib"]
     done = subprocess.run(["sh", "-c", '"$0" -m vgexp "$@" >&- 2>&-', sys.executable, *command])
     assert done.returncode == 0
     assert {run.status for run in folder_status(Path("results/train")).runs} == {"done"}
