@@ -164,3 +164,10 @@ def test_what_was_not_run_or_recorded_is_said(results):
 def test_a_field_that_nothing_of_the_runs_reads_does_not_tell_them_apart(results):
     results.runs.loc[of(results.runs, results, "he", 1), "optim.momentum"] = 0.5
     assert list(HE.runs(results, "seconds")["seed"].values) == [0, 1, 2]
+
+
+def test_a_field_that_is_not_set_is_chosen_by_none():
+    results = vgexp.run("data=digits", "model.depth=2", "model.width=4", "steps=0", "optim.clip=null,0.5", "seed=0,1")
+    results.grids["g"] = list(results.runs["run"])
+    assert len(Grid("g", {"optim.clip": None}).table(results)) == 2
+    assert len(Grid("g", {"optim.clip": 0.5}).table(results)) == 2

@@ -5,7 +5,7 @@ from samples import small
 
 from vgexp.config import ConfigError
 from vgexp.costs.counting import ledger
-from vgexp.costs.forecast import forecast, largest_depth, live_bytes
+from vgexp.costs.forecast import counted, forecast, largest_depth, live_bytes
 from vgexp.networks.building import weight_bytes
 
 MODES = [
@@ -91,3 +91,12 @@ def test_the_largest_depth_fits_and_one_more_does_not():
 def test_a_budget_where_layers_grow_with_the_depth_is_refused():
     with pytest.raises(ConfigError, match=r"^--budget: .*dense network"):
         forecast(small(model__family="dense"), 64, 10, 8e9)
+
+
+@pytest.mark.parametrize("snapshots", [3, 20, 50, 100])
+def test_snapshots_take_memory_as_far_as_there_are_layers_for_them(snapshots):
+    """Also at depths between and beyond those that the closed form is fitted to."""
+    for depth in (3, 8, 23, 40, 120):
+        run = small(model__depth=depth, memory="checkpoint", checkpoint__every=f"revolve({snapshots})")
+        found = live_bytes(run, 64, 10)(depth)
+        assert found == pytest.approx(counted(run, 64, 10).live_bytes, rel=0.02), depth

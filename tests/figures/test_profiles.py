@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -105,6 +107,16 @@ def test_a_gradient_of_exactly_zero_has_no_mark(sweep):
     frame = profile_frame(dead)
     first = rows_of(frame, layer=1, quantity="dx_rms")
     assert first["value"].isna().all() and (first["seeds"] == 0).all() and first["theory"].notna().all()
+
+
+def test_zeros_are_left_out_and_the_caption_says_so(sweep):
+    layers = sweep.layers.copy()
+    [first, *_] = sweep.runs["run"]
+    layers.loc[(layers["run"] == first) & (layers["layer"] == 1), "dz_rms"] = 0.0
+    assert (
+        "Zeros of 1 run are left out, also of the means." in profile_picture(replace(sweep, layers=layers), 40).caption
+    )
+    assert "Zeros" not in profile_picture(sweep, 40).caption
 
 
 def test_nothing_recorded_is_missing(sweep):

@@ -4,7 +4,10 @@ import pytest
 
 import vgexp
 from vgexp.claims.statements import Missing
+from vgexp.figures.curves import curve_picture
+from vgexp.figures.profiles import profile_picture
 from vgexp.figures.recorded import LARGEST, finite, hidden, overview, positive, recorded
+from vgexp.figures.relations import relation_picture
 
 ROWS = pd.DataFrame({"run": ["a", "b", "c"], "x": [1.0, np.inf, -2.0], "y": [np.nan, 3.0, 2 * LARGEST]})
 
@@ -42,3 +45,12 @@ def test_of_many_runs_the_first_seeds_of_the_first_groups_are_looked_at(monkeypa
     rows = results.table("layers", ["run"])
     found = recorded(results, rows, "rows", marks=2)
     assert len(found.groups) == 2 and found.note == " Shown are 2 of 3 groups, evenly spaced."
+
+
+def test_one_group_is_shown_however_long_it_is(sweep):
+    found = recorded(sweep, sweep.layers, "layers", marks=10**6)
+    assert list(found.groups) == ["plain"] and found.note == " Shown are 1 of 2 groups, evenly spaced."
+    for picture in (curve_picture, profile_picture, relation_picture):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr("vgexp.figures.recorded.MARKS", 1)
+            assert "Shown are 1 of 2 groups" in picture(sweep).caption

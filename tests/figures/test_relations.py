@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from drawn import assert_drawn
@@ -78,3 +80,20 @@ def test_a_single_run_has_no_field_to_be_drawn_over():
     one = vgexp.run("data=digits", "model.depth=2", "model.width=4", "steps=2")
     with pytest.raises(ConfigError, match="--x"):
         relation_picture(one, y="final_train_loss")
+
+
+@pytest.mark.parametrize("last", [-0.5, 0.0, 0.3])
+def test_no_number_is_lost_on_a_log_axis(sweep, last):
+    layers = sweep.layers.assign(h_mean=sweep.layers["layer"].map({1: 0.001, 2: 0.2, 3: 0.05, 4: last}))
+    picture = relation_picture(replace(sweep, layers=layers), "layer", "h_mean")
+    [ax] = picture.figure.axes
+    assert ax.get_yscale() == ("log" if last > 0 else "linear") and ax.get_ylim()[0] < min(0.001, last)
+
+
+def test_runs_in_which_a_field_is_not_set_have_a_place():
+    results = vgexp.run("data=digits", "model.depth=2", "model.width=4", "steps=1", "optim.clip=null,0.5,2")
+    picture = relation_picture(results, "optim.clip", "final_train_loss")
+    [ax] = picture.figure.axes
+    assert [text.get_text() for text in ax.get_xticklabels()] == ["not set", "0.5", "2.0"]
+    assert np.concatenate([line.get_xdata() for line in ax.get_lines()]).max() == 2
+    assert_drawn(picture, "value")

@@ -75,7 +75,8 @@ def test_tiles_stand_three_to_six_in_a_row(count, grid):
         ([1, 2.9], "linear"),
         ([1, 3.1], "log"),
         ([0, 1, 2], "linear"),
-        ([-5, 1, 4], "log"),
+        ([-5, 1, 4], "linear"),
+        ([0, 1, 4], "log"),
         ([np.nan, 1, np.inf], "linear"),
     ],
 )
@@ -92,7 +93,15 @@ def test_an_empty_panel_stays_linear(ax):
 
 @pytest.mark.parametrize(
     ("steps", "log"),
-    [([0], False), ([0, 1, 2], False), ([0, 50, 100], False), ([0, 1, 100], False), ([0, 1, 3, 10, 101], True)],
+    [
+        ([0], False),
+        ([0, 1, 2], False),
+        ([0, 50, 100], False),
+        ([0, 1, 100], False),
+        ([0, 1, 3, 10, 101], True),
+        (range(201), False),
+        (range(0, 5001, 10), False),
+    ],
 )
 def test_step_axis_is_logarithmic_for_log_spaced_steps(ax, steps, log):
     assert log_spaced(np.array(steps)) == log

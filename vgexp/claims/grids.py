@@ -46,7 +46,7 @@ class Grid:
         runs = results.runs[results.runs["run"].isin(results.grids[self.name])]
         runs = runs[runs["status"] == "done"]
         for key, value in self.where.items():
-            runs = runs[runs[key] == stored({key: value})[key]]
+            runs = runs[runs[key].isna() if value is None else runs[key] == stored({key: value})[key]]
         if runs.empty:
             what = ", ".join(map(str, self.where.values()))
             raise Missing(f"no finished runs{' of ' + what if what else ''} in the grid {self.name}")

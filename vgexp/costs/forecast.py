@@ -1,7 +1,7 @@
 """Forecasts: what a run will cost in each memory mode, in closed form, and how deep a network a memory can train.
 
 FLOPs are exact. Live bytes are a + b units(depth), with a and b from two shallow networks:
-the modes differ in how many layers' activations they hold at once.
+the modes differ in how many layers' activations they hold at once. Shallower ones are counted.
 """
 
 import dataclasses
@@ -84,7 +84,13 @@ def live_bytes(run: Run, inputs: int, classes: int) -> Callable[[int], float]:
     known = [scaled(_at_depth(run, depth), inputs, classes) for depth in SHALLOW]
     units = [held_layers(_at_depth(run, depth)) for depth in SHALLOW]
     slope = (known[1] - known[0]) / (units[1] - units[0]) if units[1] > units[0] else 0.0
-    return lambda depth: known[0] + slope * (held_layers(_at_depth(run, depth)) - units[0])
+
+    def live(depth: int) -> float:
+        if depth < SHALLOW[0]:
+            return scaled(_at_depth(run, depth), inputs, classes)
+        return known[0] + slope * (held_layers(_at_depth(run, depth)) - units[0])
+
+    return live
 
 
 def largest_depth(run: Run, inputs: int, classes: int, live: Callable[[int], float], budget: float) -> int:
@@ -126,10 +132,12 @@ def held_layers(run: Run) -> float:
     """Layers whose activations are held at once, up to a constant."""
     if run.memory == "store":
         return run.model.depth
-    snapshots = revolve_snapshots(run.checkpoint.every)
-    if run.memory == "invert" or snapshots is not None:
+    if run.memory == "invert":
         return 0
     n = run.model.depth - FAMILIES[run.model.family].stored
+    snapshots = revolve_snapshots(run.checkpoint.every)
+    if snapshots is not None:
+        return min(n, snapshots + 2) + (n >= snapshots + 4)  # beside them what is run again, and where it starts
     every = segment_length(n) if run.checkpoint.every == "sqrt" else run.checkpoint.every
     segments = math.ceil(n / every)
     last = n - every * (segments - 1)

@@ -9,7 +9,7 @@ from operator import attrgetter
 
 import torch
 
-from vgexp.config import ConfigError, Run, due
+from vgexp.config import ConfigError, Run, due, revolve_snapshots
 from vgexp.costs.forecast import held_layers
 from vgexp.data import HELD_OUT, MONITORED, Dataset
 from vgexp.networks import blueprints, kept_tensors
@@ -86,7 +86,6 @@ class Need:
 def need(run: Run, data: Dataset, kept: int = 1) -> Need:
     """What a run's stack takes, if its layers keep `kept` tensors for the backward pass."""
     of, itemsize, batch = sizes(run, data.inputs, data.classes), getattr(torch, run.dtype).itemsize, run.data.batch_size
-    held = held_layers(run) / run.model.depth
     observed = due(run.probe.every, run.steps)
     listed = 0
     if run.probe.tier == "full":
@@ -103,12 +102,21 @@ def need(run: Run, data: Dataset, kept: int = 1) -> Need:
         },
         each={
             "weights": itemsize * (of.entries * (1 + kept_tensors(run)) + of.scratch),
-            "activations": int(itemsize * examples * (kept * of.kept * held + of.widest)),
+            "activations": int(itemsize * examples * (kept * _held(run, of) + of.widest)),
             "batches": 2 * data.per_block(batch) * (data.inputs + 8) + batch * data.inputs * itemsize,
             "evaluation": itemsize * evaluated * (data.inputs + 3 * of.widest),
             RECORDS: ROW_BYTES * observed * of.parts + LISTED_BYTES * listed,
         },
     )
+
+
+def _held(run: Run, of: Sizes) -> float:
+    """Numbers that the layers hold at once for the backward pass, of one example, at the least."""
+    snapshots = revolve_snapshots(run.checkpoint.every)
+    if run.memory == "checkpoint" and snapshots is not None:  # of states, not of all that goes into matrices
+        width = run.model.width
+        return min(snapshots, run.model.depth) * (min(width) if isinstance(width, list) else width)
+    return of.kept * held_layers(run) / run.model.depth
 
 
 def largest_stack(run: Run, data: Dataset, budget: float) -> int:

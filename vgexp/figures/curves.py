@@ -5,7 +5,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from vgexp.figures.looks import arrange
-from vgexp.figures.pictures import Picture
+from vgexp.figures.pictures import Picture, seeds_in
 from vgexp.figures.recorded import Recorded, finite, recorded
 from vgexp.figures.series import draw_band, draw_group, draw_key
 from vgexp.figures.style import rows_of_panels, step_axis
@@ -29,7 +29,7 @@ def curve_picture(results: Results, color: str | None = None, facet: str | None 
     return Picture(
         draw_curves(frame, color, facet),
         f"Training. Lines: loss and error of the batch, mean over seeds (evenly spaced observations as running means "
-        f"of {SMOOTHED}); bands: range over seeds."
+        f"of {SMOOTHED}); bands: range over seeds ({seeds_in(frame)}, each until it diverges)."
         + (" Marks: the validation set, with 95 % intervals over seeds." if evaluated else "")
         + found.note,
         frame,

@@ -60,6 +60,10 @@ def _profiles(results: Results, step: int) -> tuple[pd.DataFrame, Recorded]:
     there = positive(rows, *INITIAL)
     marks = 3 * max(map(int, results.runs["model.depth"]), default=1)
     found = recorded(results, there, f"numbers above 0 at step {step}", besides="model.depth", marks=marks)
+    zeros = rows.loc[rows[[column for column in INITIAL if column in rows]].eq(0).any(axis=1), "run"].nunique()
+    if zeros:
+        note = f"{found.note} Zeros of {zeros} run{'s' * (zeros > 1)} are left out, also of the means."
+        found = found._replace(note=note)
     rows, of = [], rows_of(found.rows)
     for name, runs in found.groups.items():
         for depth, members in by_depth(runs):

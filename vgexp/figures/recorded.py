@@ -57,7 +57,7 @@ def recorded(results: Results, rows: pd.DataFrame, what: str, besides: str = "",
     lacking = asked - len(there)
     verb = "has" if lacking == 1 else "have"
     note = f" {lacking} of {asked} runs {verb} no {what}." if lacking else ""
-    room = MARKS // marks if marks else len(found)
+    room = max(1, MARKS // marks) if marks else len(found)
     if len(found) > room:
         note += f" Shown are {room} of {len(found)} groups, evenly spaced."
         places = np.linspace(0, len(found) - 1, room).round().astype(int)

@@ -139,7 +139,8 @@ def draw_relation(frame: pd.DataFrame, color: str | None = None, facet: str | No
         for series, rows in arranged.of(frame.assign(at=frame["x"].map(places) + shift)):
             look, ax = series.look, panels[series.facet]
             draw_group(ax, rows.sort_values("at"), "at", look, "_", f"{look.marker}-", capsize=2)
-        log_if_decades(*panels)
+        if (frame["value"].dropna() > 0).all():  # a log axis has no place for others
+            log_if_decades(*panels)
         if over == "layer":
             layer_axis(panels[-1])
         elif over != "step":
@@ -153,10 +154,12 @@ def draw_relation(frame: pd.DataFrame, color: str | None = None, facet: str | No
 
 
 def _places(column: pd.Series) -> dict[Any, float]:
-    """Where the values of x stand: numbers at themselves, names at 0, 1, ..."""
-    if pd.api.types.is_numeric_dtype(column) and not pd.api.types.is_bool_dtype(column):
+    """Where the values of x stand: numbers at themselves; names, or numbers of which some are not set, at 0, 1, ..."""
+    numbers = pd.api.types.is_numeric_dtype(column) and not pd.api.types.is_bool_dtype(column)
+    if numbers and column.notna().all():
         return {value: float(value) for value in column.unique()}
-    return {value: float(i) for i, value in enumerate(column.unique())}
+    values = column.sort_values(na_position="first") if numbers else column
+    return {value: float(i) for i, value in enumerate(values.unique())}
 
 
 def _field_axis(ax: Any, field: str, places: dict[Any, float]) -> None:
@@ -164,7 +167,8 @@ def _field_axis(ax: Any, field: str, places: dict[Any, float]) -> None:
     ax.set_xlabel(field.split(".")[-1])
     at = list(places.values())
     if list(places) != at:
-        ax.set_xticks(at, labels=[str(value) for value in places], rotation=0 if len(at) < 5 else 90)
+        names = ["not set" if pd.isna(value) else str(value) for value in places]
+        ax.set_xticks(at, labels=names, rotation=0 if len(at) < 5 else 90)
     elif min(at) > 0 and max(at) > DECADES * min(at):
         ax.set_xscale("log")
     elif all(place == int(place) for place in at):

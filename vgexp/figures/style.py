@@ -94,18 +94,20 @@ def layer_axis(ax: Axes) -> None:
 
 
 def log_if_decades(*axes: Axes) -> None:
-    """A log axis where the positive values in these panels span more than a factor 3."""
+    """A log axis where the values in these panels span more than a factor 3, and none is below 0."""
     lines = [np.asarray(line.get_ydata(), dtype=float) for ax in axes for line in ax.get_lines()]
     values = np.concatenate(lines or [np.ones(1)])
-    values = values[np.isfinite(values) & (values > 0)]
-    if len(values) and values.max() > 3 * values.min():
+    values = values[np.isfinite(values)]
+    above = values[values > 0]
+    if len(above) and not (values < 0).any() and above.max() > 3 * above.min():
         for ax in axes:
             ax.set_yscale("log")
 
 
 def log_spaced(steps: np.ndarray) -> bool:
-    """Whether steps that were observed lie closer together at the start of training."""
-    return len(steps) > 1 and steps[1] < 0.01 * steps[-1]
+    """Whether steps that were observed lie much closer together at the start of training."""
+    gaps = np.diff(steps)
+    return len(gaps) > 1 and gaps[0] < 0.1 * gaps.max() and steps[1] < 0.01 * steps[-1]
 
 
 def step_axis(ax: Axes, steps: np.ndarray) -> int:
