@@ -1,5 +1,6 @@
 import subprocess
 import sys
+from contextlib import nullcontext
 
 import pytest
 import torch
@@ -7,7 +8,9 @@ import torch.nn.functional as F
 from torch import nn
 from zoo import mlp
 
-from vgexp.watching.checkup import diagnose
+from vgexp.config import ConfigError
+from vgexp.watching.checkup import diagnose, random_projection
+from vgexp.watching.hooks.refusals import Unsupported
 from vgexp.watching.monitor import watch
 
 
@@ -170,3 +173,137 @@ def test_sparse_gradients(make, fault, verdict):
     model[2].weight.data *= fault
     batch = torch.randint(50, (16, 5)), torch.randint(3, (16,))
     assert diagnose(model, batch, F.cross_entropy).verdict == verdict
+
+
+class Gate(nn.Module):
+    """A gate that is shut."""
+
+    def __init__(self):
+        super().__init__()
+        self.a, self.b, self.gate = nn.Linear(4, 4), nn.Linear(4, 2), nn.Parameter(torch.full((4,), -1.0))
+
+    def forward(self, x):
+        return self.b(x + self.a(x) * self.gate.relu())
+
+
+BATCH = torch.randn(8, 4, generator=torch.Generator().manual_seed(0)), torch.arange(8) % 2
+
+
+def test_the_gradients_of_later_passes_are_their_own():
+    """Also of a graph that was there before, and of what fills `.grad`, which outlives every graph."""
+    model = Gate()
+    loss = F.cross_entropy(model(BATCH[0]), BATCH[1])
+    assert diagnose(model, BATCH, F.cross_entropy).verdict == "dead"
+    loss.backward()
+    assert torch.equal(model.gate.grad, torch.zeros(4))
+
+
+class Takes(nn.Module):
+    """A step that changes its batch, without an index, beside a layer that is not used."""
+
+    def __init__(self):
+        super().__init__()
+        self.a, self.idle = nn.Linear(4, 2), nn.Linear(3, 3)
+
+    def training_step(self, batch):
+        labels = batch.pop("labels")
+        return F.cross_entropy(self.a(batch["x"].mul_(2)), labels)
+
+
+def test_the_batch_is_left_as_it_was():
+    batch = {"x": BATCH[0].clone(), "labels": BATCH[1]}
+    found = diagnose(Takes(), batch)
+    assert found.verdict == "disconnected" and "idle" in str(found)
+    assert torch.equal(batch["x"], BATCH[0]) and list(batch) == ["x", "labels"]
+
+
+def test_what_a_model_writes_into_its_input_is_not_taken_for_the_fault():
+    class Logs(nn.Linear):
+        def forward(self, x):
+            x.log_()
+            z = super().forward(x)
+            return z / (z - z).sum()
+
+    assert "a division by 0" in str(diagnose(Logs(4, 2), (BATCH[0].abs() + 1, BATCH[1]), F.cross_entropy))
+
+
+@pytest.mark.parametrize("number", range(6))
+def test_chance_may_leave_out_all_layers(number):
+    class Sometimes(nn.ModuleList):
+        def forward(self, x):
+            for layer in self:
+                x = x + layer(x) if torch.rand(()) < 0.5 else x
+            return x
+
+    model = Sometimes([nn.Linear(4, 4), nn.Linear(4, 4)])
+    torch.manual_seed(number)
+    assert diagnose(model, (BATCH[0], BATCH[0]), F.mse_loss).verdict in ("healthy", "disconnected")
+
+
+def test_a_remedy_that_the_loss_refuses_is_none():
+    def guarded(output, targets):
+        assert output.abs().max() < 0.6, "out of range"
+        return F.cross_entropy(output, targets)
+
+    model = nn.Sequential(*[part for _ in range(12) for part in (nn.Linear(32, 32), nn.ReLU())], nn.Linear(32, 2))
+    inputs = torch.randn(8, 32, generator=torch.Generator().manual_seed(0)), BATCH[1]
+    [finding] = diagnose(model, inputs, guarded).findings
+    assert finding.kind == "vanishing" and [remedy.weights for remedy in finding.remedies] == [{}]
+
+
+def test_remedies_are_tried_under_autocast_too():
+    """Which keeps weights as it has cast them once."""
+    torch.manual_seed(0)
+    model = nn.Sequential(*[part for _ in range(12) for part in (nn.Linear(32, 32), nn.ReLU())], nn.Linear(32, 2))
+    with torch.autocast("cpu", torch.bfloat16):
+        [finding] = diagnose(model, (torch.randn(8, 32), BATCH[1]), F.cross_entropy).findings
+    assert "tried on this batch: healthy" in str(finding.remedies[0])
+
+
+def test_an_output_that_is_seen_from_elsewhere():
+    """The tensor that counts is the second of two that share memory, of a shape that is no view of the first's."""
+
+    class Both(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.weight = nn.Parameter(torch.randn(5, 3, 3, 3) / 10)
+
+        def forward(self, x):
+            h = F.conv2d(x, self.weight)
+            return h.flatten(1), h
+
+    class Model(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.both, self.last = Both(), nn.Linear(5, 2)
+
+        def forward(self, x):
+            return self.last(self.both(x)[1].permute(0, 2, 3, 1)).mean((1, 2))
+
+    assert diagnose(Model(), (torch.randn(8, 3, 6, 6), BATCH[1]), F.cross_entropy).verdict == "healthy"
+
+
+@pytest.mark.parametrize(
+    ("batch", "loss_fn", "message"),
+    [
+        (BATCH, "mse", "loss_fn: got 'mse', accepts a function of outputs and targets"),
+        (torch.utils.data.DataLoader([1]), F.cross_entropy, "batch: got a DataLoader, accepts one of its batches"),
+    ],
+)
+def test_what_is_no_batch_or_loss(batch, loss_fn, message):
+    with pytest.raises(ValueError, match=message):
+        diagnose(nn.Linear(4, 2), batch, loss_fn)
+
+
+def test_lazy_modules_need_a_batch_first():
+    model = nn.Sequential(nn.LazyLinear(4), nn.ReLU(), nn.LazyLinear(2))
+    with pytest.raises(Unsupported, match=r"0 \(LazyLinear\) has no weights yet, .*: call the model on a batch first"):
+        diagnose(model, BATCH, F.cross_entropy)
+    model(BATCH[0])
+    assert diagnose(model, BATCH, F.cross_entropy).verdict == "healthy"
+
+
+@pytest.mark.parametrize(("output", "wrong"), [(lambda x: x.argmax(1), True), (lambda x: x.sum(), False)])
+def test_a_projection_of_odd_outputs(output, wrong):
+    with pytest.raises(ConfigError, match="an output with a tensor of floating-point") if wrong else nullcontext():
+        assert random_projection(output(torch.ones(3, 2)), None).ndim == 0

@@ -25,7 +25,7 @@ from vgexp.config import ConfigError, outside
 from vgexp.watching.closer import look, look_closer
 from vgexp.watching.hooks.layers import tensors
 from vgexp.watching.hooks.refusals import Unsupported
-from vgexp.watching.tracing.batches import outcome
+from vgexp.watching.tracing.batches import described, outcome
 from vgexp.watching.tracing.breaks import first_break
 from vgexp.watching.trials import rescaled, tried
 from vgexp.watching.verdicts.diagnosis import Diagnosis, conclude
@@ -79,8 +79,8 @@ def load(target: str, input_shape: str | None = None) -> Problem:
     module_name, _, name = target.partition(":")
     if not (name and all(part.isidentifier() for part in module_name.split("."))):
         raise ConfigError("MODULE:FACTORY", target, "package.module:factory, the module as Python imports it")
-    sys.path.insert(0, str(Path.cwd()))
     with outside("MODULE:FACTORY", "a factory that can be imported and called", target):
+        sys.path.insert(0, str(Path.cwd()))
         found = getattr(importlib.import_module(module_name), name)
         made = found() if callable(found) and not isinstance(found, nn.Module) else found
     if isinstance(made, tuple) and len(made) in (2, 3) and isinstance(made[0], nn.Module):
@@ -104,6 +104,9 @@ def load(target: str, input_shape: str | None = None) -> Problem:
 def random_projection(output: Any, target: None) -> Tensor:
     """A loss without a target: the first tensor of the output times fixed normal numbers, summed over outputs and
     averaged over examples."""
-    x = next(tensors(output))
+    x = next(tensors(output), None)
+    if x is None:
+        raise ConfigError("model", described(output), "an output with a tensor of floating-point numbers")
     cotangent = torch.randn(x.shape, generator=torch.Generator().manual_seed(1)).to(x.device)
-    return (x * cotangent).real.sum() / len(x) if x.is_complex() else (x * cotangent).sum() / len(x)
+    projection = (x * cotangent).sum() / (len(x) if x.ndim else 1)
+    return projection.real if x.is_complex() else projection

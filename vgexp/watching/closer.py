@@ -4,7 +4,6 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
 from vgexp.watching.hooks.calls import NARROW
@@ -17,7 +16,7 @@ from vgexp.watching.tracing.cuts import Cut, constant_derivatives, cuts
 from vgexp.watching.tracing.drops import drop
 from vgexp.watching.tracing.extents import extent
 from vgexp.watching.tracing.precision import SCALE, UNSCALED, comparison, in_float64, profile
-from vgexp.watching.tracing.state import untouched
+from vgexp.watching.tracing.state import seed, untouched
 from vgexp.watching.tracing.zeros import first_zero
 from vgexp.watching.verdicts.evidence import Closer, Evidence
 from vgexp.watching.verdicts.falls import fall_of
@@ -99,10 +98,11 @@ def by_chance(model: nn.Module, run: Callable[[], Tensor], evidence: Evidence) -
         if draw > 1 and len(losses) == 1:  # nothing is random
             break
         with untouched(model):
-            torch.manual_seed(draw)
+            seed(model, draw)
             loss = run()
             losses.add(float(loss.detach().real))
-            loss.backward()
+            if loss.requires_grad:  # chance may have left out all
+                loss.backward()
             got = [plain_name(name) for name, parameter in model.named_parameters() if parameter.grad is not None]
         found += [name for name in left if any(own == name or own.startswith(f"{name}.") for own in got)]
         left = [name for name in left if name not in found]

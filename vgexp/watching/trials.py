@@ -27,8 +27,11 @@ def _of_finding(finding: Finding, before: Diagnosis, model: nn.Module, again: Ca
         if not remedy.has_number:
             remedies.append(remedy)
             continue
-        with applied(remedy, model):
-            after = again(remedy.inputs)
+        try:
+            with applied(remedy, model):
+                after = again(remedy.inputs)
+        except Exception:  # whatever a model or a loss of somebody's makes of other numbers: no help
+            continue
         new = {found.kind for found in after.findings} - {found.kind for found in before.findings}
         was, is_ = before.measure(finding.kind), after.measure(finding.kind)
         if not new and is_ <= IMPROVED * was:

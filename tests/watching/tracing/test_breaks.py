@@ -432,9 +432,9 @@ def watched_backward(output):
     return root.sum()
 
 
-RAISING = {
-    "logits": lambda o: -torch.distributions.Categorical(logits=o).log_prob(torch.zeros(5)).mean(),
-    "scale": lambda o: -torch.distributions.Normal(0.0, o.exp()).log_prob(torch.zeros(5, 3)).mean(),
+RAISING = {  # torch.distributions are asked to validate: Lightning, where it is imported, tells them not to
+    "logits": lambda o: -torch.distributions.Categorical(logits=o, validate_args=True).log_prob(torch.zeros(5)).mean(),
+    "scale": lambda o: -torch.distributions.Normal(0.0, o.exp(), validate_args=True).log_prob(torch.zeros(5, 3)).mean(),
     "asserted": asserted,
     "stopped": stopped,
     "drawn": lambda o: torch.multinomial(o.softmax(1), 1).sum() * o.sum(),

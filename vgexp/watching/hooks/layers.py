@@ -106,4 +106,4 @@ def every_tensor(values: Any) -> Iterator[Tensor]:
             yield from every_tensor(value)
     elif is_dataclass(values):
         for item in fields(values):
-            yield from every_tensor(getattr(values, item.name))
+            yield from every_tensor(getattr(values, item.name, None))

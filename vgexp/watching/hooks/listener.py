@@ -276,7 +276,7 @@ class Listener:
         if dz is None:
             return
         task = torch_private.graph_task()
-        call.gradient(task, dz if dz.shape == shape else dz.view(shape), stand_in)
+        call.gradient(task, dz if dz.shape == shape else dz.reshape(shape), stand_in)
         descent = self._descents.get(task)
         if descent is None:
             descent = self._descents[task] = Descent(self._calls)

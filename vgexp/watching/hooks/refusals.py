@@ -4,6 +4,7 @@ import weakref
 
 import torch
 from torch import nn
+from torch.nn.parameter import is_lazy
 
 from vgexp.numerics import torch_private
 
@@ -24,6 +25,8 @@ def refuse_unwatchable(model: nn.Module) -> None:
         where = f"{name or 'the model'} ({type(module).__name__})"
         if module in WATCHED:
             raise Unsupported(f"{where} is watched already: close the other monitor first")
+        if any(map(is_lazy, [*module.parameters(recurse=False), *module.buffers(recurse=False)])):
+            raise Unsupported(f"{where} has no weights yet, as a lazy module: call the model on a batch first")
         if torch_private.is_compiled(module):
             raise Unsupported(f"{where} is compiled already and would not run the hooks: watch it, then compile it")
         if isinstance(module, torch.jit.ScriptModule):

@@ -9,6 +9,7 @@
 4.0
 """
 
+import copy
 import inspect
 import math
 import warnings
@@ -18,6 +19,7 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
+from torch.utils.data import DataLoader
 
 OWN_LOSS = "a model that returns its loss (.loss, ['loss'] or the first of a tuple), or a loss_fn"
 SHOWN = 6
@@ -44,7 +46,10 @@ def outcome(model: nn.Module, batch: Any, loss_fn: Callable[[Any, Any], Any] | N
     Raises ValueError, in one line, for a batch that the model does not take, where there is no loss, and for a loss
     that is no scalar; and whatever the model and the loss raise.
     """
+    batch = copied(batch)
     if loss_fn is not None:
+        if not callable(loss_fn):
+            raise ValueError(f"loss_fn: got {loss_fn!r}, accepts a function of outputs and targets")
         inputs, targets = split(model, batch)
         output = call(model, inputs)
         return Outcome(scalar("loss_fn", loss_fn(output, targets)), output)
@@ -52,13 +57,25 @@ def outcome(model: nn.Module, batch: Any, loss_fn: Callable[[Any, Any], Any] | N
     if callable(step):
         with warnings.catch_warnings():  # what a step logs is not wanted here, and there is no Trainer to log it
             warnings.filterwarnings("ignore", r".*self\.trainer` reference is not registered")
-            output = step(batch, 0)
+            output = step(batch, 0) if _places(inspect.signature(step)) > 1 else step(batch)
         found = output["loss"] if isinstance(output, Mapping) and "loss" in output else output
         return Outcome(scalar("training_step", found), output)
     if isinstance(batch, tuple) and len(batch) == 2 and batch[1] is None:  # inputs without targets
         batch = batch[0]
     output = call(model, batch)
     return Outcome(scalar("model", own_loss(output)), output)
+
+
+def copied(batch: Any) -> Any:
+    """A batch whose tensors and containers may be changed: a step that takes its labels out of a dict, or a model that
+    writes into its input, meets the same batch again."""
+    if isinstance(batch, Tensor):
+        return batch.detach().clone().requires_grad_(batch.requires_grad)
+    if type(batch) is dict:
+        return {name: copied(value) for name, value in batch.items()}
+    if type(batch) in (list, tuple):
+        return type(batch)(copied(value) for value in batch)
+    return copy.copy(batch) if isinstance(batch, Mapping) else batch
 
 
 def split(model: nn.Module, batch: Any) -> tuple[Any, Any]:
@@ -75,6 +92,8 @@ def split(model: nn.Module, batch: Any) -> tuple[Any, Any]:
     if isinstance(batch, tuple | list) and len(batch) > 1:
         *inputs, targets = batch
         return inputs[0] if len(inputs) == 1 else tuple(inputs), targets
+    if isinstance(batch, DataLoader):
+        raise ValueError("batch: got a DataLoader, accepts one of its batches: next(iter(loader))")
     if hasattr(batch, "__dict__") and not isinstance(batch, Tensor):
         return batch, batch
     raise ValueError(f"batch: got {described(batch)}, accepts (inputs, targets) or a dict with both")

@@ -1,26 +1,66 @@
 """The state of a model that looking at it must not change."""
 
+import random
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
+
+NOTHING = object()
+"""In place of an attribute that is not there."""
 
 
 @contextmanager
 def untouched(model: nn.Module) -> Iterator[None]:
-    """Restores the model's gradients and buffers, and torch's random numbers, at the end."""
+    """Restores at the end the model's gradients and buffers, the tensors that its modules have as attributes, and the
+    random numbers of torch, numpy and Python."""
     gradients = [(parameter, parameter.grad) for parameter in model.parameters()]
     buffers = [(buffer, buffer.clone()) for buffer in model.buffers()]
-    devices = {parameter.device for parameter, _ in gradients if parameter.device.type == "cuda"}
-    with torch.random.fork_rng(devices=[device.index for device in devices]):
+    named = [(module, dict(module.named_buffers(recurse=False))) for module in model.modules()]
+    attributes = [(vars(module), dict(vars(module))) for module in model.modules()]
+    python, numpy = random.getstate(), np.random.get_state()  # noqa: NPY002 - what a model draws from
+    with torch.random.fork_rng(devices=[device.index for device in _cuda(model)]):
         for parameter, _ in gradients:
             parameter.grad = None
         try:
             yield
         finally:
+            random.setstate(python)
+            np.random.set_state(numpy)  # noqa: NPY002
+            for now, before in attributes:
+                _restore(now, before)
+            for module, own in named:
+                for name, buffer in own.items():
+                    setattr(module, name, buffer)
             for parameter, gradient in gradients:
                 parameter.grad = gradient
             with torch.no_grad():
                 for buffer, before in buffers:
-                    buffer.copy_(before)
+                    if not torch.equal(buffer, before):  # a graph that waits for its backward pass may need it as it is
+                        buffer.copy_(before)
+
+
+def seed(model: nn.Module, number: int) -> None:
+    """Seeds torch's random numbers, of the host and of the model's devices: what `untouched` restores."""
+    torch.default_generator.manual_seed(number)
+    for device in _cuda(model):
+        with torch.cuda.device(device):
+            torch.cuda.manual_seed(number)
+
+
+def _cuda(model: nn.Module) -> set[torch.device]:
+    return {parameter.device for parameter in model.parameters() if parameter.device.type == "cuda"}
+
+
+def _restore(now: dict[str, object], before: dict[str, object]) -> None:
+    """Puts back the tensors among a module's attributes: what is cached, or a state on which a graph hangs."""
+    for name in {**before, **now}:
+        old, new = before.get(name, NOTHING), now.get(name, NOTHING)
+        if old is new or not (isinstance(old, Tensor) or isinstance(new, Tensor)):
+            continue
+        if old is NOTHING:
+            del now[name]
+        else:
+            now[name] = old

@@ -42,14 +42,17 @@ def first_zero(loss: Tensor) -> str:
 
         return see
 
-    stack, seen = [loss.grad_fn], {loss.grad_fn}
+    stack, seen, handles = [loss.grad_fn], {loss.grad_fn}, []
     while stack:
         node: Node = stack.pop()
-        if node is not None:
-            node.register_prehook(ask(node))
-            node.register_hook(look(node))
+        if node is not None and node.next_functions:  # what fills a parameter's .grad has none, and outlives the graph
+            handles += [node.register_prehook(ask(node)), node.register_hook(look(node))]
             upstream = [other for other, _ in node.next_functions if other is not None and other not in seen]
             seen.update(upstream)
             stack.extend(upstream)
-    loss.backward()
+    try:
+        loss.backward()
+    finally:
+        for handle in handles:
+            handle.remove()
     return found[-1] if found else ""

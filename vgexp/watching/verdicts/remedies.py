@@ -168,12 +168,14 @@ def applied(remedy: Remedy, model: nn.Module) -> Iterator[None]:
     with torch.no_grad():
         for name, weight in weights.items():
             weight *= remedy.weights[name] / weight.double().square().mean().sqrt().to(weight.dtype)
+    torch.clear_autocast_cache()  # it may hold the weights as they were
     try:
         yield
     finally:
         with torch.no_grad():
             for name, weight in weights.items():
                 weight.copy_(kept[name])
+        torch.clear_autocast_cache()
 
 
 def scaled(inputs: Any, factor: float) -> Any:
