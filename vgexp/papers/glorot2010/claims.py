@@ -213,9 +213,9 @@ CLAIMS = (
     Claim("GB-21", "Under normalized initialisation all tanh layers come to saturate, and at once.",
           "figure 10", grids=("tanh_n",), scale="small", criteria=(
         Criterion("p98 of h, smallest layer", 0.95, 1, lambda r: smallest(p98(TANH_N, r)), 1.0),
-    ), explanation="layers 2 and 3 saturate first, the top one last, and it is not there after 100,000 updates; of three "
-       "seeds that went on, at scale long, two have it there before 500,000; the paper's learning rate and pixel range "
-       "are not given, and with others it might be there earlier", tests=(
+    ), explanation="layers 2 and 3 saturate first, the top one last, and it is not there after 100,000 updates; of "
+       "three seeds that went on, at scale long, two have it there before 500,000; the paper's learning rate and pixel "
+       "range are not given, and with others it might be there earlier", tests=(
         Criterion("the same at learning rate 0.03", 0.95, 1, lambda r: smallest(p98(FASTER_TANH_N, r))),
         Criterion("the same with pixels in [-1, 1]", 0.95, 1, lambda r: smallest(p98(OTHER_TANH_N, r))),
     ), remark=changed),
