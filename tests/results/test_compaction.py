@@ -169,6 +169,20 @@ def test_text_and_numbers_of_one_field_become_a_part_each():
     assert {run.status for run in folder_status(folder).runs} == {"done"}
 
 
+def test_a_row_that_no_longer_counts_is_gone_also_where_the_newer_one_lies_in_another_part():
+    quick = ["data=digits", "steps=1", "model.depth=2", "model.width=4", "name=here"]
+    vgexp.run(*quick, "seed=0,1", "max_members=auto")
+    vgexp.run(*quick, "seed=2,3", "max_members=auto")
+    vgexp.run(*quick, "seed=0", "max_members=8", "rerun=true")
+    vgexp.run(*quick, "seed=4", "max_members=8")
+    folder = Path("results/here")
+    before = read(folder).comparable()
+    assert compact(folder) == (4, 2)
+    assert_same(read(folder).comparable(), before)
+    rows = [pq.read_table(path)["run"].to_pylist() for path in sorted((folder / "runs").iterdir())]
+    assert sorted(map(len, rows)) == [2, 3] and len({run for part in rows for run in part}) == 5
+
+
 def test_one_who_reads_all_the_time_sees_no_less(folder, tmp_path):
     """In another process, from before the first file is written until after the last is removed."""
     for seed in range(100, 106):

@@ -246,7 +246,8 @@ def test_changed_bytes_in_what_a_part_says_of_itself_damage_that_part_alone(trai
         path.write_bytes(content)
         pq.write_table(pq.read_table(path).replace_schema_metadata({**metadata, key: changed}), path)
         results = read(folder)
-        assert set(results.runs["run"]) == others or results.damaged == [], changed
+        # What pandas wrote is read of one part for all that are alike.
+        assert set(results.runs["run"]) == others or (key == b"pandas" and results.damaged == []), changed
         assert all(line.startswith(f"{path}: ") for line in results.damaged)
         assert {run.run for run in folder_status(folder).runs if run.status == "done"} >= others
         assert Store(folder).done() >= others

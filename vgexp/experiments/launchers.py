@@ -105,6 +105,7 @@ JOBS = optional(
     Rule(lambda x: x != 0 and integer(-MOST_THREADS, MOST_THREADS).holds(x), ""),
     f"jobs at once, at most {MOST_THREADS}; -1: one for each CPU, -2: one less",
 )
+"""`hydra.launcher.n_jobs` of joblib; other launchers have none."""
 RAY_FIELDS = {
     # The cluster: one that runs, the one that this computer is part of, or one of this computer alone for this sweep.
     "address": Setting("local", Rule(_is_address, "local, auto, or host:port of a running cluster")),

@@ -86,8 +86,9 @@ def _alike(folder: Path, parts: Sequence[str]) -> list[list[str]]:
 def _write(folder: Path, name: str, pieces: Mapping[str, list[str]]) -> None:
     """Writes a part with these runs of these parts."""
     rows = read_runs(folder, {})
-    rows = rows[[part.name in pieces for part in rows["part"].tolist()]].drop(columns=["folder", "part"])
-    newest = rows.drop_duplicates("run", keep="last").sort_values("run", ignore_index=True)
+    counting = {(piece, run) for piece, runs in pieces.items() for run in runs}  # others have newer rows elsewhere
+    there = [(part.name, run) in counting for part, run in zip(rows["part"], rows["run"], strict=True)]
+    newest = rows[there].drop(columns=["folder", "part"]).sort_values("run", ignore_index=True)
     tables = {
         table: partial(_put_together, folder, table, pieces)
         for table in TABLES

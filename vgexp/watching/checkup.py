@@ -42,9 +42,11 @@ def diagnose(model: nn.Module, batch: Any, loss_fn: Callable[[Any, Any], Any] | 
     Batches are taken as people have them, and without a `loss_fn` the model says its loss itself: see
     `vgexp.watching.tracing.batches`. Remedies that name a number are tried on the batch.
 
-    The model stays in its mode, training or evaluation. Its weights, gradients and buffers and torch's random numbers
-    are restored. Raises Unsupported as `watch` does, ValueError for a batch or a loss that is none, and whatever the
-    model and the loss raise, unless that is because of a number that is not finite: that is a diagnosis.
+    The model stays in its mode, training or evaluation. Its gradients and buffers, the tensors that its modules have as
+    attributes, the weights that a trial has scaled, and the random numbers of torch, numpy and Python are restored; the
+    batch is not changed. What the model or a hook of its own writes into weights stays. Raises Unsupported as `watch`
+    does, ValueError for a batch or a loss that is none, and whatever the model and the loss raise, unless that is
+    because of a number that is not finite: that is a diagnosis.
     """
 
     def run() -> Tensor:
