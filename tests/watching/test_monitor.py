@@ -1,3 +1,5 @@
+import gc
+
 import pandas as pd
 import pytest
 import torch
@@ -129,6 +131,19 @@ def test_hooks_are_there_on_recorded_steps_only():
         monitor.step()
         assert hooks(model) == 0
     assert monitor.frame()["step"].unique().tolist() == [1]
+
+
+def test_a_monitor_that_nothing_holds_leaves_the_model():
+    model, (x, y) = mlp(), batch()
+    optimizer = torch.optim.SGD(model.parameters(), 0.1)
+    monitor = watch(model, optimizer=optimizer)
+    backpropagate(model, x, y)
+    monitor.step()
+    assert hooks(model) > 0
+    del monitor
+    gc.collect()
+    assert hooks(model) == 0 and not optimizer._optimizer_step_pre_hooks and not optimizer._optimizer_step_post_hooks
+    watch(model).close()
 
 
 def test_the_default_schedule_is_sparse():

@@ -7,7 +7,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from vgexp.watching.hooks.calls import NARROW
-from vgexp.watching.hooks.layers import names_of, plain_name, tensors
+from vgexp.watching.hooks.layers import bare, names_of, tensors
 from vgexp.watching.hooks.refusals import Unsupported
 from vgexp.watching.monitor import Monitor
 from vgexp.watching.tracing.batches import outcome
@@ -72,9 +72,9 @@ def look(model: nn.Module, run: Callable[[], Tensor]) -> tuple[Evidence, bool]:
         if loss.requires_grad:
             loss.backward()
         sound = finite([loss, [parameter.grad for parameter in model.parameters()]])
-        trainable = {name: p for name, p in model.named_parameters() if p.requires_grad}
+        trainable = {name: p for name, p in bare(model).named_parameters() if p.requires_grad}
         ungraded = {id(p) for p in trainable.values() if p.grad is None}
-        lost = [plain_name(name) for name, p in trainable.items() if id(p) in ungraded]
+        lost = [name for name, p in trainable.items() if id(p) in ungraded]
         with suppress(Unsupported):  # all weights may be used without their modules: parameters are accounted for
             monitor.step()
     evidence = next(iter(monitor.evidence()), None)
@@ -85,7 +85,7 @@ def look(model: nn.Module, run: Callable[[], Tensor]) -> tuple[Evidence, bool]:
     evidence = evidence._replace(loss=float(loss.detach().real), idle_norms=idle)
     if len(lost) == len(trainable):  # then it is no matter of one module
         why = "the loss depends on none" if lost else "none requires a gradient"
-        names = lost or [plain_name(name) for name, _ in model.named_parameters()]
+        names = lost or [name for name, _ in bare(model).named_parameters()]
         evidence = evidence._replace(disconnected=dict.fromkeys(names, why), severed=True)
     return evidence, sound
 
@@ -103,7 +103,7 @@ def by_chance(model: nn.Module, run: Callable[[], Tensor], evidence: Evidence) -
             losses.add(float(loss.detach().real))
             if loss.requires_grad:  # chance may have left out all
                 loss.backward()
-            got = [plain_name(name) for name, parameter in model.named_parameters() if parameter.grad is not None]
+            got = [name for name, parameter in bare(model).named_parameters() if parameter.grad is not None]
         found += [name for name in left if any(own == name or own.startswith(f"{name}.") for own in got)]
         left = [name for name in left if name not in found]
     return found
@@ -116,13 +116,11 @@ def finite(values: Any) -> bool:
 
 def cuts_of(model: nn.Module, run: Callable[[], Tensor], names: Sequence[str]) -> Mapping[str, Cut]:
     """Where parameters leave the graph; a module is named for all that it has."""
-    trainable = [name for name, parameter in model.named_parameters() if parameter.requires_grad]
-    members = {
-        name: [p for p in trainable if plain_name(p) == name or plain_name(p).startswith(f"{name}.")] for name in names
-    }
+    trainable = [name for name, parameter in bare(model).named_parameters() if parameter.requires_grad]
+    members = {name: [p for p in trainable if p == name or p.startswith(f"{name}.")] for name in names}
     found = cuts(model, run, [parameter for own in members.values() for parameter in own])
     cut = {name: found[own[0]] for name, own in members.items() if own and own[0] in found}
     if cut and len(cut) == len(trainable) and "unused" not in {found[name].operation for name in trainable}:
-        nearest = cut[plain_name(trainable[-1])]  # all are lost at the place that is nearest to the loss
+        nearest = cut[trainable[-1]]  # all are lost at the place that is nearest to the loss
         return dict.fromkeys(cut, nearest)
     return cut

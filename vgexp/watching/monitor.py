@@ -6,6 +6,7 @@ listener); weights and their gradients are measured in `step()`.
 """
 
 import math
+import weakref
 from collections import Counter
 from collections.abc import Collection, Sequence
 from functools import partial
@@ -65,6 +66,8 @@ class Monitor:
         except ValueError:
             self._listener.close()
             raise
+        self._remove_hooks = weakref.finalize(self, _close, self._listener, self._updates)  # of who forgets close() too
+        self._remove_hooks.atexit = False
         self._standstill = Standstill()
         self._gates: set[str] = set()
         """Layers that were found with weights that are all 0."""
@@ -90,10 +93,11 @@ class Monitor:
         self.close()
 
     def close(self) -> None:
-        """Takes every hook out of the model and its optimizers. What was recorded stays."""
-        self._listener.close()
-        if self._updates is not None:
-            self._updates.close()
+        """Takes every hook out of the model and its optimizers. What was recorded stays.
+
+        It happens by itself once nothing holds the monitor.
+        """
+        self._remove_hooks()
         self._due = lambda step: False
 
     def step(self) -> None:
@@ -238,6 +242,12 @@ class Monitor:
         unscaled = torch_private.unscaled(self._scaler)
         held = self._updates.layers_of(unscaled) if self._updates is not None else set()
         return scale, held or ({layer.name for layer in self.layers} if unscaled else ())
+
+
+def _close(listener: Listener, updates: Updates | None) -> None:
+    listener.close()
+    if updates is not None:
+        updates.close()
 
 
 def watch(

@@ -1,13 +1,16 @@
 import math
+from collections import OrderedDict
 from dataclasses import dataclass
 
 import pytest
 import torch
+import torch.distributed as dist
 import torch.nn.functional as F
 from torch import nn
 from watched import backpropagate, batch, mlp, rms
 
-from vgexp.watching.hooks.layers import layers_of, plain_name, tensors
+from vgexp.watching.checkup import diagnose
+from vgexp.watching.hooks.layers import bare, layers_of, tensors
 from vgexp.watching.monitor import watch
 
 
@@ -87,9 +90,23 @@ def test_layers_are_modules_with_a_parameter_of_two_dimensions():
     assert (own.name, own.kind, own.frozen) == ("Own", "Own", False) and len(own.weights) == 1
 
 
-@pytest.mark.parametrize(("name", "plain"), [("module", ""), ("module.net.0", "net.0"), ("net.module", "net.module")])
-def test_names_are_those_before_a_model_was_distributed(name, plain):
-    assert plain_name(name) == plain
+def test_names_are_those_before_a_model_was_distributed(tmp_path):
+    dist.init_process_group("gloo", init_method=f"file://{tmp_path}/meet", rank=0, world_size=1)
+    try:
+        model = nn.Sequential(OrderedDict(module=nn.Linear(2, 2), head=nn.Linear(2, 1)))
+        distributed = nn.parallel.DistributedDataParallel(model)
+        assert bare(distributed) is model
+        assert [layer.name for layer in layers_of(distributed)] == ["module", "head"]
+    finally:
+        dist.destroy_process_group()
+
+
+def test_a_submodule_that_is_called_module_keeps_its_name():
+    model = nn.Sequential(OrderedDict({"0": nn.Linear(2, 2), "module": nn.Sequential(nn.Linear(2, 2))}))
+    assert [layer.name for layer in layers_of(model)] == ["0", "module.0"]
+    model.forward = model[0].forward
+    (finding,) = diagnose(model, (torch.ones(3, 2), torch.ones(3, 2)), F.mse_loss).findings
+    assert finding.layers == ["module.0"]
 
 
 def test_tensors_are_found_in_whatever_a_module_puts_out():

@@ -6,6 +6,7 @@ from math import prod
 from typing import Any
 
 from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
 from torch.nn.utils.parametrize import is_parametrized
 
 TRANSPOSED = (nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
@@ -62,23 +63,22 @@ def layers_of(model: nn.Module) -> list[Layer]:
     """The layers of a model in the order in which it registers them."""
     found: list[Layer] = []
     owner: dict[nn.Parameter, str] = {}
-    for name, module in model.named_modules():
+    for name, module in bare(model).named_modules():
         if ".parametrizations." in f".{name}." or not (own := weights(module)):
             continue
-        name = plain_name(name) or type(module).__name__
+        name = name or type(module).__name__
         tied = {owner.setdefault(weight, name) for weight in own}
         found.append(Layer(name, module, own, "" if name in tied else tied.pop()))
     return found
 
 
-def plain_name(name: str) -> str:
-    """A module's name without the prefix of DistributedDataParallel."""
-    return name.removeprefix("module.") if name != "module" else ""
+def bare(model: nn.Module) -> nn.Module:
+    """The model that DistributedDataParallel wraps: names are those from before it was distributed."""
+    return model.module if isinstance(model, DistributedDataParallel) else model
 
 
 def names_of(parameters: Mapping[str, nn.Parameter], wanted: Collection[int]) -> list[str]:
     """The names of those parameters whose `id` is wanted; those of one module as its name, if all that it has are."""
-    parameters = {plain_name(name): parameter for name, parameter in parameters.items()}
     others = {owner(name) for name, parameter in parameters.items() if id(parameter) not in wanted} | {""}
     found = [name for name, parameter in parameters.items() if id(parameter) in wanted]
     return list(dict.fromkeys(name if owner(name) in others else owner(name) for name in found))

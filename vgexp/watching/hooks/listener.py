@@ -20,7 +20,7 @@ from vgexp.numerics import torch_private
 from vgexp.watching.hooks import graph
 from vgexp.watching.hooks.calls import UNDERFLOW_BELOW, Call
 from vgexp.watching.hooks.descent import Descent, Way
-from vgexp.watching.hooks.layers import Layer, layers_of, tensors, weights
+from vgexp.watching.hooks.layers import Layer, bare, layers_of, tensors, weights
 from vgexp.watching.hooks.leftovers import Leftovers, samples
 from vgexp.watching.hooks.recurrence import Recurrence
 from vgexp.watching.hooks.refusals import WATCHED, Unsupported, refuse_unwatchable
@@ -162,7 +162,7 @@ class Listener:
         found = requiring(self._named)
         if self._walks < WALKS or any(id(parameter) not in self.fed for parameter in found.values()):
             self._walks += 1
-            self._named = dict(self.model.named_parameters())
+            self._named = dict(bare(self.model).named_parameters())
             found = requiring(self._named)
             for parameter in found.values():
                 if id(parameter) not in self._hooked and parameter.grad is not None:

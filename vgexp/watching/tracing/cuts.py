@@ -20,6 +20,7 @@ from typing import Any, NamedTuple
 
 from torch import nn
 
+from vgexp.watching.hooks.layers import bare
 from vgexp.watching.tracing.trace import BACKWARD, GRAD, GRAD_OF_PARAMETERS, Event, Function, Trace
 
 CHECKPOINT = "checkpoint (reentrant, no input requires a gradient)"
@@ -113,6 +114,7 @@ def cuts(model: nn.Module, run: Callable[[], Any], names: Collection[str]) -> di
     `run` computes the loss once more, without its backward pass; what that changes, as running statistics, is the
     caller's to restore. A parameter whose path to the loss is whole has no cut. Raises what `run` raises.
     """
+    model = bare(model)
     parameters = dict(model.named_parameters(remove_duplicate=False))
     trace = Trace(model, [parameters[name] for name in names])
     upstream, reaching = trace.sources(trace.follow(run))

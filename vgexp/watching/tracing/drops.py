@@ -21,7 +21,7 @@ from torch import Tensor, nn
 
 from vgexp.numerics import torch_private, total_norm
 from vgexp.watching.hooks.graph import Node, operation
-from vgexp.watching.hooks.layers import layers_of, plain_name, tensors
+from vgexp.watching.hooks.layers import bare, layers_of, tensors
 from vgexp.watching.tracing.places import SKIPPED, shown
 
 PACKAGE = str(Path(__file__).parents[2])
@@ -66,7 +66,9 @@ def drop(model: nn.Module, run: Callable[[], Tensor], above: tuple[str, int], be
 
     modules: dict[Node, str] = {}
     handles = [layer.module.register_forward_hook(partial(called, layer.name)) for layer in layers]
-    handles += [module.register_forward_hook(partial(left, name)) for name, module in model.named_modules() if name]
+    handles += [
+        module.register_forward_hook(partial(left, name)) for name, module in bare(model).named_modules() if name
+    ]
     try:
         with torch.autograd.set_detect_anomaly(True, check_nan=False):  # so that nodes know the lines that made them
             loss = run()
@@ -85,7 +87,7 @@ def drop(model: nn.Module, run: Callable[[], Tensor], above: tuple[str, int], be
         return None
     running = "BatchNorm" in operation(type(worst)) and not torch_private.saved_number(worst, "training")
     line = _line(worst.metadata.get("traceback_") or ())
-    module = plain_name(modules.get(worst, ""))
+    module = modules.get(worst, "")
     return Drop(operation(type(worst)), lost[worst], module, line, worst is ends[above], running)
 
 

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from vgexp.numerics import torch_private
 from vgexp.watching.hooks.doubles import doubled
-from vgexp.watching.hooks.layers import plain_name, tensors
+from vgexp.watching.hooks.layers import bare, tensors
 from vgexp.watching.tracing.arguments import memory
 from vgexp.watching.tracing.extents import Extent, entries, extent, joined
 from vgexp.watching.tracing.places import Places
@@ -117,10 +117,10 @@ class Recorder:
         self._owned = {
             id(memory(x)): (
                 "weights" if x.requires_grad else "buffer",
-                plain_name(path) or type(module).__name__,
+                path or type(module).__name__,
                 name,
             )
-            for path, module in model.named_modules()
+            for path, module in bare(model).named_modules()
             for name, x in [*module.named_buffers(recurse=False), *module.named_parameters(recurse=False)]
         }
         self._makers: dict[int, list[Operation]] = {}

@@ -11,7 +11,7 @@ import torch.autograd.graph
 from torch import nn
 
 from vgexp.numerics import torch_private
-from vgexp.watching.hooks.layers import plain_name
+from vgexp.watching.hooks.layers import bare
 
 SKIPPED = (str(Path(torch.__file__).parent), str(Path(__file__).parents[2]), "<frozen")
 """Frames of torch, of this package and of Python's own are not where anything was called."""
@@ -36,7 +36,7 @@ class Places:
     """Finds places in a model's passes."""
 
     def __init__(self, model: nn.Module) -> None:
-        self._names = {id(module): plain_name(name) or type(module).__name__ for name, module in model.named_modules()}
+        self._names = {id(module): name or type(module).__name__ for name, module in bare(model).named_modules()}
 
     def here(self, bottom: FrameType | None = None) -> Place:
         """Where the caller runs, as far as the frame `bottom`, and within a backward pass as far as autograd's engine:

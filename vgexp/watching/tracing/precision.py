@@ -25,7 +25,7 @@ from vgexp.config import named
 from vgexp.numerics import WITHOUT_FLOAT64, torch_private, total_norm
 from vgexp.watching.hooks.calls import NARROW
 from vgexp.watching.hooks.doubles import double, double_of, doubled
-from vgexp.watching.hooks.layers import layers_of, plain_name, tensors
+from vgexp.watching.hooks.layers import bare, layers_of, tensors
 from vgexp.watching.tracing.batches import outcome
 from vgexp.watching.tracing.places import Places
 from vgexp.watching.tracing.state import untouched
@@ -69,11 +69,11 @@ def in_float64(model: nn.Module, batch: Any, loss_fn: Callable[[Any, Any], Tenso
     It is tried by one forward pass. There is none where weights are integers (quantized) or of a class of their own,
     where the model cannot be copied or does not run in float64, and where its code casts to a narrow type.
     """
-    for name, x in [*model.named_parameters(), *model.named_buffers()]:
+    for name, x in [*bare(model).named_parameters(), *bare(model).named_buffers()]:
         if x.is_quantized or (isinstance(x, nn.Parameter) and not (x.is_floating_point() or x.is_complex())):
-            return Twin(None, f"{plain_name(name)} is quantized ({_plain(x.dtype)}): there is no float64 of it")
+            return Twin(None, f"{name} is quantized ({_plain(x.dtype)}): there is no float64 of it")
         if type(x) not in (nn.Parameter, nn.Buffer, Tensor):
-            return Twin(None, f"{plain_name(name)} is a {type(x).__name__}, which float64 does not know")
+            return Twin(None, f"{name} is a {type(x).__name__}, which float64 does not know")
     twin = _tried(model, batch, loss_fn, attributes=False)
     if twin.why:  # a dtype that a module keeps may be the one to cast to, or that of its autocast
         other = _tried(model, batch, loss_fn, attributes=True)

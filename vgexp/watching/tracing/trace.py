@@ -22,7 +22,7 @@ from torch.overrides import TorchFunctionMode
 from torch.utils.weak import WeakIdKeyDictionary
 
 from vgexp.numerics import torch_private
-from vgexp.watching.hooks.layers import every_tensor, layers_of, plain_name
+from vgexp.watching.hooks.layers import bare, every_tensor, layers_of
 from vgexp.watching.tracing.arguments import Given, Node, assigns, inputs, memory, name_of, valued
 from vgexp.watching.tracing.places import Places
 
@@ -72,7 +72,7 @@ class Trace(TorchFunctionMode):
         self._layers = {one.name for one in found if {name for name, _ in one.module.named_children()} <= COMPUTED}
         self.bits: dict[Tensor, int] = {parameter: 1 << i for i, parameter in enumerate(model.parameters())}
         self._wanted = union(self.bits[parameter] for parameter in wanted)
-        named = [(module, plain_name(name) or type(module).__name__) for name, module in model.named_modules()]
+        named = [(module, name or type(module).__name__) for name, module in bare(model).named_modules()]
         self.modules = dict(named)
         self._places, self._bottom = Places(model), None
         self.called: set[nn.Module] = set()

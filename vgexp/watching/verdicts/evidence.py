@@ -13,7 +13,7 @@ from torch import nn
 
 from vgexp.watching.hooks.calls import NARROW, Call
 from vgexp.watching.hooks.descent import LOSS, numbers, operations
-from vgexp.watching.hooks.layers import Layer, names_of, owner, plain_name
+from vgexp.watching.hooks.layers import Layer, bare, names_of, owner
 from vgexp.watching.hooks.observations import Observation
 from vgexp.watching.hooks.recurrence import TimeProfile
 from vgexp.watching.hooks.updates import Holdings
@@ -183,8 +183,8 @@ def alone(row: Row, call: Call) -> Row:
 def closed_gates(model: nn.Module) -> list[str]:
     """Parameters that are 0 and have a gradient, biases aside: what they multiply starts closed."""
     return [
-        plain_name(name)
-        for name, p in model.named_parameters()
+        name
+        for name, p in bare(model).named_parameters()
         if p.grad is not None and not name.endswith("bias") and extent(p).zero and not extent(p.grad).zero
     ]
 
