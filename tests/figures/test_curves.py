@@ -6,7 +6,7 @@ from scipy import stats
 
 import vgexp
 from vgexp.claims.statements import Missing
-from vgexp.figures.curves import SMOOTHED, curve_frame, curve_picture, running_mean
+from vgexp.figures.curves import SMOOTHED, curve_frame, curve_picture, draw_curves, running_mean
 
 
 @pytest.fixture(scope="module")
@@ -88,3 +88,16 @@ def test_the_caption_speaks_of_validation_where_there_is_some():
     assert "validation" not in curve_picture(found).caption
     with pytest.raises(Missing, match="no losses"):
         curve_picture(found.select([]))
+
+
+def test_losses_have_the_unit_of_their_kind_and_a_log_axis_where_they_span_decades(even):
+    found = vgexp.run("data=digits", "model.depth=2", "model.width=6", "steps=10", "loss=quadratic")
+    losses, errors = curve_picture(found).figure.axes
+    assert (losses.get_ylabel(), errors.get_ylabel()) == ("loss", "error rate")
+    assert losses.get_yscale() == "linear"
+    assert curve_picture(even).figure.axes[0].get_ylabel() == "loss (nats)"
+    frame = curve_frame(even)
+    numbers, last = frame[["value", "low", "high"]], frame["step"] == frame["step"].max()
+    falling = frame.assign(**numbers.where(~last, numbers / 100))
+    losses, errors = draw_curves(falling).axes
+    assert (losses.get_yscale(), errors.get_yscale()) == ("log", "linear")

@@ -14,8 +14,10 @@ from vgexp.results.grouping import rows_of
 
 SMOOTHED = 5
 """Observations averaged in a training curve: a batch of 10 is noisy."""
-PANELS = {"loss (nats)": ("train_loss", "valid_loss"), "error rate": ("train_error", "valid_error")}
+PANELS = {"loss": ("train_loss", "valid_loss"), "error rate": ("train_error", "valid_error")}
 """Axis -> the batch's column, the validation set's."""
+DECADES = 30
+"""From this factor on between losses their axis is a log axis: below, the eye compares differences."""
 
 
 def curve_picture(results: Results, color: str | None = None, facet: str | None = None) -> Picture:
@@ -27,7 +29,7 @@ def curve_picture(results: Results, color: str | None = None, facet: str | None 
     frame, found = _frame(results)
     evaluated = frame["quantity"].str.startswith("valid").any()
     return Picture(
-        draw_curves(frame, color, facet),
+        draw_curves(frame, color, facet, "nats" if (results.runs["loss"] == "cross_entropy").all() else ""),
         f"Training. Lines: loss and error of the batch, mean over seeds (evenly spaced observations as running means "
         f"of {SMOOTHED}); bands: range over seeds ({seeds_in(frame)}, each until it diverges)."
         + (" Marks: the validation set, with 95 % intervals over seeds." if evaluated else "")
@@ -55,8 +57,8 @@ def _frame(results: Results) -> tuple[pd.DataFrame, Recorded]:
     return found.described(frame), found
 
 
-def draw_curves(frame: pd.DataFrame, color: str | None = None, facet: str | None = None) -> Figure:
-    """Two panels: losses, errors; a row of them for each value that facets go by."""
+def draw_curves(frame: pd.DataFrame, color: str | None = None, facet: str | None = None, unit: str = "nats") -> Figure:
+    """Two panels: losses in a unit, errors; a row of them for each value that facets go by."""
     arranged = arrange(frame, color=color, facet=facet)
     with rows_of_panels(len(arranged.facets), 2) as (figure, axes):
         for column, (text, (batch, evaluation)) in zip(axes.T, PANELS.items(), strict=True):
@@ -67,11 +69,19 @@ def draw_curves(frame: pd.DataFrame, color: str | None = None, facet: str | None
                 draw_band(ax, rows[rows["quantity"] == batch], "at", look, "_")
                 draw_group(ax, rows[rows["quantity"] == evaluation], "at", look, "_", look.marker, capsize=2)
             for ax in column:
-                ax.set_ylabel(text)
+                ax.set_ylabel(f"{text} ({unit})" if unit and text == "loss" else text)
+            if text == "loss" and _decades(shown["value"].dropna()):
+                for ax in column:  # what of an interval is below 0 runs out of the panel
+                    ax.set_yscale("log", nonpositive="clip")
             for ax in column[:-1]:
                 ax.set_xlabel("")
         draw_key(figure, list(axes[:, 0]), arranged)
     return figure
+
+
+def _decades(values: pd.Series) -> bool:
+    above = values[values > 0]
+    return bool((values >= 0).all() and above.max() > DECADES * above.min())
 
 
 def _recorded(results: Results) -> Recorded:
