@@ -34,6 +34,10 @@ def test_weights_take_the_bytes_that_were_said(run):
         (small(memory="invert"), "memory: got 'invert', accepts store or checkpoint; only model.family=reversible"),
         (small(memory="invert", model__family="residual"), "memory: got 'invert'"),
         (small(model__family="reversible", model__width=11), "model.width: got 11, accepts an even integer"),
+        (
+            small(model__family="reversible", model__width=12, init__name="mup", init__base_width=5),
+            "init.base_width: got 5, accepts an even integer",
+        ),
         (small(model__family="reversible", model__width=[4] * 3), "model.width: got .*, accepts an even integer"),
         (small(model__family="residual", model__width=[4] * 3), "model.width: got .*, accepts one integer"),
     ],

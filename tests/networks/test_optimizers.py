@@ -102,6 +102,28 @@ def test_training_is_torchs_at_one_member(name, batch_size, rates, remedies, tra
         torch.testing.assert_close(layer.bias_M1O[0, 0], linear.bias, atol=1e-11, rtol=1e-9)
 
 
+@pytest.mark.parametrize(("beta1", "beta2"), [(0.9, 0.999), (0.9, 0.99999999), (0.999999, 0.999)])
+def test_adam_in_float32_takes_betas_close_to_1(beta1, beta2, train_all):
+    """1 - beta is that of the beta given, not of one that was rounded to float32, which may be 1."""
+    given = {"dtype": "float32", "model__depth": 1}
+    (first, last) = train_all(small(steps=0, **given)).stack.network.matrices
+    weights = [layer.weight_MIO[0].clone() for layer in (first, last)]
+    training = train_all(
+        small(optim__name="adam", optim__lr=0.001, optim__beta1=beta1, optim__beta2=beta2, steps=3, **given)
+    )
+    model = nn.Sequential(nn.Linear(64, 12), nn.Tanh(), nn.Linear(12, 10))
+    for i, weight in ((0, weights[0]), (2, weights[1])):
+        model[i].weight.data, model[i].bias.data = weight.T.clone(), torch.zeros(weight.shape[1])
+    optimizer = torch.optim.Adam(model.parameters(), 0.001, (beta1, beta2))
+    for step in range(3):
+        x, y = training.stack.stream.batch(step)
+        optimizer.zero_grad()
+        nn.functional.cross_entropy(model(x[0]), y[0]).backward()
+        optimizer.step()
+    moved = training.stack.network.matrices[1].weight_MIO[0] - weights[1]
+    torch.testing.assert_close(moved, model[2].weight.T - weights[1], atol=1e-5, rtol=1e-3)
+
+
 @pytest.mark.parametrize("name", OPTIMIZERS)
 @pytest.mark.parametrize("remedies", REMEDIES)
 @pytest.mark.parametrize("batch_size", [1, 6])

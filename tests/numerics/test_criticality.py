@@ -54,6 +54,16 @@ def test_where_there_is_no_critical_scale(name):
     assert critical_sigma_w(ACTIVATIONS[name]) is None
 
 
+@pytest.mark.parametrize(("name", "sigma_b2"), [("gelu", 0.05), ("silu", 0.25)])
+def test_a_scale_is_not_critical_where_lengths_leave_it(name, sigma_b2):
+    """chi_1 is 1 at a fixed point from which lengths fall to another, or grow without bound."""
+    assert critical_sigma_w(ACTIVATIONS[name], math.sqrt(sigma_b2)) is None
+
+
+def test_biases_may_be_large():
+    assert critical_sigma_w(ACTIVATIONS["tanh"], 101.0) > critical_sigma_w(ACTIVATIONS["tanh"], 50.0) > 9
+
+
 def trapezoid(f, q):
     """E[f(sqrt(q) u)^2] by the simplest rule."""
     u = torch.linspace(-12, 12, 40_001, dtype=torch.float64)

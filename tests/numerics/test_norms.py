@@ -32,7 +32,9 @@ def test_a_safe_norm_lives_where_float64s_squares_do_not(exponent, members):
     x[-1] = 0
     assert safe_norm(x).tolist() == pytest.approx([*expected[:-1], 0.0])
     x[-1, 0, 0] = torch.inf
-    assert not safe_norm(x)[-1].isfinite() and safe_norm(x)[:-1].isfinite().all()
+    assert safe_norm(x)[-1] == torch.inf and safe_norm(x)[:-1].isfinite().all()
+    x[-1, 0, 1] = torch.nan
+    assert safe_norm(x)[-1].isnan() and safe_norm(x)[:-1].isfinite().all()
 
 
 @pytest.mark.parametrize("shape", [(1, 1, 8192), (2, 3, 8191), (1, 1, 100_003), (3, 128, 128), (3, 200, 100)])

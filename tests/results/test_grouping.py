@@ -61,3 +61,22 @@ def test_labels_leave_out_what_runs_do_not_read():
         ]
     )
     assert list(groups(runs)) == ["highway, gate_bias -3", "highway, gate_bias -1", "plain, layer", "plain, none"]
+
+
+def described(*changes):
+    return pd.DataFrame([stored(flat(small(**change))) | {"run": str(number)} for number, change in enumerate(changes)])
+
+
+def test_no_run_is_lost_where_two_conditions_have_the_same_words():
+    """A law's own scale, said and not said, is one condition; numbers that differ in the seventh digit are two."""
+    own = [{"seed": seed, "init__sigma_w": 1.0 if seed > 1 else None} for seed in range(5)]
+    found = groups(described(*own, {"model__family": "highway"}, {"model__family": "highway", "seed": 1}))
+    assert {label: list(runs["seed"]) for label, runs in found.items()} == {"highway": [0, 1], "plain": [*range(5)]}
+    close = groups(described({"init__sigma_w": 1.327}, {"init__sigma_w": 1.3270001}))
+    assert list(close) == ["init.sigma_w 1.327", "init.sigma_w 1.3270001"]
+    assert [len(runs) for runs in close.values()] == [1, 1]
+
+
+def test_one_run_that_is_there_twice_is_two_groups():
+    twice = described({}, {"init__sigma_w": 1.0}).assign(folder=["a", "b"])
+    assert sorted(list(runs["folder"]) for runs in groups(twice).values()) == [["a"], ["b"]]

@@ -10,7 +10,7 @@ from vgexp.numerics.criticality import mean_square, mean_square_slope
 from vgexp.numerics.gaussian import gaussian_mean
 from vgexp.results.writing import Store
 from vgexp.theory.expected import expected
-from vgexp.theory.meanfield import readout_gradient
+from vgexp.theory.meanfield import profile, readout_gradient
 from vgexp.training.loop import Training
 
 Q = torch.tensor([1e-12, 0.01, 0.3, 1.0, 7.0, 1e4, 1e12], dtype=torch.float64)
@@ -140,3 +140,11 @@ def test_defaults_of_the_paper_give_the_paper_s_profile():
     run.init.name, run.data.range, run.probe.on = "standard", [-1.0, 1.0], "monitor"
     dz = expected(run)["dz_rms"].to_numpy()
     assert dz[4] / dz[0] == pytest.approx(9.9, rel=0.04)
+
+
+def test_a_signal_that_overflows_is_infinite():
+    run = small(model__activation="relu", model__depth=600, init__name="he", init__sigma_w=5.0, loss="quadratic")
+    found = profile(run, torch.ones(2, 64), torch.zeros(2, dtype=torch.long), 10).set_index("layer")
+    assert found["z_rms"][1] > 0 and math.isfinite(found["z_rms"][1])
+    assert (found.loc[[400, 600, 601], "z_rms"] == math.inf).all() and (found["dz_rms"] == math.inf).all()
+    assert (found.loc[[400, 600], ["h_mean", "h_std"]] == math.inf).all(axis=None)

@@ -130,6 +130,39 @@ def test_the_first_length_decides_where_lengths_go():
     assert phase(ACTIVATIONS["relu"], math.sqrt(2), q=7.0).q_star == 7.0
 
 
+@pytest.mark.parametrize(
+    ("name", "sigma_w", "sigma_b"), [("tanh", 1.5, 0.0), ("erf", 1.3, 0.1), ("tanh", 2.0, 0.05**0.5), ("relu", 1, 0.3)]
+)
+def test_a_network_at_its_fixed_point_stays_there(name, sigma_w, sigma_b):
+    found = phase(PHI[name], sigma_w, sigma_b)
+    assert phase(PHI[name], sigma_w, sigma_b, q=found.q_star) == found
+
+
+@pytest.mark.parametrize("name", ["softsign", "elu", "selu"])
+@pytest.mark.parametrize("above", [1.0, 1.00001])
+def test_activations_with_a_bend_at_0_are_critical_where_lengths_fall_to_it(name, above):
+    """Their slope reaches its limit at 0 like the root of the length only."""
+    phi = ACTIVATIONS[name]
+    sigma_w = above * float(critical_line(phi, np.zeros(1))[0])
+    assert phase(phi, sigma_w).name == "critical"
+
+
+def test_fixed_points_at_very_small_lengths():
+    (point,) = fixed_points(ACTIVATIONS["tanh"], 0.5, 1e-5)
+    assert point.q == pytest.approx(1e-10 / 0.75, rel=1e-6) and point.stability == "stable"
+
+
+def test_gradients_of_critical_networks_neither_vanish_nor_explode():
+    """GELU and SiLU have places with chi_1 = 1 that lengths leave: those are none."""
+    for name in ("gelu", "silu", "mish", "tanh", "softplus", "sigmoid"):
+        for sigma_b2 in (0.01, 0.05, 0.25, 1.0, 4.0):
+            (sigma_w,) = critical_line(PHI[name], np.sqrt([sigma_b2]))
+            points = [] if np.isnan(sigma_w) else fixed_points(PHI[name], float(sigma_w), math.sqrt(sigma_b2))
+            kept = [phase(PHI[name], float(sigma_w), math.sqrt(sigma_b2), one.q).chi_1 for one in points]
+            stable = [one.stability for one, chi in zip(points, kept, strict=True) if abs(chi - 1) < 1e-6]
+            assert np.isnan(sigma_w) or stable in (["stable"], ["half-stable"]), (name, sigma_b2, points)
+
+
 def test_fixed_points_compare_and_print():
     assert str(FixedPoint(1.0, "stable")) == "FixedPoint(q=1.0, stability='stable')"
 

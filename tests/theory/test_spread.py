@@ -117,6 +117,14 @@ def test_what_has_no_theory_is_named(changes, reason):
             squared_singular_values(small(**changes), torch.ones(3))
 
 
+def test_orthogonal_matrices_that_are_not_square_have_no_theory():
+    """They project, or are projected on, which varies too."""
+    run = small(model__activation="relu", model__width=[10, 20, 10], init__name="orthogonal")
+    with pytest.raises(NoTheory, match="orthogonal weights where widths differ"):
+        log_gradient(run)
+    assert log_gradient(small(model__activation="relu", model__width=[10, 20, 10])).variance > 0
+
+
 def test_spectra_need_square_matrices():
     with pytest.raises(NoTheory, match="where widths differ"):
         squared_singular_values(small(model__width=[10, 20, 10]), torch.ones(3))

@@ -103,7 +103,8 @@ def critical(run: Run) -> tuple[float, float]:
     if pair is not None and sigma_b == 0:
         return pair
     if pair is not None and sigma_b < pair[1]:
-        accepts = f"0 for the law's own, or at least {pair[1]:.4f}, with init.name=critical and model.activation={name}"
+        least = math.ceil(1e4 * pair[1]) / 1e4
+        accepts = f"0 for the law's own, or at least {least}, with init.name=critical and model.activation={name}"
         raise ConfigError("init.sigma_b", sigma_b, accepts)
     sigma_w = _critical_sigma_w(phi, sigma_b)
     if sigma_w is None:

@@ -174,12 +174,14 @@ class Adam(Sgd):
 
     reads = frozenset({"optim.lr", "optim.beta1", "optim.beta2", "optim.eps"})
     adaptive = True
+    version = 2
     slots = ("m", "v")
 
     def direction(self, name: str, gradient: Gradient, slots: Mapping[str, Tensor]) -> Tensor:
         m, v, dw = slots["m"], slots["v"], gradient.mean(name)
-        m.lerp_(dw, 1 - self.numbers["beta1"])
-        v.mul_(self.numbers["beta2"]).add_((1 - self.numbers["beta2"]) * dw * dw)
+        share = {name: (1 - self.exact[name]).to(dw.dtype) for name in ("beta1", "beta2")}  # not of a rounded beta
+        m.lerp_(dw, share["beta1"])
+        v.mul_(self.numbers["beta2"]).add_(share["beta2"] * dw * dw)
         m_hat = m / (1 - self.exact["beta1"] ** self.step).to(m.dtype)
         v_hat = v / (1 - self.exact["beta2"] ** self.step).to(v.dtype)
         return m_hat / (v_hat.sqrt() + self.numbers["eps"])

@@ -18,6 +18,8 @@ from vgexp.numerics.roots import root
 
 ROUNDING = 1e-12
 """What is smaller has no sign."""
+STABLE = 1e-6
+"""A slope of the length map that is larger than 1 by less is 1: that of a doubly critical network."""
 
 
 class Curve(Protocol):
@@ -44,7 +46,8 @@ def mean_square_slope(curve: Curve, q_K: Tensor) -> Tensor:
 
 
 def critical_sigma_w(curve: Curve, sigma_b: float = 0.0) -> float | None:
-    """The sigma_w at which gradients neither vanish nor explode: chi_1 = 1. None where there is none.
+    """The sigma_w at which gradients neither vanish nor explode: chi_1 = 1, at a length that lengths close to it do not
+    leave. None where there is none.
 
     Poole et al. (2016), eq. 6; Schoenholz et al. (2017), section 3. Found as the sign change of
     q - sigma_b^2 - E[phi^2] / E[phi'^2], and where that is positive down to q = 0, in the limit there.
@@ -59,7 +62,8 @@ def critical_sigma_w(curve: Curve, sigma_b: float = 0.0) -> float | None:
 
 def critical_sigma_ws(curve: Curve, sigmas_b: Sequence[float]) -> list[float | None]:
     """The `critical_sigma_w` of each sigma_b."""
-    q_K = torch.logspace(-9, 4, 131, dtype=torch.float64)
+    top = math.ceil(math.log10(max(1e4, 100 * max(map(abs, sigmas_b), default=0.0) ** 2)))
+    q_K = torch.logspace(-9, top, 10 * (top + 9) + 1, dtype=torch.float64)
     slope_K = mean_square_slope(curve, q_K)
     if (slope_K - slope_K[0]).abs().max() < 1e-9:  # piecewise linear through 0: the same at any length
         return [float(slope_K[0].rsqrt())] * len(sigmas_b)
@@ -72,7 +76,9 @@ def critical_sigma_ws(curve: Curve, sigmas_b: Sequence[float]) -> list[float | N
 
         q_star = _first_rise(excess, q_K, 1 - (sigma_b**2 + second_K / slope_K) / q_K)
         if q_star is not None:
-            found.append(float(mean_square_slope(curve, q_star).rsqrt()))
+            across = mean_square_slope(curve, q_star)
+            stays = bool(_along(curve, q_star) <= across * (1 + STABLE))
+            found.append(float(across.rsqrt()) if stays else None)
             continue
         # With sigma_w at the limit q = 0, lengths have to fall to it: those of tanh do, those of GELU grow.
         falls = bool((second_K / slope_K[0] + sigma_b**2 <= q_K * (1 + ROUNDING))[q_K > 1e-3].all())
@@ -89,8 +95,7 @@ def doubly_critical(curve: Curve) -> tuple[float, float] | None:
     """
 
     def excess(q_K: Tensor) -> Tensor:
-        along_K = gaussian_mean(lambda z: z * curve.phi(z) * curve.slope(z), q_K, curve.kinks) / q_K
-        return mean_square_slope(curve, q_K) - along_K
+        return mean_square_slope(curve, q_K) - _along(curve, q_K)
 
     q_K = torch.logspace(-3, 3, 121, dtype=torch.float64)
     q = _first_rise(excess, q_K, excess(q_K))
@@ -99,6 +104,11 @@ def doubly_critical(curve: Curve) -> tuple[float, float] | None:
     weights2 = 1 / mean_square_slope(curve, q)
     biases2 = q - weights2 * mean_square(curve, q)
     return (float(weights2.sqrt()), float(biases2.sqrt())) if biases2 >= 0 else None
+
+
+def _along(curve: Curve, q_K: Tensor) -> Tensor:
+    """d/dq E[phi(sqrt(q) u)^2] = E[z phi phi'] / q."""
+    return gaussian_mean(lambda z: z * curve.phi(z) * curve.slope(z), q_K, curve.kinks) / q_K
 
 
 def _first_rise(f: Callable[[Tensor], Tensor], q_K: Tensor, f_K: Tensor) -> Tensor | None:

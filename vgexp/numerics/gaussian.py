@@ -45,7 +45,9 @@ def gaussian_mean(
     half = edges.diff(dim=1)[..., None] / 2
     u_KN = (edges[:, :-1, None] + half * (1 + node)).flatten(1)
     density_KN = torch.exp(-0.5 * u_KN**2) * (half * weight).flatten(1)
-    return (f(mean_K1 + root_K1 * u_KN) * density_KN).sum(1)
+    empty_KN = (u_KN == 0) | (density_KN == 0)  # where q is infinite, f may be too
+    z_KN = torch.where(empty_KN, 0.0, root_K1 * u_KN)
+    return (f(mean_K1 + z_KN) * density_KN).sum(1)
 
 
 def gaussian_product(f: Function, q: float, c: float, kinks: tuple[float, ...] = ()) -> float:

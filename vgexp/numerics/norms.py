@@ -36,8 +36,8 @@ def safe_norm(x_MPQ: Tensor) -> Tensor:
     if x_MPQ.dtype is not torch.float64:
         return norm(x_MPQ)
     largest_M11 = torch.linalg.vector_norm(x_MPQ, torch.inf, (-2, -1), keepdim=True)
-    largest_M11 = largest_M11.clamp(min=torch.finfo(torch.float64).tiny)
-    return torch.linalg.vector_norm(x_MPQ / largest_M11, dim=(-2, -1)) * largest_M11[:, 0, 0]
+    scale_M11 = torch.where(largest_M11.isfinite(), largest_M11, 1.0).clamp(min=torch.finfo(torch.float64).tiny)
+    return torch.linalg.vector_norm(x_MPQ / scale_M11, dim=(-2, -1)) * scale_M11[:, 0, 0]
 
 
 def square(x_MPQ: Tensor) -> Numbers:

@@ -2,6 +2,7 @@
 
 import json
 import math
+from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -12,6 +13,8 @@ from vgexp.config import FIELDS, from_row
 
 HOW = ("folder", "probe.", "eval.", "memory", "checkpoint.")
 """Columns that say where a run lies, how it was computed and watched, not what it is a run of."""
+Condition = tuple[tuple[str, Any], ...]
+"""Fields and their values."""
 
 
 def conditions(runs: pd.DataFrame, besides: str = "") -> list[str]:
@@ -36,9 +39,18 @@ def in_words(condition: Sequence[tuple[str, Any]]) -> str:
     words = [
         value if isinstance(value, str) and value[:1] != "[" else f"{key.split('.')[-1]} {short(value)}"
         for key, value in condition
-        if not (isinstance(value, float) and math.isnan(value))
+        if not _is_nan(value)
     ]
     return ", ".join(words)
+
+
+def in_full(condition: Condition) -> str:
+    """A condition with the whole name of each field and all digits: no two have the same words."""
+    return ", ".join(f"{key} {value}" for key, value in condition if not _is_nan(value))
+
+
+def _is_nan(value: Any) -> bool:
+    return isinstance(value, float) and math.isnan(value)
 
 
 def short(value: Any) -> str:
@@ -64,10 +76,19 @@ def groups(runs: pd.DataFrame, besides: str = "") -> dict[str, pd.DataFrame]:
     if not columns:
         return {in_words([("model.activation", row) for row in runs["model.activation"].unique()]): runs}
     grouped = runs.groupby(columns, dropna=False, sort=True)
-    found: dict[str, pd.DataFrame] = {}
     firsts = np.unique(grouped.ngroup(), return_index=True)[1]
     configs = runs.iloc[firsts][[c for c in map(str, runs) if c in FIELDS]].to_dict("records")
+    alike: dict[Condition, list[tuple[Condition, pd.DataFrame]]] = {}
     for (key, members), config in zip(grouped, configs, strict=True):
-        idle = unread(from_row({str(name): value for name, value in config.items()}))
-        found[in_words([pair for pair in zip(columns, key, strict=True) if pair[0] not in idle])] = members
-    return found
+        idle = unread(from_row({str(name): value for name, value in config.items()})) - {"data.seed"}
+        given = tuple(pair for pair in zip(columns, key, strict=True) if not _is_nan(pair[1]))
+        alike.setdefault(tuple(pair for pair in given if pair[0] not in idle), []).append((given, members))
+    found: list[tuple[Condition, pd.DataFrame]] = []
+    for read, parts in alike.items():
+        members = pd.concat([part for _, part in parts]).sort_index() if len(parts) > 1 else parts[0][1]
+        again = len(parts) > 1 and members.duplicated(["seed", *([besides] if besides else [])]).any()
+        found += parts if again else [(read, members)]  # one seed counts once
+    labels = Counter(in_words(condition) for condition, _ in found)
+    return {
+        (in_words if labels[in_words(condition)] == 1 else in_full)(condition): members for condition, members in found
+    }

@@ -99,4 +99,5 @@ def _root_mean(second_K: Tensor) -> float:
 
 
 def _spread(mean_K: Tensor, second_K: Tensor) -> float:
-    return float((second_K.mean() - mean_K.mean() ** 2).clamp(min=0).sqrt())
+    spread = (second_K.mean() - mean_K.mean() ** 2).clamp(min=0).sqrt()
+    return math.inf if second_K.isinf().any() else float(spread)

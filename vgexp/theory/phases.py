@@ -23,7 +23,7 @@ CRITICAL = 1e-5
 """|ln chi_1| below this is critical: it takes 100,000 layers to show."""
 TANGENT = 1e-7
 """The length map touches the diagonal where the relative change of lengths comes this close to 0 and turns back."""
-SHORTEST, LONGEST, A_DECADE = 1e-9, 1e12, 50
+SHORTEST, LONGEST, A_DECADE = 1e-18, 1e12, 50
 """Lengths among which fixed points are looked for, and how many of them."""
 
 
@@ -149,6 +149,8 @@ def _touching(change: Callable[[float], float], grid: np.ndarray, changes: np.nd
 def _limit(points: list[FixedPoint], q: float, change: float) -> float:
     """Where lengths go from q: to the next fixed point in the direction in which the first layer changes them."""
     if change == 0 or (points and math.isnan(points[0].q)):
+        return q
+    if any(abs(one.q - q) <= 1e-9 * q for one in points):  # there the change is a rounding error
         return q
     ahead = [one.q for one in points if (one.q > q if change > 0 else one.q < q)]
     if not ahead:

@@ -35,10 +35,13 @@ def log_gradient(run: Run) -> Spread:
     must not depend on the length of the signal, and the weights. Layers of less than some twenty units die.
 
     Raises NoTheory for other families than plain, with norms, for other activations than those that are straight on
-    both sides of 0, and for the laws `sparse` and `lsuv`.
+    both sides of 0, for the laws `sparse` and `lsuv`, and for orthogonal weights where widths differ: those that are
+    not square project, or are projected on.
     """
     phi = activation(run.model)
     _require(run, "the spread of gradients")
+    if _is_orthogonal(run) and len(set(widths(run))) > 1:
+        raise NoTheory("the spread of gradients has no theory for orthogonal weights where widths differ")
     if not phi.piecewise_linear or phi.kinks:
         raise NoTheory(
             f"the spread of gradients has no theory for {run.model.activation}: its slopes vary with lengths"

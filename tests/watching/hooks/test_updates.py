@@ -65,6 +65,17 @@ def test_two_optimizers_share_a_model():
     assert monitor.diagnosis().verdict in ("healthy", "undecided")
 
 
+@pytest.mark.parametrize("optimizer", [torch.optim.Adam, torch.optim.SGD])
+def test_two_optimizers_of_one_class_share_a_model(optimizer):
+    model = mlp()
+    monitor, _ = trained(model, [optimizer(half.parameters(), 0.01) for half in (model[:3], model[3:])])
+    assert "not_updated" not in [finding.kind for finding in monitor.diagnosis().findings]
+    model = mlp()
+    monitor, _ = trained(model, [optimizer(model[:3].parameters(), 0.0), optimizer(model[3:].parameters(), 0.01)])
+    holdings = monitor.evidence()[-1].holdings
+    assert holdings is not None and holdings.stopped == {f"group 0 of {optimizer.__name__} 1": ["0", "2"]}
+
+
 def test_only_the_first_update_after_a_recorded_step_counts_and_copies_are_freed():
     model, copied = mlp(), []
     optimizer = torch.optim.SGD(model.parameters(), 0.1)

@@ -101,6 +101,8 @@ def require(run: Run) -> None:
     width = run.model.width
     if not isinstance(width, int) or width % 2:
         raise ConfigError("model.width", width, "an even integer: reversible layers split it into halves")
+    if run.init.name == "mup" and run.init.base_width % 2:
+        raise ConfigError("init.base_width", run.init.base_width, "an even integer with model.family=reversible")
 
 
 FAMILY = Family(

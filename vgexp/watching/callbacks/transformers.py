@@ -29,7 +29,10 @@ class Watch(TrainerCallback):
         optimizer: Any = None,
         **others: Any,
     ) -> None:
-        self.monitor = watch(model, self.every, self.quantities, optimizer=optimizer)
+        if self.monitor is not None:  # of a training that an exception ended, or that begins anew with a smaller batch
+            self.monitor.close()
+        scaler = getattr(optimizer, "scaler", None)  # accelerate's optimizers have it
+        self.monitor = watch(model, self.every, self.quantities, scaler, optimizer)
 
     def on_pre_optimizer_step(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **others: Any

@@ -56,8 +56,8 @@ class Updates:
         """What the optimizers do not update of the trainable parameters, by name, to which a backward pass brought a
         gradient: `fed` has their `id`."""
         groups = {
-            f"group {i} of {type(optimizer).__name__}": group
-            for optimizer in self._optimizers
+            f"group {i} of {name}": group
+            for name, optimizer in zip(_named(self._optimizers), self._optimizers, strict=True)
             for i, group in enumerate(optimizer.param_groups)
         }
         held = {id(parameter): parameter for group in groups.values() for parameter in group["params"]}
@@ -152,6 +152,14 @@ class Standstill:
         if self._steps < FEWEST_STEPS or len(self._first) == len(now):
             return {}
         return dict.fromkeys(self._first, self._since)
+
+
+def _named(optimizers: Sequence[Optimizer]) -> list[str]:
+    """Their classes; those of one class are numbered."""
+    classes = [type(optimizer).__name__ for optimizer in optimizers]
+    return [
+        f"{name} {classes[: i + 1].count(name)}" if classes.count(name) > 1 else name for i, name in enumerate(classes)
+    ]
 
 
 def wrapped(optimizer: Optimizer) -> Optimizer:
