@@ -10,6 +10,8 @@ It holds for many inputs a unit: with the 15 of the `sparse` law and a bent phi,
 Legend: K examples, I inputs, N points, C outputs.
 """
 
+import math
+
 import pandas as pd
 import torch
 from torch import Tensor

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 import xarray as xr
-from xarray.ufuncs import log, log2
+from xarray.ufuncs import log
 
 from vgexp.claims import Claim, Criterion, Grid
 from vgexp.papers.budget import UNIT, flops, gigabytes, step_milliseconds, units
@@ -56,7 +56,7 @@ CLAIMS = (
     Claim("CH-04", "Recursive checkpoints take O(log n) memory for O(n log n) work (here: revolve, log₂ n snapshots).",
           "section 4.3", grids=("store", "revolve", "fewer_snapshots"), criteria=(
         Criterion("live units more for each doubling of depth, 64 to 1024", 0, 2,
-                  lambda r: (units(at("revolve", 1024), r) - units(FEWER, r)) / log2(1024 / 64), 1, by=exact),
+                  lambda r: (units(at("revolve", 1024), r) - units(FEWER, r)) / np.log2(1024 / 64), 1, by=exact),
         Criterion("live units at depth 1024", 1, 2 * 10, lambda r: units(at("revolve", 1024), r), 10, by=exact),
         Criterion("forward passes more than storing, at depth 1024", 0, 10,
                   lambda r: 3 * (over_storing("revolve", r) - 1), 10, by=exact),
@@ -75,11 +75,10 @@ CLAIMS = (
                   by=geometric_mean),
     ), expected_verdict="refuted", explanation="a third more products (CH-03), and on a processor what goes with each "
        "product, as allocating and activations, once more; the paper's layers are convolutions on a GPU"),
-    Claim("CH-07", "A network of 4096 layers trains where its activations would not fit (256 units, batches of 256).",
+    Claim("CH-07", "Steps of a network of 4096 layers fit where its activations would not (256 units, batches of 256).",
           "section 5", grids=("deep",), scale="small", criteria=(
         Criterion("peak memory (GB), 1.07 of it parameters", 1.07, 2.0, lambda r: gigabytes(DEEP, r),
                   by=geometric_mean),
-        Ratio("loss of the batch, the last step's over the first's", 0, 1, lambda r: fallen(DEEP, r)),
     )),
 )
 # fmt: on

@@ -67,6 +67,7 @@ def front_frame(results: Results) -> pd.DataFrame:
 def front(results: Results) -> Picture:
     """Work against memory at each depth."""
     frame = front_frame(results)
+    most = frame.loc[frame["group"] == WAYS["revolve"][0], "value"].max()
     with panels(1, 1, size=(4.4, 3.2)) as (figure, axes):
         ax = axes[0, 0]
         draw_series(ax, frame, "units", linewidth=0.7)
@@ -76,7 +77,7 @@ def front(results: Results) -> Picture:
         figure,
         "What saving memory costs: FLOPs of a step over those of its forward pass. Along each line the depth is "
         f"{', '.join(map(str, DEPTHS))}. Storing costs three forward passes, checkpoints and rebuilding four, few "
-        "snapshots a little more with depth.",
+        f"snapshots more the deeper the network, up to {most:.2g}.",
         frame,
     )
 

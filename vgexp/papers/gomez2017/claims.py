@@ -48,7 +48,7 @@ CLAIMS = (
         Criterion("FLOPs of a step, over storing, at depth 1024", 1.32, 1.34,
                   lambda r: flops(at(1024, "invert"), r) / flops(at(1024, "store"), r), 4 / 3, by=exact),
     )),
-    Claim("GO-03", "Gradients from rebuilt states are those from stored ones, up to rounding (50 blocks, r = 0.1).",
+    Claim("GO-03", "Gradients from rebuilt states have the norms of those from stored ones (50 blocks, r = 0.1).",
           "section 3.2", grids=("gradients",), criteria=(
         Criterion("relative difference of rms dW, largest layer", 0, 1e-5, gradient_error, by=geometric_mean),
     )),
@@ -66,7 +66,7 @@ CLAIMS = (
         Criterion("relative error, largest layer", 1, np.inf, lambda r: largest_error("he", 20, r),
                   reference=6.4, by=geometric_mean),
     )),
-    Claim("GO-07", "A reversible network of 4096 layers trains where activations would not fit (2 x 256 units, "
+    Claim("GO-07", "Steps of a reversible network of 4096 layers fit where its activations would not (2 x 256 units, "
           "batches of 256).", "section 3.2", grids=("deep",), scale="small", criteria=(
         Criterion("peak memory (GB)", 0, 2.0, lambda r: gigabytes(DEEP, r), by=geometric_mean),
     )),
