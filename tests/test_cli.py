@@ -217,8 +217,8 @@ def test_a_train_with_nothing_left_to_do_loads_no_pandas():
     ("arguments", "message"),
     [
         ([], "Missing command; `vgexp --help`"),
-        (["data"], "Missing command; `vgexp --help`"),
-        (["status"], "Missing parameter: folder"),
+        (["data"], "Missing command; `vgexp data --help`"),
+        (["status"], "Missing argument 'folder'"),
         (["reproduce", "glorot2010", "scale=huge"], "scale: got 'huge', accepts smoke"),
         (["reproduce", "glorot2010", "--only", ""], "only: got '', accepts plateau, training, initial"),
         (["predict", "--budget", "8"], "--budget: got '8', accepts a size in memory of at least 1kB"),
@@ -233,7 +233,10 @@ def test_a_train_with_nothing_left_to_do_loads_no_pandas():
         ),
         (["predict", "model.family=dense", "model.growth=1000000000"], "model.growth: got 1000000000, accepts at most"),
         (["predict", "init.name=fixup"], "model.family: got 'plain', accepts residual with init.name=fixup"),
-        (["predict", "--foo"], "No such option: --foo"),
+        (["predict", "--foo"], "No such option: --foo; `vgexp predict --help` shows what there is"),
+        (["predict", "seed=0,1"], "seed: got '0,1', accepts one value; for several type `vgexp predict -m ...`"),
+        (["train", "-m", "--cfg", "job", "model.depth=1,2"], "model.depth: got '1,2', accepts one value with --cfg"),
+        (["plot", ".", "--step", "x"], "Invalid value for '--step'"),
         (["predict", "model.depth=1000000"], "model.depth: got 1000000, accepts at most 10000 for a prediction"),
         (["predict", "-m", "model.depth=5,1000000"], "model.depth: got 1000000, accepts at most 10000 for a"),
         (["predict", "model.family=dense", "model.depth=2000"], "model.depth: got 2000, accepts at most 1000 for a"),
@@ -437,7 +440,7 @@ def test_plot_compares_two_folders(monkeypatch, capsys):
     assert "relu" in Path("both/profile.svg").read_text()
     capsys.readouterr()
     assert vgexp_command(monkeypatch, "plot", "results/a", "results/b", "--only", "profile") == 0
-    assert capsys.readouterr().out == "1 figures in figures/a-vs-b    next: vgexp view results/a results/b\n"
+    assert capsys.readouterr().out == "1 figure in figures/a-vs-b    next: vgexp view results/a results/b\n"
     assert {path.name for path in Path("figures/a-vs-b").iterdir()} == {"profile.svg", "profile.png"}
     assert not Path("results/a/figures").exists()
 

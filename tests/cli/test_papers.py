@@ -57,6 +57,15 @@ def test_a_scale_that_a_paper_lacks_is_refused_before_anything_runs(name, vgexp_
     assert not list(Path().iterdir())
 
 
+def test_a_grid_that_a_paper_lacks_is_refused_before_another_one_runs(vgexp_command):
+    code, _, said = vgexp_command("reproduce", "all", "--only", "flops")
+    assert (code, said) == (
+        2,
+        "vgexp: only: got 'flops', accepts store, segments, revolve, fewer_snapshots, invert with chen2016\n",
+    )
+    assert not list(Path().iterdir())
+
+
 def test_what_a_shell_completes():
     assert completed_paper("g") == ["glorot2010", "gomez2017", "griewank2000"]
     assert completed_paper("al") == ["all"]

@@ -138,6 +138,7 @@ WRONG = [
     ("# @package _global_\nmodel: {depth: [3", r"experiment/mine.yaml, line \d: .* accepts YAML"),
     ("# @package _global_\ndefaults: [/nope: x]", "nope: got 'x', accepts one of the groups"),
     ("# @package _global_\nscale: a\nscales: {a: [seed=0]}", "scales.a: got .*, accepts grids by name"),
+    ("# @package _global_\nscale: a\nscales: {a: {}}", "scales.a: got .*, accepts grids by name, at least one"),
     ("# @package _global_\nscale: a\nscales: {a: {b: [3]}}", "scales: got 3, accepts lists of overrides"),
     ("# @package _global_\nscale: a\nscales: {a: {b: [seed=0, seed=x]}}", "seed: got 'x', accepts an integer"),
 ]

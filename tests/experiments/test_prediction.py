@@ -76,6 +76,12 @@ def test_a_readout_that_starts_at_0_is_no_dead_network():
     assert opened.fit.factor.point == pytest.approx(1)
 
 
+def test_a_batch_norm_over_one_example_is_no_readout_that_starts_at_0():
+    """It makes 0 of every z, and of every dz below the readout, whose weights are not 0."""
+    found = vgexp.predict(*QUICK, "model.norm=batch", "data.batch_size=1")
+    assert found.fit is not None and found.fit.verdict == "dead" and "the readout starts at 0" not in str(found)
+
+
 def test_a_prediction_is_one_line_one_screen_and_in_notebooks_a_small_table():
     found = vgexp.predict(*QUICK, "model.depth=60", "model.activation=sigmoid")
     assert repr(found) == f"Prediction(plain sigmoid 60 x 16: {found.summary})"

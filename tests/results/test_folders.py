@@ -70,6 +70,23 @@ def test_the_commands_of_a_moved_folder_go_on_with_it(target, monkeypatch, capsy
     assert not folder.exists()
 
 
+def test_the_folder_of_a_scale_keeps_its_name(tmp_path, monkeypatch, capsys):
+    (tmp_path / "conf/experiment").mkdir(parents=True)
+    scales = f"scales: {{tiny: {{both: [{', '.join(QUICK)}, 'seed=0,1']}}}}"
+    (tmp_path / "conf/experiment/mine.yaml").write_text(f"# @package _global_\nname: mine\n{scales}")
+    asked = ["experiment=mine", "scale=tiny"]
+    monkeypatch.setattr("sys.argv", ["vgexp", "train", "-m", *asked])
+    folder = start(asked, config_dir=tmp_path / "conf")
+    for target in ("results/other", "results/other/small", "results/tiny"):
+        with pytest.raises(ConfigError, match="accepts results/NAME/tiny"):
+            move(folder, Path(target))
+    move(folder, Path("results/other/tiny"))
+    [command] = read_plan(Path("results/other/tiny"))["commands"]
+    capsys.readouterr()
+    assert start(shlex.split(command)[3:], config_dir=tmp_path / "conf") == Path("results/other/tiny")
+    assert "2 runs, 2 already done" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     "target",
     [

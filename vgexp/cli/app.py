@@ -6,7 +6,7 @@ import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import Annotated, Any, NoReturn
 
 import typer
 
@@ -104,6 +104,12 @@ def _usage_errors() -> tuple[type[Exception], ...]:
     return tuple(kind for kind in typer.BadParameter.__mro__ if kind.__name__ == "ClickException")
 
 
+def usage(error: Any) -> str:
+    """A usage error of typer's in a line: the option and what is wrong, and where help is."""
+    where = getattr(getattr(error, "ctx", None), "command_path", None) or "vgexp"
+    return f"{error.format_message().rstrip('.')}; `{where} --help` shows what there is"
+
+
 def _open_streams() -> None:
     """Opens the streams that whoever started us has closed: else the next files would be taken for them."""
     for number in range(3):
@@ -139,7 +145,7 @@ def main() -> NoReturn:
         if isinstance(error, ConfigError | ResultsError):
             code, line = 2, str(error)
         elif isinstance(error, _usage_errors()):
-            code, line = 2, f"{str(error).rstrip('.')}; `vgexp --help` shows what there is"
+            code, line = 2, usage(error)
         elif isinstance(error, OSError) and error.errno in FOLDERS and error.filename is not None:
             code, line = 2, f"{error.filename}: {FOLDERS[error.errno]}"
         elif isinstance(error, OSError) and error.errno is not None and error.filename is not None:
@@ -151,6 +157,7 @@ def main() -> NoReturn:
         print("vgexp:", *(shortened(word, LONGEST) for word in words), file=sys.stderr)
     if code == 130:
         how = "without rerun " if any(text.lstrip("+").startswith("rerun=") for text in sys.argv) else ""
-        line = f"vgexp: interrupted, saved at most a minute ago; to go on, type the same command {how}"
-        print(line.rstrip(), file=sys.stderr)
+        saves = {"train", "reproduce"}.intersection(sys.argv[1:])
+        more = f", saved at most a minute ago; to go on, type the same command {how}" if saves else ""
+        print(f"vgexp: interrupted{more}".rstrip(), file=sys.stderr)
     sys.exit(code)

@@ -49,11 +49,17 @@ def subjects() -> dict[str, str]:
     return found
 
 
-def check_scale(papers: Sequence[str], scale: str, offered: Mapping[str, Sequence[str]]) -> None:
-    """Raises ConfigError for the first paper that has scales, but not this one."""
+def check_scale(
+    papers: Sequence[str], scale: str, offered: Mapping[str, Mapping[str, Sequence[str]]], only: Sequence[str] = ()
+) -> None:
+    """Raises ConfigError for the first paper that has scales, but not this one, or not one of these grids in it.
+    `offered`: the grids of each scale of each paper."""
     for paper in papers:
         if offered.get(paper) and scale not in offered[paper]:
             raise ConfigError("scale", scale, f"{', '.join(offered[paper])} with {paper}")
+        for grid in only if offered.get(paper) else ():
+            if grid not in offered[paper][scale]:
+                raise ConfigError("only", grid, f"{', '.join(offered[paper][scale])} with {paper}")
 
 
 class ListsPapers(TyperCommand):

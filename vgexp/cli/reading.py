@@ -57,7 +57,8 @@ def plot(
     for name, picture in pictures.items():
         save(picture.figure, target, name)
     following = f"vgexp {'view' if several else 'report'} {shlex.join(map(str, results.folders))}"
-    print(f"{len(pictures)} figures in {target}    next: {following}")
+    drawn = "1 figure" if len(pictures) == 1 else f"{len(pictures)} figures"
+    print(f"{drawn} in {target}    next: {following}")
 
 
 def report(folder: Folder) -> None:

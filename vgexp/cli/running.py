@@ -71,12 +71,12 @@ def reproduce(
     """
     from vgexp import papers
     from vgexp.experiments import start
-    from vgexp.experiments.scales import scales
+    from vgexp.experiments.scales import grids_by_scale
 
     names = papers.names() if paper == "all" else [paper]
     for name in names:
         papers.module(name)
-    check_scale(names, scale, scales(config_dir))
+    check_scale(names, scale, grids_by_scale(config_dir), only or ())
     for name in names:
         grids = [f"only=[{','.join(map(repr, only))}]"] if only else []
         asked = [f"experiment={name}", f"scale={scale}", *grids, *(overrides or ())]

@@ -42,7 +42,7 @@ def compact(folders: Folders) -> None:
         require_idle(folder)
     for folder in folders:
         before, after = put_together(folder)
-        print(f"{folder}: {before} parts, now {after}")
+        print(f"{folder}: {before} {'part' if before == 1 else 'parts'}, now {after}")
 
 
 def mv(folder: Folder, target: Annotated[Path, typer.Argument(help="The new folder, below results/.")]) -> None:

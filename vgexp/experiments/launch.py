@@ -82,6 +82,8 @@ def start(
         raise ConfigError("--config-dir", str(config_dir), "a folder")
     overrides = latest([quoted(override) for override in overrides])
     check_keys(overrides, groups())
+    if look is not None:
+        check_single(overrides, " with --cfg")
     if not sweep:
         check_single(overrides)
     dirs = [] if config_dir is None else ["--config-dir", str(config_dir.absolute())]

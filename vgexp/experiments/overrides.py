@@ -128,12 +128,12 @@ def choices(override: Override) -> list[str]:
         raise ConfigError(key, override.get_value_string(), CHOICES) from None
 
 
-def check_single(overrides: Sequence[str]) -> None:
-    """Raises ConfigError for the first override with choices."""
+def check_single(overrides: Sequence[str], instead: str = "; for a sweep type `vgexp train -m ...`") -> None:
+    """Raises ConfigError for the first override with choices; `instead`: what to do, in words."""
     for override in parse(overrides):
         if override.is_sweep_override():
             text = override.get_value_string()
-            raise ConfigError(override.get_key_element(), text, "one value; for a sweep type `vgexp train -m ...`")
+            raise ConfigError(override.get_key_element(), text, f"one value{instead}")
 
 
 def check_keys(overrides: Sequence[str], groups: Collection[str]) -> None:

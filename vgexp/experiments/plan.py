@@ -114,7 +114,7 @@ def single_run(overrides: Sequence[str]) -> Run:
     """The run of overrides without choices, checked, for its forecast in all memory modes. Raises ConfigError."""
     overrides = latest(overrides)
     check_keys(overrides, groups())
-    check_single(overrides)
+    check_single(overrides, "; for several type `vgexp predict -m ...`")
     with composer() as compose:
         [(_, run)] = composed(overrides, compose).runs
     load_imports()

@@ -118,8 +118,8 @@ def _grids(run: Run) -> dict[str, list[str]]:
     if run.scale not in scales:
         raise ConfigError("scale", run.scale, ", ".join(scales) or "no scale: this is no experiment")
     named = scales[run.scale]
-    if not isinstance(named, dict) or not all(isinstance(grid, list) for grid in named.values()):
-        raise ConfigError(f"scales.{run.scale}", named, "grids by name, each a list of overrides")
+    if not isinstance(named, dict) or not named or not all(isinstance(grid, list) for grid in named.values()):
+        raise ConfigError(f"scales.{run.scale}", named, "grids by name, at least one, each a list of overrides")
     for name in run.only or ():
         if name not in named:
             raise ConfigError("only", name, ", ".join(named))

@@ -35,6 +35,8 @@ class Content:
     tables: Mapping[str, Table] = field(default_factory=dict)
     grids: Mapping[str, Sequence[str]] = field(default_factory=dict)
     """The grids that a claim reads, by its name."""
+    commands: Mapping[str, str] = field(default_factory=dict)
+    """What runs these grids, by the name of the claim."""
 
 
 def write_report(folder: Path, results: Results | None = None, content: Content | None = None) -> Path:
@@ -75,7 +77,7 @@ def render(folders: Sequence[Path], results: Results, content: Content, drawn: M
         packed={"facts": packed_json(found), "numbers": carried.packed(), "pictures": packed_json(within)} | _bokeh(),
         captions=captions,
         tables=content.tables,
-        claims=[] if claims is None else claim_entries(claims, [*pictures], folders[0], content.grids),
+        claims=[] if claims is None else claim_entries(claims, [*pictures], content.grids, content.commands),
         verdicts={} if claims is None else claims.drop_duplicates("claim")["verdict"].value_counts().to_dict(),
         fits=fits,
         gradients=dict(Counter(row["verdict"] for row in fits)),

@@ -4,7 +4,6 @@ import math
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -38,7 +37,8 @@ def asked(results: Results) -> str:
     varied = [f"{field} {_choices(runs[field])}" for field in conditions(runs)]
     same = [words.format(_choices(runs[field])) for field, words in SAID.items() if runs[field].nunique() == 1]
     over = f"; varied: {'; '.join(varied)}" if varied else ""
-    return f"{len(runs)} networks: {', '.join([*same, count(runs['seed'].nunique())])}{over}."
+    networks = "1 network" if len(runs) == 1 else f"{len(runs)} networks"
+    return f"{networks}: {', '.join([*same, count(runs['seed'].nunique())])}{over}."
 
 
 def _choices(column: pd.Series) -> str:
@@ -48,24 +48,22 @@ def _choices(column: pd.Series) -> str:
 
 
 def claim_entries(
-    claims: pd.DataFrame, figures: Sequence[str], folder: Path, grids: Mapping[str, Sequence[str]]
+    claims: pd.DataFrame, figures: Sequence[str], grids: Mapping[str, Sequence[str]], commands: Mapping[str, str]
 ) -> list[dict[str, Any]]:
     """One entry a claim, in their order, with its parts, its figure, and the command that repeats it.
 
     The figure is the one that the claim's source names: `figure7` for "figure 7".
     """
     entries = []
-    paper, scale = folder.resolve().parent.name, folder.resolve().name
     for name, parts in claims.groupby("claim", sort=False):
         first, read = parts.iloc[0], list(grids.get(str(name), ()))
         surprising = first["verdict"] in ("holds", "refuted") and first["verdict"] != first["expected_verdict"]
         named = re.search(r"fig(?:ure|\.)\s*(\d+)", str(first["source"]), re.IGNORECASE)
-        only = "".join(f" --only {grid}" for grid in read)
         entries.append(
             {key: first[key] for key in ("claim", "statement", "source", "verdict", "reason")}
             | {"parts": parts.to_dict("records"), "surprising": surprising, "grids": read}
             | {"figure": f"figure{named[1]}" if named and f"figure{named[1]}" in figures else ""}
-            | {"command": f"vgexp reproduce {paper} --scale {scale}{only}" if read else ""}
+            | {"command": commands.get(str(name), "")}
         )
     return entries
 

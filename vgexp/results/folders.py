@@ -7,7 +7,7 @@ from pathlib import Path
 from vgexp.config import FIELDS, ConfigError
 from vgexp.results.locks import alone, computing
 from vgexp.results.parts import is_text, require_results
-from vgexp.results.plans import changing
+from vgexp.results.plans import changing, read_plan
 
 
 def require_idle(folder: Path) -> None:
@@ -54,13 +54,18 @@ def move(folder: Path, target: Path) -> None:
         )
     if target.exists():
         raise ConfigError("TARGET", str(target), "a folder that is not there yet")
+    scaled = any(read_plan(folder)["grids"])
+    if scaled and (target.name != folder.name or within.parent == Path()):
+        accepts = f"results/NAME/{folder.name}: an experiment's folders are called after its scales"
+        raise ConfigError("TARGET", str(target), accepts)
+    name = str(within.parent if scaled else within)
     if target.absolute().is_relative_to(folder.absolute()):
         raise ConfigError("TARGET", str(target), f"a folder that is not below {folder} itself")
     with changing(folder) as plan:
         require_idle(folder)
         target.parent.mkdir(parents=True, exist_ok=True)
         before = plan["commands"]
-        plan["commands"] = {renamed(command, str(within)): ids for command, ids in before.items()}
+        plan["commands"] = {renamed(command, name): ids for command, ids in before.items()}
     try:
         with alone(folder):
             require_idle(folder)

@@ -52,6 +52,7 @@ def profile_and_fit(run: Run, seen: Examples, rough: bool = False) -> tuple[pd.D
     found["factor"] = signal / signal.shift(-1)
     hidden, readout = signal.to_numpy()[: run.model.depth], found["dz_rms"].iloc[-1]
     fitted = fit(hidden[None])
-    if readout > 0 and not hidden.any():  # no layer is dead: the first step opens them all
+    handed = found["dx_rms"].fillna(0.0)
+    if readout > 0 and not hidden.any() and not handed.any():  # no layer is dead: the first step opens them all
         fitted = fitted._replace(verdict="undecided", note=CLOSED)
     return found, fitted
