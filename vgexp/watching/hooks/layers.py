@@ -6,7 +6,6 @@ from math import prod
 from typing import Any
 
 from torch import Tensor, nn
-from torch.nn.parallel import DistributedDataParallel
 from torch.nn.utils.parametrize import is_parametrized
 
 TRANSPOSED = (nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
@@ -73,8 +72,10 @@ def layers_of(model: nn.Module) -> list[Layer]:
 
 
 def bare(model: nn.Module) -> nn.Module:
-    """The model that DistributedDataParallel wraps: names are those from before it was distributed."""
-    return model.module if isinstance(model, DistributedDataParallel) else model
+    """The model that a wrapper has as its only child, `module`, as DistributedDataParallel has: names are those from
+    before it was distributed."""
+    children = dict(model.named_children())
+    return children["module"] if [*children] == ["module"] and not [*model.parameters(recurse=False)] else model
 
 
 def names_of(parameters: Mapping[str, nn.Parameter], wanted: Collection[int]) -> list[str]:
