@@ -133,7 +133,7 @@ def test_the_pair_of_gelu():
     init = resolved(small(model__activation="gelu", init__name="critical"))
     assert init.sigma_w is not None
     assert (init.sigma_w**2, init.sigma_b**2) == (pytest.approx(1.983058, abs=1e-5), pytest.approx(0.172923, abs=1e-5))
-    with pytest.raises(ConfigError, match=r"^init.sigma_b: got 0.2, accepts 0 for the law's own, or at least 0.4158, "):
+    with pytest.raises(ConfigError, match=r"^init.sigma_b: got 0.2, accepts 0 for the law's own, or at least 0.4159, "):
         resolved(small(model__activation="gelu", init__name="critical", init__sigma_b=0.2))
     given = resolved(small(model__activation="gelu", init__name="critical", init__sigma_w=1.1))
     assert (given.sigma_w, given.sigma_b) == (1.1, 0.0)

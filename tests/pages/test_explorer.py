@@ -212,7 +212,13 @@ def claims():
 
 
 def test_claims_are_searched_filtered_and_sorted(results, tmp_path):
-    content = Content("x2000", pictures={}, claims=claims(), grids={"XY-02": ("deep",)})
+    content = Content(
+        "x2000",
+        pictures={},
+        claims=claims(),
+        grids={"XY-02": ("deep",)},
+        commands={"XY-02": "vgexp reproduce x2000 --scale smoke --only=deep"},
+    )
     path = tmp_path / "page.html"
     path.write_text(render([Path("results/x2000/smoke")], results[0], content))
     with opened(path) as page:
@@ -223,7 +229,7 @@ def test_claims_are_searched_filtered_and_sorted(results, tmp_path):
         page.locator("#claims-order").select_option("verdict")
         assert there.first.get_attribute("id") == "XY-02"
         there.first.locator("summary").click()
-        assert "vgexp reproduce x2000 --scale smoke --only deep" in there.first.inner_text()
+        assert "vgexp reproduce x2000 --scale smoke --only=deep" in there.first.inner_text()
         page.locator("#claims-search").fill("xy-04")
         assert there.count() == 1 and "it <vanishes>" in there.first.inner_text()
 

@@ -642,6 +642,8 @@ def test_names_in_a_wrapper_for_distributed_training_have_no_prefix():
             return self.module(x)
 
     model = Wrapper(Net(KINDS["argmax"]))
-    cut_of = found(model)
-    assert list(cut_of) == [f"module.{name}" for name in FIRST]
+    run, names = problem(model)
+    assert names == [f"module.{name}" for name in FIRST]
+    cut_of = cuts(model, run, FIRST)
+    assert list(cut_of) == FIRST
     assert {cut.module for cut in cut_of.values()} == {"Net"}

@@ -109,7 +109,7 @@ STATES = ("no_grad", "inference_mode", "frozen", "not in the loss", CHECKPOINT)
 
 
 def cuts(model: nn.Module, run: Callable[[], Any], names: Collection[str]) -> dict[str, Cut]:
-    """The cut of each of the parameters `names`, which are those of `named_parameters` that got no gradient.
+    """The cut of each of the parameters `names`, which are those of the bare model's that got no gradient.
 
     `run` computes the loss once more, without its backward pass; what that changes, as running statistics, is the
     caller's to restore. A parameter whose path to the loss is whole has no cut. Raises what `run` raises.
