@@ -8,7 +8,6 @@ A module from outside (`vgexp --import mypapers.bengio1994`) that has these cont
 import pkgutil
 import shlex
 from collections.abc import Callable, Mapping, Sequence
-from functools import partial
 from importlib import import_module
 from pathlib import Path
 from typing import Protocol, cast
@@ -96,23 +95,27 @@ def report(folder: str | Path, paper: str | None = None, results: Results | None
 
 def evaluated(name: str, folder: Path, results: Results) -> pd.DataFrame:
     """The claims of a paper as claims.csv has them; of those whose grids were not run, the command that runs them."""
-    scale = folder.resolve().name
-    return evaluate(module(name).CLAIMS, results, scale, partial(command, name, scale))
+    return evaluate(module(name).CLAIMS, results, folder.resolve().name, commands(name, folder))
 
 
-def command(name: str, scale: str, grids: Sequence[str]) -> str:
-    """What runs these grids of a paper: at this scale, or else at the first that has all of them; empty without any."""
-    offered = grids_by_scale().get(name, {})
-    having = [one for one, named in offered.items() if set(grids) <= set(named)]
-    if not having or not grids:
-        return ""
-    at = scale if scale in having else having[0]
-    return shlex.join(["vgexp", "reproduce", name, "--scale", at, *(f"--only={grid}" for grid in grids)])
+def commands(name: str, folder: Path) -> Callable[[Sequence[str]], str]:
+    """What says how to run some grids of a paper: at the scale of its folder, or else at the first that has all of
+    them; empty where there are none."""
+    scale, offered = folder.resolve().name, grids_by_scale().get(name, {})
+
+    def command(grids: Sequence[str]) -> str:
+        having = [one for one, named in offered.items() if set(grids) <= set(named)]
+        if not having or not grids:
+            return ""
+        at = scale if scale in having else having[0]
+        return shlex.join(["vgexp", "reproduce", name, "--scale", at, *(f"--only={grid}" for grid in grids)])
+
+    return command
 
 
 def content(name: str, folder: Path, results: Results) -> Content:
     """What the page of a paper's results shows: its claims evaluated, its figures and tables."""
-    paper = module(name)
+    paper, command = module(name), commands(name, folder)
     return Content(
         title=paper.CITATION,
         intro=paper.INTRO,
@@ -120,5 +123,5 @@ def content(name: str, folder: Path, results: Results) -> Content:
         claims=evaluated(name, folder, results),
         tables=tables(name, results),
         grids={claim.name: claim.grids for claim in paper.CLAIMS},
-        commands={claim.name: command(name, folder.resolve().name, claim.grids) for claim in paper.CLAIMS},
+        commands={claim.name: command(claim.grids) for claim in paper.CLAIMS},
     )
