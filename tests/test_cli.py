@@ -366,11 +366,17 @@ def test_a_paper_of_ones_own(monkeypatch, capsys, tmp_path):
     mine = ["bengio1994", "--import", "mypapers.bengio1994"]
     assert vgexp_command(monkeypatch, "reproduce", *mine, "-cd", "conf", "--scale", "tiny") == 0
     page = Path("results/bengio1994/tiny/report.html")
+    following = "vgexp --import=mypapers.bengio1994 view results/bengio1994/tiny"
+    assert capsys.readouterr().out.splitlines()[-1] == f"report: {page}    next: {following}"
     assert "Learning long-term dependencies" in page.read_text()
     assert pd.read_csv("results/bengio1994/tiny/claims.csv")["verdict"].tolist() == ["holds"]
     page.unlink()
     assert vgexp_command(monkeypatch, "report", str(page.parent), *mine[1:]) == 0
     assert "Learning long-term dependencies" in page.read_text()
+    assert capsys.readouterr().err == ""
+    monkeypatch.setenv("VGEXP_IMPORT", "")
+    assert vgexp_command(monkeypatch, "report", str(page.parent)) == 0
+    assert "no paper is called bengio1994: the page is without its claims; --import" in capsys.readouterr().err
     train = ["train", "--config-dir", "conf", "experiment=bengio1994", "steps=0"]
     assert vgexp_command(monkeypatch, *train) == 0
     capsys.readouterr()

@@ -38,6 +38,7 @@ def test_what_is_on_disk_is_what_was_recorded(train_all):
     for name in ("steps", "layers"):
         pd.testing.assert_frame_equal(found[name], recorded[name][found[name].columns], check_dtype=False)
     assert len(found["histograms"]) == len(recorded["histograms"])
+    assert read("here").runs["step"].tolist() == [run.steps]  # T updates give T + 1 observations
 
 
 def test_a_failure_leaves_no_stop_handler(monkeypatch):

@@ -47,7 +47,7 @@ def test_speed_is_that_of_this_sitting(clock, capsys):
     first, second, last = capsys.readouterr().err.splitlines()
     assert first == "tanh 5 x 8: resumed at step 90"
     assert second == "tanh 5 x 8: step 95/100  loss 1.000  0.5 steps/s  10 s left"
-    assert last == "tanh 5 x 8: 95 steps in 10.0 s"
+    assert last == "tanh 5 x 8: 5 steps in 10.0 s"
 
 
 def test_an_error_has_the_last_word(clock, capsys):

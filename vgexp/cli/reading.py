@@ -1,6 +1,5 @@
 """The commands that read results folders."""
 
-import shlex
 import sys
 from collections.abc import Iterable
 from functools import partial
@@ -42,7 +41,7 @@ def plot(
 
         vgexp plot results/depths --y final_valid_error --x model.depth
     """
-    from vgexp.experiments import load_imports
+    from vgexp.experiments import command, load_imports
     from vgexp.figures import plot as drawn
     from vgexp.figures import save
     from vgexp.results import compare, short_names
@@ -56,7 +55,7 @@ def plot(
     target = out or (Path("figures", "-vs-".join(several)) if several else folders[0] / "figures")
     for name, picture in pictures.items():
         save(picture.figure, target, name)
-    following = f"vgexp {'view' if several else 'report'} {shlex.join(map(str, results.folders))}"
+    following = command("view" if several else "report", *map(str, results.folders))
     drawn = "1 figure" if len(pictures) == 1 else f"{len(pictures)} figures"
     print(f"{drawn} in {target}    next: {following}")
 
@@ -70,6 +69,7 @@ def report(folder: Folder) -> None:
     from vgexp.experiments import load_imports
 
     load_imports()
+    say_claims_lack(folder)
     print(f"report: {papers.report(folder, results=read([folder]))}")
 
 
@@ -90,6 +90,8 @@ def view(
 
     results = compare(*folders)
     say_damaged(results.damaged)
+    if len(folders) == 1:
+        say_claims_lack(results.folders[0])
     served = server(results.folders, lambda: page(folders), port)
     with served:
         print(f"http://{LOOPBACK}:{served.server_address[1]}/    Ctrl-C ends it", flush=True)
@@ -184,6 +186,16 @@ def read(folders: list[Path]) -> "Results":
     results = read_results(*folders)
     say_damaged(results.damaged)
     return results
+
+
+def say_claims_lack(folder: Path) -> None:
+    """Says where the page of a folder will lack the claims that were evaluated for it: its paper is not here."""
+    from vgexp import papers
+
+    if (folder / "claims.csv").exists() and papers.of_folder(folder) is None:
+        name = folder.resolve().parent.name
+        why = f"no paper is called {name}: the page is without its claims; --import adds a module of yours"
+        print(f"vgexp: {folder}: {why}", file=sys.stderr)
 
 
 def say_damaged(lines: Iterable[str]) -> None:

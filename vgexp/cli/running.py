@@ -1,6 +1,5 @@
 """The commands that train: one config, a sweep, a paper."""
 
-import shlex
 from pathlib import Path
 from typing import Annotated
 
@@ -41,12 +40,12 @@ def train(
 
         vgexp train --config-dir conf experiment=mine    (the file conf/experiment/mine.yaml)
     """
-    from vgexp.experiments import start
+    from vgexp.experiments import command, start
 
     folder = start(overrides or (), sweep=multirun, config_dir=config_dir, look=cfg, dry=dry_run)
     if folder is not None:
         say_summary(folder)
-        print(f"results in {folder}    next: vgexp report {shlex.quote(str(folder))}")
+        print(f"results in {folder}    next: {command('report', str(folder))}")
 
 
 def reproduce(
@@ -70,7 +69,7 @@ def reproduce(
     vgexp reproduce mine --import mypapers.mine --config-dir conf    (the file conf/experiment/mine.yaml)
     """
     from vgexp import papers
-    from vgexp.experiments import start
+    from vgexp.experiments import command, start
     from vgexp.experiments.scales import grids_by_scale
 
     names = papers.names() if paper == "all" else [paper]
@@ -84,7 +83,7 @@ def reproduce(
         if folder is not None:
             say_summary(folder)
             page = papers.report(folder, name)
-            print(f"report: {page}    next: vgexp view {shlex.quote(str(folder))}")
+            print(f"report: {page}    next: {command('view', str(folder))}")
 
 
 def say_summary(folder: Path) -> None:

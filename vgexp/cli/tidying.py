@@ -1,6 +1,5 @@
 """The commands that put together, remove and rename results folders."""
 
-import shlex
 from pathlib import Path
 from typing import Annotated
 
@@ -50,7 +49,8 @@ def mv(folder: Folder, target: Annotated[Path, typer.Argument(help="The new fold
 
     vgexp mv results/depth-init-77b81b results/depths
     """
+    from vgexp.experiments import command
     from vgexp.results.folders import move
 
     move(folder, target)
-    print(f"results in {target}    next: vgexp status {shlex.quote(str(target))}")
+    print(f"results in {target}    next: {command('status', str(target))}")

@@ -2,6 +2,7 @@
 
 import importlib
 import os
+import shlex
 import sys
 from importlib.metadata import entry_points
 from pathlib import Path
@@ -29,3 +30,9 @@ def load_imports() -> list[ModuleType]:
         with outside("--import", "a module that can be imported", module):
             loaded.append(importlib.import_module(module))
     return [module for module in loaded if isinstance(module, ModuleType)]
+
+
+def command(*words: str) -> str:
+    """A command line of vgexp to type, with the modules of `--import` that this process was given."""
+    modules = filter(None, os.environ.get(IMPORTS, "").split(","))
+    return shlex.join(["vgexp", *(f"--import={module}" for module in modules), *words])

@@ -6,7 +6,6 @@ A module from outside (`vgexp --import mypapers.bengio1994`) that has these cont
 """
 
 import pkgutil
-import shlex
 from collections.abc import Callable, Mapping, Sequence
 from importlib import import_module
 from pathlib import Path
@@ -16,7 +15,7 @@ import pandas as pd
 
 from vgexp.claims import Claim, Missing, evaluate
 from vgexp.config import ConfigError
-from vgexp.experiments import load_imports
+from vgexp.experiments import command, load_imports
 from vgexp.experiments.scales import grids_by_scale
 from vgexp.figures import Picture, Table, draw_each
 from vgexp.pages import Content, write_report
@@ -103,19 +102,19 @@ def commands(name: str, folder: Path) -> Callable[[Sequence[str]], str]:
     them; empty where there are none."""
     scale, offered = folder.resolve().name, grids_by_scale().get(name, {})
 
-    def command(grids: Sequence[str]) -> str:
+    def runs(grids: Sequence[str]) -> str:
         having = [one for one, named in offered.items() if set(grids) <= set(named)]
         if not having or not grids:
             return ""
         at = scale if scale in having else having[0]
-        return shlex.join(["vgexp", "reproduce", name, "--scale", at, *(f"--only={grid}" for grid in grids)])
+        return command("reproduce", name, "--scale", at, *(f"--only={grid}" for grid in grids))
 
-    return command
+    return runs
 
 
 def content(name: str, folder: Path, results: Results) -> Content:
     """What the page of a paper's results shows: its claims evaluated, its figures and tables."""
-    paper, command = module(name), commands(name, folder)
+    paper, runs = module(name), commands(name, folder)
     return Content(
         title=paper.CITATION,
         intro=paper.INTRO,
@@ -123,5 +122,5 @@ def content(name: str, folder: Path, results: Results) -> Content:
         claims=evaluated(name, folder, results),
         tables=tables(name, results),
         grids={claim.name: claim.grids for claim in paper.CLAIMS},
-        commands={claim.name: command(claim.grids) for claim in paper.CLAIMS},
+        commands={claim.name: runs(claim.grids) for claim in paper.CLAIMS},
     )

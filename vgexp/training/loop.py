@@ -52,10 +52,10 @@ def _train(runs: Sequence[Run], store: Store, stopped: Callable[[], bool]) -> No
     training = Training(runs, store)
     with training.saves.logged():
         training.save()
-        with Progress(describe(runs), runs[0].steps + 1, training.step) as progress:
+        with Progress(describe(runs), runs[0].steps, training.updates) as progress:
             while not training.done:
                 loss_M = training.observe_and_update()
-                progress.advance(training.step, loss_M)
+                progress.advance(training.updates, loss_M)
                 if stopped() and not training.done:
                     training.save()
                     raise Interrupted
@@ -93,6 +93,11 @@ class Training:
     @property
     def done(self) -> bool:
         return self.step > self.run.steps
+
+    @property
+    def updates(self) -> int:
+        """Updates so far: the last step is only observed."""
+        return min(self.step, self.run.steps)
 
     def observe_and_update(self) -> Tensor:
         """One step: the batch's loss (M,)."""

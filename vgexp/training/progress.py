@@ -53,7 +53,8 @@ class Progress:
             self._bar.refresh()
             self._bar.stop()
         elif kind is None:
-            self._line(f"{self._done} steps in {time.monotonic() - self._began:.1f} s")
+            steps = self._done - self._from
+            self._line(f"{steps} step{'' if steps == 1 else 's'} in {time.monotonic() - self._began:.1f} s")
 
     def advance(self, done: int, loss_M: Tensor) -> None:
         """Called after every step; looks at the loss only when it is time to draw."""

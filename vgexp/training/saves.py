@@ -109,7 +109,7 @@ class Saves:
             self.name,
             status=status,
             message=message,
-            step=step,
+            step=min(step, stack.run.steps),  # the last one is only observed
             diverged_at=pd.array(diverged, dtype="Int64"),
             seconds=self._elapsed() / len(stack.runs),
             started=self._started,
