@@ -81,7 +81,7 @@ def test_a_launch_that_leaves_runs_undone_is_no_success(monkeypatch):
         return [SimpleNamespace(return_value=[]) for _ in job_overrides]
 
     monkeypatch.setattr(Plugins, "instantiate_launcher", lambda self, **_: SimpleNamespace(launch=launch))
-    with pytest.raises(RuntimeError, match=r"results/train: 2 of 2 runs are not done though all jobs have ended"):
+    with pytest.raises(RuntimeError, match=r"results/train: 2 of 2 runs not done though all jobs have ended"):
         start([*QUICK, "seed=0,1"])
 
 

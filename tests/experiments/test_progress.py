@@ -38,8 +38,8 @@ def test_lines_come_at_once_now_and_then_and_at_the_end(monkeypatch, capsys, tmp
             seen += capsys.readouterr().err.splitlines()
         write(tmp_path, small(), "done", step=1)
     last = capsys.readouterr().err.splitlines()[-1]
-    assert all(re.fullmatch(r"sweep: 0 of 1 runs done \(0 %\); \d+ s so far", line) for line in seen)
-    assert last.startswith("sweep: 1 of 1 runs done (100 %)")
+    assert all(re.fullmatch(r"sweep: 0 of 1 run done \(0 %\); \d+ s so far", line) for line in seen)
+    assert last.startswith("sweep: 1 of 1 run done (100 %)")
 
 
 def test_what_ends_is_told_when_it_ends_and_nothing_twice(monkeypatch, capsys, tmp_path):

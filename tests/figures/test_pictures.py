@@ -6,7 +6,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from vgexp.claims.statements import Missing
-from vgexp.figures.pictures import GROUPS_SHOWN, Picture, Table, count, draw_each, left_out, save, seeds_in
+from vgexp.figures.pictures import GROUPS_SHOWN, Picture, Table, draw_each, left_out, save, seeds_in
 from vgexp.figures.style import STYLE, panels
 
 
@@ -57,13 +57,9 @@ def test_pictures_and_tables_show_themselves_in_a_notebook():
     assert "a&lt;b" in html and "<td>1</td>" in html
 
 
-def test_count():
-    assert [count(n) for n in (1, 3)] == ["1 seed", "3 seeds"]
-
-
 def test_a_picture_in_words_is_its_caption():
     assert repr(picture()) == "Picture('A line.', 2 rows)"
-    assert repr(Table(pd.DataFrame({"a": [1]}), "One.")) == "Table('One.', 1 rows)"
+    assert repr(Table(pd.DataFrame({"a": [1]}), "One.")) == "Table('One.', 1 row)"
 
 
 def test_captions_say_which_groups_are_left_out():

@@ -46,11 +46,11 @@ def test_training_errors_where_nothing_was_validated_and_none_at_initialisation(
     run = small(seed=1, steps=5)
     Store(tmp_path / "a").plan([run], {}, "vgexp train")
     write(tmp_path / "a", run, final_train_error=0.5)
-    assert summary(tmp_path / "a") == ["1 of 1 runs done, 0 diverged", f"best training error 0.5: {identity(run)}"]
+    assert summary(tmp_path / "a") == ["1 of 1 run done, 0 diverged", f"best training error 0.5: {identity(run)}"]
     start = small(seed=1, steps=0)
     Store(tmp_path / "b").plan([start], {}, "vgexp train")
     write(tmp_path / "b", start, final_train_error=0.5)
-    assert summary(tmp_path / "b") == ["1 of 1 runs done, 0 diverged"]
+    assert summary(tmp_path / "b") == ["1 of 1 run done, 0 diverged"]
 
 
 def test_the_numbers_are_those_of_the_table():
@@ -77,4 +77,4 @@ def test_a_damaged_part_is_left_out(tmp_path):
     Store(tmp_path).plan([small()], {}, "vgexp train")
     (tmp_path / "runs").mkdir()
     (tmp_path / "runs/part-x.parquet").write_bytes(b"no")
-    assert summary(tmp_path) == ["0 of 1 runs done, 0 diverged"]
+    assert summary(tmp_path) == ["0 of 1 run done, 0 diverged"]

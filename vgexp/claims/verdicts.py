@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 
 from vgexp.claims.statements import Claim, Criterion, Missing
+from vgexp.config import counted
 from vgexp.results import Estimate, Results, exact
 
 # fmt: off
@@ -138,8 +139,7 @@ def _tested(test: Criterion, results: Results) -> str:
         return f"{test.quantity}: not measured"
     outcome = {"in": "as explained", "out": "not as explained"}.get(compare(found, test.low, test.high), "undecided")
     interval = "" if math.isnan(found.low) else f" [{found.low:.3g}, {found.high:.3g}]"
-    seeds = "1 seed" if found.seeds == 1 else f"{found.seeds} seeds"
-    return f"{test.quantity} {found.point:.3g}{interval}, {seeds}: {outcome}"
+    return f"{test.quantity} {found.point:.3g}{interval}, {counted(found.seeds, 'seed')}: {outcome}"
 
 
 def _verdict(claim: Claim, measured: Sequence[tuple[Estimate, str, float]]) -> tuple[str, str]:

@@ -5,12 +5,13 @@ from typing import Annotated
 
 import typer
 
-from vgexp.config import FIELDS
-
 
 def completed_field(incomplete: str) -> list[str]:
-    """The fields of the config that begin so, ready for a value: what a shell completes."""
-    return [f"{name}=" for name in FIELDS if name.startswith(incomplete)]
+    """The fields of the config and the groups of them that begin so, ready for a value: what a shell completes."""
+    from vgexp.experiments.compose import groups
+    from vgexp.experiments.overrides import typed_keys
+
+    return [f"{name}=" for name in typed_keys(groups()) if name.startswith(incomplete)]
 
 
 Overrides = Annotated[

@@ -9,6 +9,7 @@ from typing import IO, TYPE_CHECKING, Annotated
 import typer
 
 from vgexp.cli.arguments import Folder, Folders
+from vgexp.config import counted
 from vgexp.results.durations import spoken
 from vgexp.results.files import write_atomically
 
@@ -56,8 +57,7 @@ def plot(
     for name, picture in pictures.items():
         save(picture.figure, target, name)
     following = command("view" if several else "report", *map(str, results.folders))
-    drawn = "1 figure" if len(pictures) == 1 else f"{len(pictures)} figures"
-    print(f"{drawn} in {target}    next: {following}")
+    print(f"{counted(len(pictures), 'figure')} in {target}    next: {following}")
 
 
 def report(folder: Folder) -> None:

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from vgexp.cli.arguments import Folder, Folders
+from vgexp.config import counted
 
 
 def rm(
@@ -41,7 +42,7 @@ def compact(folders: Folders) -> None:
         require_idle(folder)
     for folder in folders:
         before, after = put_together(folder)
-        print(f"{folder}: {before} {'part' if before == 1 else 'parts'}, now {after}")
+        print(f"{folder}: {counted(before, 'part')}, now {after}")
 
 
 def mv(folder: Folder, target: Annotated[Path, typer.Argument(help="The new folder, below results/.")]) -> None:

@@ -1,6 +1,6 @@
 """What a run is: its fields with their rules, its row in a table, its identity, and schedules."""
 
-from vgexp.config.errors import ConfigError, first_line, named, outside, shortened
+from vgexp.config.errors import ConfigError, first_line, named, outside
 from vgexp.config.fields import (
     FIELDS,
     CheckpointConfig,
@@ -15,6 +15,7 @@ from vgexp.config.rules import revolve_snapshots
 from vgexp.config.schedules import ACCEPTS, due, schedule
 from vgexp.config.sources import own, source
 from vgexp.config.validation import validate
+from vgexp.config.wording import counted, shortened
 
 __all__ = [
     "ACCEPTS",
@@ -27,6 +28,7 @@ __all__ = [
     "ModelConfig",
     "Run",
     "changes",
+    "counted",
     "digest",
     "due",
     "first_line",

@@ -4,8 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-SHOWN = 200
-"""Characters of a value, or of the name of a field, that an error shows: the first and the last of however many."""
+from vgexp.config.wording import shortened
 
 
 class ConfigError(ValueError):
@@ -57,11 +56,6 @@ def outside(field: str, accepts: str, got: Any = None) -> Iterator[None]:
         raised = shortened(named(error))
         shown = (raised, accepts) if got is None else (got, f"{accepts} ({raised})")
         raise ConfigError(field, *shown) from error
-
-
-def shortened(text: str, shown: int = SHOWN) -> str:
-    """A text without its middle, where it is long."""
-    return text if len(text) <= shown else f"{text[: shown // 2]}...{text[-shown // 2 :]}"
 
 
 def _repr(got: Any) -> str:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 import hydra
 from omegaconf import DictConfig
 
-from vgexp.config import ConfigError, Run, named
+from vgexp.config import ConfigError, Run, counted, named
 from vgexp.experiments.compose import composer, conf_dir, groups, speaking
 from vgexp.experiments.config_files import named_where_at_fault
 from vgexp.experiments.imports import load_imports
@@ -203,8 +203,7 @@ def _complete(todo: "Plan", launch: "Callable[[list[Job]], list[list[str]]]") ->
                 ready = [job for job in (job.only(set(job.ids()) - done) for job in free) if job.runs]
             else:
                 if not said:
-                    count = sum(len(job.runs) for job in waiting)
-                    runs = "1 run" if count == 1 else f"{count} runs"
+                    runs = counted(sum(len(job.runs) for job in waiting), "run")
                     print(f"vgexp: waiting for {runs} that others compute; Ctrl-C ends the wait", file=sys.stderr)
                 said = True
                 time.sleep(WAIT_SECONDS)
@@ -219,7 +218,7 @@ def require_done(todo: "Plan") -> None:
     done = Store(todo.folder).done(tables=False)
     lacking = sum(identity(run) not in done for run in todo.runs)
     if lacking:
-        which = f"{lacking} of {len(todo.runs)} runs are not done though all jobs have ended"
+        which = f"{lacking} of {counted(len(todo.runs), 'run')} not done though all jobs have ended"
         raise RuntimeError(f"{todo.folder.absolute()}: {which}; the same command goes on")
 
 

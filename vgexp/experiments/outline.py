@@ -3,6 +3,7 @@
 import time
 from collections.abc import Sequence
 
+from vgexp.config import counted
 from vgexp.costs import si
 from vgexp.costs.forecast import flops
 from vgexp.costs.memory import need
@@ -25,8 +26,8 @@ def outline(todo: Plan) -> str:
     The time is that of a few steps, tried here and now: it is longer where more runs beside it.
     """
     done = len(todo.runs) - sum(len(job.runs) for job in todo.jobs)
-    stacks = f"{len(todo.jobs)} stack{'' if len(todo.jobs) == 1 else 's'}"
-    lines = [f"{todo.folder}: {len(todo.runs)} run{'' if len(todo.runs) == 1 else 's'}, {done} already done, {stacks}"]
+    runs, stacks = counted(len(todo.runs), "run"), counted(len(todo.jobs), "stack")
+    lines = [f"{todo.folder}: {runs}, {done} already done, {stacks}"]
     reached = _reached(todo)
     left = [job.runs[0].steps - step for job, step in zip(todo.jobs, reached, strict=True)]
     updates = [_flops(*row) for row in zip(todo.jobs, left, strict=True)]
@@ -100,8 +101,8 @@ def _row(job: Job, reached: int, updates: int, trial: Trial) -> tuple[str, ...]:
     model = run.model
     return (
         f"{model.family} {model.activation} {model.depth} x {model.width}, {run.data.name}, {run.optim.name}",
-        f"{members} member{'' if members == 1 else 's'}",
-        f"{run.steps} steps" + (f", {reached} done" if reached else ""),
+        counted(members, "member"),
+        counted(run.steps, "step") + (f", {reached} done" if reached else ""),
         f"at least {si(need(run, dataset(run.data)).of(members), 'B')}",
         f"{si(updates, 'FLOP')}",
         _about(trial),

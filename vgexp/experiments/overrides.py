@@ -136,12 +136,17 @@ def check_single(overrides: Sequence[str], instead: str = "; for a sweep type `v
             raise ConfigError(override.get_key_element(), text, f"one value{instead}")
 
 
+def typed_keys(groups: Collection[str]) -> list[str]:
+    """What a user may give a value: the fields of the config, and its groups, which bundle fields."""
+    return [*(key for key in FIELDS if key not in NOT_TYPED), *groups]
+
+
 def check_keys(overrides: Sequence[str], groups: Collection[str]) -> None:
     """Raises ConfigError for an override of a field that does not exist, with the nearest one that does.
 
     Of Hydra's own settings only the launcher can be chosen: the others are what vgexp relies on.
     """
-    known = [*(key for key in FIELDS if key not in NOT_TYPED), *groups]
+    known = typed_keys(groups)
     for override in parse(overrides):
         key = override.get_key_element().lstrip("+~")
         if key == "hydra/launcher" or (key.startswith("hydra.launcher.") and not key.endswith("_target_")):

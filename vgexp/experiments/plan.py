@@ -10,7 +10,7 @@ from pathlib import Path
 
 import torch
 
-from vgexp.config import ConfigError, Run
+from vgexp.config import ConfigError, Run, counted
 from vgexp.costs import computer, largest_stack, require_memory
 from vgexp.data import Unavailable, dataset
 from vgexp.experiments.checks import check_prediction, check_run
@@ -59,8 +59,7 @@ class Plan:
             print(line, file=sys.stderr)
         done = len(self.runs) - sum(map(len, stacks))
         if done:
-            runs = "1 run" if len(self.runs) == 1 else f"{len(self.runs)} runs"
-            print(f"{runs}, {done} already done", file=sys.stderr)
+            print(f"{counted(len(self.runs), 'run')}, {done} already done", file=sys.stderr)
 
 
 def plan(grids: Mapping[str, Grid], typed: Sequence[str] = ()) -> Plan:

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from threading import Event, Thread
 
-from vgexp.config import Run
+from vgexp.config import Run, counted
 from vgexp.networks.identity import identity
 from vgexp.results.durations import spoken
 from vgexp.results.parts import run_rows
@@ -65,7 +65,7 @@ class SweepProgress:
         done, failed, computed = self._now()
         self.ended = done + failed
         total, elapsed = len(self._updates), time.monotonic() - self._began
-        text = f"sweep: {done} of {total} runs done ({100 * done // total} %)"
+        text = f"sweep: {done} of {counted(total, 'run')} done ({100 * done // total} %)"
         text += f", {failed} failed" if failed else ""
         text += f"; {spoken(elapsed)} so far"
         here = computed - self._before

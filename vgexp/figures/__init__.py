@@ -6,7 +6,7 @@ from vgexp.figures.heatmaps import heatmap_picture
 from vgexp.figures.histograms import bins, densities, draw_densities, histogram_picture
 from vgexp.figures.looks import numbered
 from vgexp.figures.phases import phase_picture
-from vgexp.figures.pictures import Picture, Table, count, draw_each, save, seeds_in, svg
+from vgexp.figures.pictures import Picture, Table, draw_each, save, seeds_in, svg
 from vgexp.figures.profiles import profile_frame, profile_picture, signals
 from vgexp.figures.recorded import positive
 from vgexp.figures.series import draw_band, draw_group, draw_series
@@ -21,7 +21,6 @@ __all__ = [
     "Picture",
     "Table",
     "bins",
-    "count",
     "curve_picture",
     "densities",
     "draw_all",

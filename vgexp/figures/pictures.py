@@ -13,6 +13,7 @@ from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 
 from vgexp.claims import Missing
+from vgexp.config import counted
 from vgexp.figures.style import STYLE
 from vgexp.results import Results, write_atomically
 
@@ -38,7 +39,7 @@ class Picture(NamedTuple):
     frame: pd.DataFrame
 
     def __repr__(self) -> str:
-        return f"Picture({self.caption!r}, {len(self.frame)} rows)"
+        return f"Picture({self.caption!r}, {counted(len(self.frame), 'row')})"
 
     def _repr_png_(self) -> bytes:
         """In a notebook a picture shows itself."""
@@ -55,7 +56,7 @@ class Table(NamedTuple):
     caption: str
 
     def __repr__(self) -> str:
-        return f"Table({self.caption!r}, {len(self.rows)} rows)"
+        return f"Table({self.caption!r}, {counted(len(self.rows), 'row')})"
 
     def _repr_html_(self) -> str:
         """In a notebook a table shows itself."""
@@ -112,16 +113,11 @@ def draw_each(functions: Mapping[str, Callable[[Results], Picture]], results: Re
     return drawn
 
 
-def count(seeds: int) -> str:
-    """`1 seed`, `3 seeds`."""
-    return f"{seeds} seed{'s' * (seeds != 1)}"
-
-
 def seeds_in(frame: pd.DataFrame) -> str:
     """How many seeds are in the values of a frame: `5 seeds`, or `2 to 5 seeds` where that differs from row to row."""
     there = [int(seeds) for seeds in frame["seeds"] if seeds > 0] or [0]
     least, most = min(there), max(there)
-    return count(most) if least == most else f"{least} to {count(most)}"
+    return f"{'' if least == most else f'{least} to '}{counted(most, 'seed')}"
 
 
 def left_out(there: int) -> str:

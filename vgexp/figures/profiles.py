@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from vgexp.config import ConfigError, from_row, validate
+from vgexp.config import ConfigError, counted, from_row, validate
 from vgexp.data import DATASETS, Unavailable
 from vgexp.figures.looks import arrange
 from vgexp.figures.pictures import Picture, seeds_in
@@ -62,7 +62,7 @@ def _profiles(results: Results, step: int) -> tuple[pd.DataFrame, Recorded]:
     found = recorded(results, there, f"numbers above 0 at step {step}", besides="model.depth", marks=marks)
     zeros = rows.loc[rows[[column for column in INITIAL if column in rows]].eq(0).any(axis=1), "run"].nunique()
     if zeros:
-        note = f"{found.note} Zeros of {zeros} run{'s' * (zeros > 1)} are left out, also of the means."
+        note = f"{found.note} Zeros of {counted(zeros, 'run')} are left out, also of the means."
         found = found._replace(note=note)
     rows, of = [], rows_of(found.rows)
     for name, runs in found.groups.items():

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from vgexp.claims import Missing
+from vgexp.config import counted
 from vgexp.results import TABLES, Results, conditions
 
 MARKS = 4000
@@ -56,7 +57,7 @@ def recorded(results: Results, rows: pd.DataFrame, what: str, besides: str = "",
     asked = len({*results.planned, *results.runs["run"]})
     lacking = asked - len(there)
     verb = "has" if lacking == 1 else "have"
-    note = f" {lacking} of {asked} runs {verb} no {what}." if lacking else ""
+    note = f" {lacking} of {counted(asked, 'run')} {verb} no {what}." if lacking else ""
     room = max(1, MARKS // marks) if marks else len(found)
     if len(found) > room:
         note += f" Shown are {room} of {len(found)} groups, evenly spaced."

@@ -14,6 +14,7 @@ import pandas as pd
 from jinja2 import Environment, PackageLoader
 from markupsafe import Markup
 
+from vgexp.config import counted
 from vgexp.figures import Picture, Table, draw_all, save, svg
 from vgexp.pages.facts import facts
 from vgexp.pages.packing import Numbers, packed, packed_json
@@ -65,7 +66,7 @@ def render(folders: Sequence[Path], results: Results, content: Content, drawn: M
     fits, carried = fit_rows(results), Numbers()
     found = facts(results, carried)
     environment = Environment(loader=PackageLoader("vgexp.pages", "."), autoescape=True, trim_blocks=True)
-    environment.filters |= {"number": number, "interval": interval}
+    environment.filters |= {"counted": counted, "number": number, "interval": interval}
     return environment.get_template("report.html.j2").render(
         title=content.title or " and ".join(map(str, folders)),
         intro=content.intro,

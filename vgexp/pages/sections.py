@@ -8,7 +8,8 @@ from typing import Any
 
 import pandas as pd
 
-from vgexp.figures import count, signals
+from vgexp.config import counted
+from vgexp.figures import signals
 from vgexp.networks import FAMILIES
 from vgexp.results import STATUSES, Estimate, Results, fits, statuses
 from vgexp.results.grouping import conditions
@@ -37,8 +38,8 @@ def asked(results: Results) -> str:
     varied = [f"{field} {_choices(runs[field])}" for field in conditions(runs)]
     same = [words.format(_choices(runs[field])) for field, words in SAID.items() if runs[field].nunique() == 1]
     over = f"; varied: {'; '.join(varied)}" if varied else ""
-    networks = "1 network" if len(runs) == 1 else f"{len(runs)} networks"
-    return f"{networks}: {', '.join([*same, count(runs['seed'].nunique())])}{over}."
+    seeds = counted(runs["seed"].nunique(), "seed")
+    return f"{counted(len(runs), 'network')}: {', '.join([*same, seeds])}{over}."
 
 
 def _choices(column: pd.Series) -> str:

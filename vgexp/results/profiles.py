@@ -14,6 +14,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
+from vgexp.config import counted
 from vgexp.results.estimates import Estimate, estimate
 
 VANISHED = 2.0
@@ -71,7 +72,7 @@ def fit(signal_SL: np.ndarray, chain: bool = False) -> Fit:
     found = fall(np.log10(signal_SL), chain)
     share = found.map(lambda decades: decades / (layers - 1))
     half_depth = math.log10(2) / abs(share.point) if share.point else math.inf
-    note = "" if seeds >= DECIDING_SEEDS else f"{seeds} seed{'s' * (seeds > 1)}: the point decides"
+    note = "" if seeds >= DECIDING_SEEDS else f"{counted(seeds, 'seed')}: the point decides"
     with np.errstate(over="ignore", under="ignore"):
         factor = share.map(lambda decades: float(np.float64(10) ** -decades))
     return Fit(factor, found, half_depth, verdict(found), note)
@@ -153,7 +154,7 @@ def fits(
                 continue
             found = fit(values_SL, family in chains)
             if diverged:
-                found = found._replace(verdict="diverged", note=f"{diverged} of {len(same_depth)} runs")
+                found = found._replace(verdict="diverged", note=f"{diverged} of {counted(len(same_depth), 'run')}")
             rows.append(
                 {
                     "networks": name,

@@ -4,7 +4,7 @@ import math
 from pathlib import Path
 from typing import Any
 
-from vgexp.config import Run, leaves
+from vgexp.config import Run, counted, leaves
 from vgexp.results.parts import run_rows
 from vgexp.results.plans import read_plan
 
@@ -27,7 +27,7 @@ def summary(folder: Path) -> list[str]:
     rows = {run: row for run, row in found.items() if run in plan["runs"]}
     statuses = [row["status"] for row in rows.values()]
     diverged = sum(not _missing(row["diverged_at"]) for row in rows.values() if row["status"] == "done")
-    counts = [f"{statuses.count('done')} of {len(plan['runs'])} runs done", f"{diverged} diverged"]
+    counts = [f"{statuses.count('done')} of {counted(len(plan['runs']), 'run')} done", f"{diverged} diverged"]
     if failed := statuses.count("failed"):
         counts.append(f"{failed} failed")
     return [", ".join(counts), *_best(rows, plan["runs"])]

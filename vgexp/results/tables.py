@@ -10,7 +10,7 @@ from typing import Any, Protocol
 import pandas as pd
 
 import vgexp
-from vgexp.config import ConfigError
+from vgexp.config import ConfigError, counted
 from vgexp.results.columns import PROVENANCE, TABLES, TIMES, lacking
 from vgexp.results.grouping import groups
 
@@ -78,7 +78,7 @@ class Results:
     def __repr__(self) -> str:
         """The folders, and how many runs of them are done, in one line."""
         done = int((self.runs["status"] == "done").sum())
-        return f"Results({', '.join(map(str, self.folders))}: {len(self.runs)} runs, {done} done)"
+        return f"Results({', '.join(map(str, self.folders))}: {counted(len(self.runs), 'run')}, {done} done)"
 
     def _repr_html_(self) -> str:
         """The same, and the first runs with what became of them, for notebooks."""

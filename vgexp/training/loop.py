@@ -9,7 +9,7 @@ from operator import attrgetter
 
 from torch import Tensor
 
-from vgexp.config import FIELDS, Run, schedule
+from vgexp.config import FIELDS, Run, counted, schedule
 from vgexp.costs import ledger
 from vgexp.data import dataset
 from vgexp.networks import weight_bytes
@@ -137,8 +137,7 @@ def prepare(runs: Sequence[Run]) -> None:
 def describe(runs: Sequence[Run]) -> str:
     """A stack in a few words."""
     model = runs[0].model
-    members = f"{len(runs)} runs" if len(runs) > 1 else "1 run"
-    return f"{model.activation} {model.depth} x {model.width}, {members}"
+    return f"{model.activation} {model.depth} x {model.width}, {counted(len(runs), 'run')}"
 
 
 def diverged(stack: Stack) -> str:

@@ -11,6 +11,8 @@ from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as Bar
 from torch import Tensor
 
+from vgexp.config import counted
+
 LINE_SECONDS = 10.0
 """Time between two plain lines."""
 DRAW_SECONDS = 0.2
@@ -53,8 +55,7 @@ class Progress:
             self._bar.refresh()
             self._bar.stop()
         elif kind is None:
-            steps = self._done - self._from
-            self._line(f"{steps} step{'' if steps == 1 else 's'} in {time.monotonic() - self._began:.1f} s")
+            self._line(f"{counted(self._done - self._from, 'step')} in {time.monotonic() - self._began:.1f} s")
 
     def advance(self, done: int, loss_M: Tensor) -> None:
         """Called after every step; looks at the loss only when it is time to draw."""

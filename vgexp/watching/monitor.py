@@ -18,7 +18,7 @@ import pandas as pd
 import torch
 from torch import Tensor, nn
 
-from vgexp.config import ACCEPTS, schedule
+from vgexp.config import ACCEPTS, counted, schedule
 from vgexp.numerics import torch_private
 from vgexp.watching.hooks.calls import Call
 from vgexp.watching.hooks.layers import owner
@@ -77,8 +77,8 @@ class Monitor:
 
     def __repr__(self) -> str:
         """The model, its layers, and how many steps were recorded of how many, in one line."""
-        steps = f"{len(self._observations)} of {self._step} steps recorded"
-        return f"Monitor({type(self.model).__name__}: {len(self.layers)} layers, {steps})"
+        steps = f"{len(self._observations)} of {counted(self._step, 'step')} recorded"
+        return f"Monitor({type(self.model).__name__}: {counted(len(self.layers), 'layer')}, {steps})"
 
     def _repr_html_(self) -> str:
         """The same, and the first layers in the last recorded step, for notebooks."""

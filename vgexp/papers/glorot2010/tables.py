@@ -5,7 +5,8 @@ from collections.abc import Callable
 import pandas as pd
 
 from vgexp.claims import Grid, Missing
-from vgexp.figures import Table, count
+from vgexp.config import counted
+from vgexp.figures import Table
 from vgexp.papers.glorot2010.errors import PAPER_ERRORS
 from vgexp.papers.glorot2010.measures import LAST, ROWS, SHORT, finite, percent, until
 from vgexp.results import Results, estimate
@@ -116,7 +117,7 @@ def _cell(grid: Grid, results: Results) -> str:
         updates = int(grid.steps(results, "test_error")["step"].max())
     except Missing as reason:
         return f"not measured: {reason}"
-    return f"{found:.2f} ({count(found.seeds)}, {updates:,} updates)"
+    return f"{found:.2f} ({counted(found.seeds, 'seed')}, {updates:,} updates)"
 
 
 TABLES: dict[str, Callable[[Results], Table]] = {"table1": table1, "course": course, "rates": rates}
