@@ -308,7 +308,7 @@ def test_an_interrupted_stack_goes_on_also_in_a_sweep_that_grew(capsys):
     interrupted(*LONGER, "seed=0,1")
     capsys.readouterr()
     results = run(*LONGER, "seed=range(0,3)")
-    assert [line.split(": ")[1][:7] for line in trained_stacks(capsys)] == ["resumed", "11 step", "11 step"]
+    assert [line.split(": ")[1][:7] for line in trained_stacks(capsys)] == ["resumed", "6 steps", "10 step"]
     assert results.runs["status"].tolist() == ["done"] * 3 and not list(STATES.glob("*.pt"))
     assert results.runs["stack"].nunique() == 2
 
