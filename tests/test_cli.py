@@ -680,6 +680,7 @@ def test_diagnose(monkeypatch, capfd, tmp_path):
         (["factories:odd"], "got 'int', accepts a factory"),
         (["factories:well"], "--input-shape: got None, accepts the shape of a batch"),
         (["factories:well", "--input-shape", "8x16"], "accepts integers of at least 1 with commas"),
+        (["factories:sick", "--input-shape", "8,16"], "got '8,16', accepts nothing: the factory returns a batch"),
         (["factories:broken"], "accepts a model that runs forward and backward"),
         (["factories:nothing"], "got 'NoneType', accepts a factory"),
         (["factories:quitting"], "called (SystemExit"),  # wandb puts an exit of its own in place of Python's

@@ -86,6 +86,8 @@ def load(target: str, input_shape: str | None = None) -> Problem:
         found = getattr(importlib.import_module(module_name), name)
         made = found() if callable(found) and not isinstance(found, nn.Module) else found
     if isinstance(made, tuple) and len(made) in (2, 3) and isinstance(made[0], nn.Module):
+        if input_shape is not None:
+            raise ConfigError("--input-shape", input_shape, "nothing: the factory returns a batch of its own")
         return made[0], made[1], made[2] if len(made) == 3 else None
     if not isinstance(made, nn.Module):
         if inspect.iscoroutine(made):
