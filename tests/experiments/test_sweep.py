@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from vgexp.config.errors import ConfigError
 from vgexp.config.fields import FIELDS
 from vgexp.experiments.compose import composer
-from vgexp.experiments.sweep import composed, expand, first_run, folder_of
+from vgexp.experiments.sweep import composed, expand, first_run, folder_of, grids
 
 NUMBERS = st.integers(0, 99).map(str)
 CHOICES = {
@@ -66,3 +66,33 @@ def test_the_first_run_says_where_results_lie():
         run = first_run(["experiment=chen2016", "scale=smoke", "seed=3,4"], compose)
     assert run.seed == 0  # a member's choice: the job's own default stands
     assert folder_of(run) == Path("results/chen2016/smoke")
+
+
+def asked(*overrides, config_dir=None):
+    with composer(config_dir) as compose:
+        return [run for grid in grids(overrides, compose, config_dir).values() for _, run in grid.runs]
+
+
+@pytest.mark.parametrize("beside", [["experiment=theory"], ["experiment=theory", "scale=smoke", "only=[norms]"]])
+def test_a_group_that_is_typed_counts_beside_an_experiment_and_in_its_grids(beside):
+    runs = asked(*beside, "data=mnist", "model=deep", "optim=adam")
+    assert {(run.data.name, run.model.depth, run.model.width) for run in runs} == {("mnist", 50, 64)}
+    assert {(run.optim.name, run.optim.lr) for run in runs} == {("adam", 0.001)}
+
+
+@pytest.mark.parametrize("typed", [["data=shapeset"], ["data=mnist,shapeset"], ["data.name=mnist,shapeset"]])
+def test_a_group_is_typed_against_a_grid_that_names_its_field(typed):
+    """The grid `escape` names data.name, and a range of pixels besides, which stays."""
+    runs = asked("experiment=glorot2010", "scale=small", "only=[escape]", *typed)
+    assert {run.data.name for run in runs} == set(typed[0].partition("=")[2].split(","))
+    assert {tuple(run.data.range) for run in runs} == {(0.0, 1.0)}
+
+
+def test_a_group_of_ones_own_counts_too(tmp_path):
+    (tmp_path / "optim").mkdir()
+    (tmp_path / "optim/mine.yaml").write_text("# @package _global_\noptim: {name: momentum}\nsteps: 7\n")
+    (tmp_path / "experiment").mkdir()
+    grid = "scales: {tiny: {one: [steps=3, optim.name=adam, optim.lr=0.5]}}"
+    (tmp_path / "experiment/mine.yaml").write_text(f"# @package _global_\nsteps: 5\nname: mine\n{grid}\n")
+    [run] = asked("experiment=mine", "scale=tiny", "optim=mine", config_dir=tmp_path)
+    assert (run.steps, run.optim.name, run.optim.lr) == (7, "momentum", 0.5)

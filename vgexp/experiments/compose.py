@@ -24,9 +24,9 @@ from omegaconf.errors import OmegaConfBaseException
 from yaml import MarkedYAMLError
 
 from vgexp.config import FIELDS, ConfigError, Run, first_line
-from vgexp.experiments.config_files import FIELDS_OF_CONFIG, ConfigFiles
+from vgexp.experiments.config_files import FIELDS_OF_CONFIG, ConfigFiles, fields_in
 from vgexp.experiments.launchers import at_once, check_launcher, offer_ray
-from vgexp.experiments.overrides import parse
+from vgexp.experiments.overrides import choices, parse
 from vgexp.experiments.slurm import where_from
 
 Compose = Callable[[Sequence[str]], DictConfig]
@@ -45,6 +45,19 @@ def conf_dir() -> Path:
 def groups() -> list[str]:
     """The config groups that bundle fields: data, model, ..."""
     return sorted(folder.name for folder in conf_dir().iterdir() if folder.is_dir() and folder.name != "hydra")
+
+
+def bundled(overrides: Sequence[str], config_dir: Path | None = None) -> list[str]:
+    """The fields that typed choices of config groups set, but for the experiment's: `data=mnist` sets data.name."""
+    bundles = [group for group in groups() if group != "experiment"]
+    places = [conf_dir(), *([] if config_dir is None else [config_dir])]
+    found = []
+    for override in parse(overrides):
+        key = override.get_key_element()
+        for choice in choices(override) if key in bundles else ():
+            files = [place / key / f"{choice.partition('=')[2]}.yaml" for place in places]
+            found += next((fields_in(path) for path in files if path.is_file()), [])
+    return found
 
 
 @contextmanager

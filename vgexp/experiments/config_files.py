@@ -18,7 +18,8 @@ from vgexp.results.files import require_file
 MOST_BYTES = 1_000_000
 MOST_NODES = 100_000
 """Keys, values and lists of a file, with those that anchors repeat: a few lines of them may stand for billions."""
-FIELDS_OF_CONFIG = "fields of the config, below a first line `# @package _global_`"
+GLOBAL = "@package _global_"
+FIELDS_OF_CONFIG = f"fields of the config, below a first line `# {GLOBAL}`"
 
 
 class ConfigFiles(FileConfigSource):
@@ -49,6 +50,20 @@ def content(path: Path) -> dict[Any, Any]:
         return {}
     with _read_from(path):
         return yaml.SafeLoader("").construct_document(tree)
+
+
+def fields_in(path: Path) -> list[str]:
+    """The fields, by dotted key, that a file of a config group sets. Raises as `content` does."""
+    package = "" if GLOBAL in path.read_text(encoding="utf-8-sig").partition("\n")[0] else f"{path.parent.name}."
+    return [package + key for key in _leaves(content(path))]
+
+
+def _leaves(tree: dict[Any, Any]) -> Iterator[str]:
+    for key, value in tree.items():
+        if isinstance(value, dict):
+            yield from (f"{key}.{below}" for below in _leaves(value))
+        else:
+            yield str(key)
 
 
 @contextmanager

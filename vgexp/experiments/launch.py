@@ -93,7 +93,7 @@ def start(
         _app(["--cfg", look, *dirs, *overrides])
         return None
     with named_where_at_fault(config_dir, overrides), composer(config_dir, launched=True) as compose:
-        asked = grids(overrides, compose)
+        asked = grids(overrides, compose, config_dir)
     from vgexp.experiments.plan import plan  # loads torch: what is wrong with the overrides is known by now
 
     todo = plan(asked, overrides)

@@ -83,14 +83,13 @@ def flattened(overrides: Any) -> Iterator[str]:
             raise ConfigError("scales", item, "lists of overrides, each of them text")
 
 
-def without(overrides: Sequence[str], others: Sequence[str]) -> list[str]:
-    """The overrides of those fields that `others` do not set.
+def without(overrides: Sequence[str], fields: Collection[str]) -> list[str]:
+    """The overrides of other fields than these.
 
-    >>> without(["seed=0,1", "steps=10"], ["seed=5"])
+    >>> without(["seed=0,1", "steps=10"], ["seed"])
     ['steps=10']
     """
-    keys = {override.get_key_element() for override in parse(others)}
-    return [text for text in overrides if parse([text])[0].get_key_element() not in keys]
+    return [text for text in overrides if parse([text])[0].get_key_element() not in fields]
 
 
 def count(override: Override) -> int:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from vgexp.config import FIELDS, ConfigError, Run, validate
-from vgexp.experiments.compose import Compose, speaking, typed
+from vgexp.experiments.compose import Compose, bundled, speaking, typed
 from vgexp.experiments.naming import automatic_name
 from vgexp.experiments.overrides import choices, count, flattened, latest, parse, quoted, without
 
@@ -39,17 +39,19 @@ class Grid:
     """Every run, with the structure overrides of its job."""
 
 
-def grids(overrides: Sequence[str], compose: Compose) -> dict[str, Grid]:
+def grids(overrides: Sequence[str], compose: Compose, config_dir: Path | None = None) -> dict[str, Grid]:
     """What overrides ask for, by the name of the grid: "" for a sweep, else the grids of the experiment's scale.
 
-    Where the name is null, they get one of their own. Raises ConfigError for the first type or value that is wrong
+    What is typed counts, whatever a grid says of the same fields. Where the name is null, they get one of their own.
+    Raises ConfigError for the first type or value that is wrong
     whatever is registered.
     """
     first = first_run(overrides, compose)
     if first.scale is None and first.only is not None:
         raise ConfigError("only", first.only, "null where there is no scale")
     named = {"": []} if first.scale is None else _grids(first)
-    found = {name: composed([*without(latest(grid), overrides), *overrides], compose) for name, grid in named.items()}
+    said = {*(override.get_key_element() for override in parse(overrides)), *bundled(overrides, config_dir)}
+    found = {name: composed([*without(latest(grid), said), *overrides], compose) for name, grid in named.items()}
     return found if first.name is not None else _named(found, overrides)
 
 
