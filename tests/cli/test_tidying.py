@@ -41,3 +41,20 @@ def test_compact_says_how_many_parts_there_were_and_refuses_in_one_line(vgexp_co
     assert (code, out) == (0, "results/here: 2 parts, now 1\n")
     code, out, said = vgexp_command("compact", "results/here", "nowhere")
     assert (code, out) == (2, "") and "nowhere: no results here" in said and said.count("\n") == 1
+
+
+def test_rm_takes_a_folder_once_however_it_is_spelled(vgexp_command):
+    for name in ("one", "two"):
+        vgexp.run(*QUICK, f"name={name}")
+    code, out, said = vgexp_command(
+        "rm", "--yes", "results/one", "results/one/", "results/../results/one", "results/two"
+    )
+    assert (code, out, said) == (0, "removed results/one\nremoved results/two\n", "")
+
+
+def test_rm_says_how_to_remove_where_nobody_answers(vgexp_command, monkeypatch):
+    vgexp.run(*QUICK, "name=one")
+    monkeypatch.setattr("sys.stdin", io.StringIO())
+    code, _, said = vgexp_command("rm", "results/one")
+    assert code == 2 and said.endswith("stdin: got 'no answer', accepts y or n; --yes asks nothing\n")
+    assert Path("results/one").is_dir()

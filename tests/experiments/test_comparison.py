@@ -36,6 +36,24 @@ def test_without_a_theory_the_reason_is_said(monkeypatch):
     assert "do not run on draws" in str(compare(*QUICK, "model.family=plain,mine"))
 
 
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("modle.depth=3,5", r"modle.depth: got 'modle.depth=3,5', accepts .*did you mean model.depth"),
+        ("hydra.run.dir=/tmp/x", r"hydra.run.dir: got .*, accepts hydra/launcher and hydra.launcher"),
+        ("members=x", "members: got 'members=x', accepts only fields of the config"),
+        ("+seed=1", r"\+?seed: got '\+seed=1', accepts seed=value alone"),
+    ],
+)
+def test_keys_are_checked_as_where_it_is_trained(override, message):
+    with pytest.raises(ConfigError, match=message):
+        compare(*QUICK, override)
+
+
+def test_of_a_field_that_is_typed_twice_the_later_counts():
+    assert compare(*QUICK, "model.depth=3,5", "model.depth=4,6").rows["model.depth"].tolist() == [4, 6]
+
+
 def test_bad_input():
     with pytest.raises(ConfigError, match=r"model.norm: got 'nonsense', accepts none, batch"):
         compare(*QUICK, "model.norm=none,nonsense")

@@ -260,6 +260,39 @@ def test_a_request_to_stop_is_heard_where_there_is_nothing_to_train(monkeypatch)
         launch.train_stack(runs, Store(Path("results/train")))
 
 
+def test_a_request_to_stop_while_a_lock_is_given_back_is_heard(monkeypatch):
+    """Of whoever has trained a stack, and waits for others to let go of the folder."""
+    hold, asked = Store.hold, []
+
+    @contextmanager
+    def waiting(store, runs):
+        with hold(store, runs) as held:
+            yield held
+        asked.append(runs)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    monkeypatch.setattr(Store, "hold", waiting)
+    with pytest.raises(Interrupted):
+        run(*QUICK, "model.activation=tanh,relu")
+    assert len(asked) == 1 and len(read("results/train").runs) == 1
+
+
+def test_a_stack_that_fails_stops_no_other(monkeypatch):
+    """In this process as with a launcher."""
+    observe = loop.Training.observe_and_update
+
+    def step(training):
+        if training.run.model.activation == "tanh":
+            raise ValueError("no tanh")
+        return observe(training)
+
+    monkeypatch.setattr(loop.Training, "observe_and_update", step)
+    with pytest.raises(ValueError, match="no tanh"):
+        run(*QUICK, "model.activation=tanh,relu")
+    runs = read("results/train").runs
+    assert dict(zip(runs["model.activation"], runs["status"], strict=True)) == {"tanh": "failed", "relu": "done"}
+
+
 def read_runs(results):
     """Its runs, as they were asked for."""
     with composer() as compose:

@@ -64,11 +64,18 @@ def test_of_many_stacks_the_first_are_tried_and_the_others_follow_their_flops(tr
 
 def test_a_stack_that_was_interrupted_takes_what_is_left_of_it(tried, monkeypatch):
     todo = planned("steps=100", "model.depth=2", "seed=0,1")
-    reached = {run: {"status": "running", "step": 60 + 5 * n} for n, run in enumerate(todo.jobs[0].ids())}
-    monkeypatch.setattr(module, "run_rows", lambda folder, damaged: reached)
+    reached = {
+        run: {"status": "running", "step": 60 + 5 * n, "stack": "its"} for n, run in enumerate(todo.jobs[0].ids())
+    }
+    monkeypatch.setattr(module, "judged_rows", lambda folder, damaged, check: reached)
+    assert "60 done" not in outline(todo)  # its state is gone
+    Path("results/here/state").mkdir(parents=True)
+    Path("results/here/state/its.pt").touch()
     row = outline(todo).splitlines()[1]
     assert "100 steps, 60 done" in row and row.endswith("about 1 min 20 s (1 min 12 s to 1 min 28 s)")
     assert si(module._flops(todo.jobs[0], 40), "FLOP") in row
+    todo.again = dict.fromkeys(todo.jobs[0].ids(), 0.0)
+    assert "60 done" not in outline(todo)
 
 
 def test_stacks_that_are_computed_side_by_side(tried):

@@ -6,6 +6,7 @@ from samples import small
 import vgexp
 from vgexp.experiments import progress as module
 from vgexp.experiments.progress import SweepProgress, told
+from vgexp.results.parts import run_rows
 from vgexp.results.writing import Store, runs_frame
 
 
@@ -28,6 +29,21 @@ def test_runs_done_of_all_and_time_left_by_what_this_sitting_computed(clock, tmp
     assert progress.line() == "sweep: 2 of 4 runs done (50 %), 1 failed; 30 s so far, about 30 s left"
     write(tmp_path, runs[3], "done", step=9)
     assert progress.line() == "sweep: 3 of 4 runs done (75 %), 1 failed; 30 s so far"
+
+
+def test_what_is_asked_for_again_is_neither_done_nor_failed_until_it_is_computed(clock, tmp_path):
+    runs = [small(seed=seed, steps=9) for seed in range(3)]
+    write(tmp_path, runs[0], "done", step=9, started=100.0)
+    write(tmp_path, runs[1], "failed", started=100.0)
+    rows = run_rows(tmp_path, {})
+    Store(tmp_path).plan(runs, {}, "vgexp train", again={run: row["updated"] for run, row in rows.items()})
+    write(tmp_path, runs[2], "failed", started=100.0)  # is tried again, though nobody asked for it anew
+    progress = SweepProgress(tmp_path, runs)
+    assert progress.line() == "sweep: 0 of 3 runs done (0 %); 0 s so far"
+    clock(30)
+    write(tmp_path, runs[0], "done", step=9, started=1e12)
+    write(tmp_path, runs[2], "failed", started=1e12)
+    assert progress.line() == "sweep: 1 of 3 runs done (33 %), 1 failed; 30 s so far, about 30 s left"
 
 
 def test_lines_come_at_once_now_and_then_and_at_the_end(monkeypatch, capsys, tmp_path):

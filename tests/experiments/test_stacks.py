@@ -107,3 +107,14 @@ def test_what_is_typed_is_read_by_some_run():
         require_read(["model.growth=3"], runs)
     require_read(["model.growth=3"], runs, read=["model.growth"])
     require_read([], runs)  # an experiment file may set fields for some of its grids
+
+
+@pytest.mark.parametrize(
+    "choices",
+    ["threads=1,2", "device=cpu,auto", "rerun=true,false", "max_members=1,2", "logger=none,tensorboard", "jobs=1,2"],
+)
+def test_choices_that_make_no_other_runs_are_refused(choices):
+    """They would be the same run, computed once."""
+    key, _, values = choices.partition("=")
+    with composer() as compose, pytest.raises(ConfigError, match=f"^{key}: got '{values}', accepts one value: others"):
+        without_effect(composed([choices, "model.depth=2,3"], compose))

@@ -67,7 +67,8 @@ def test_a_plan_of_nothing(tmp_path):
 def test_what_is_asked_for_again_is_missing_until_it_began_anew(tmp_path):
     store, run = Store(tmp_path), small()
     write(store, run, "done", started=100.0)
-    store.plan([run], {}, "vgexp train", again=[identity(run)])
+    [row] = judged_rows(tmp_path, {}).values()
+    store.plan([run], {}, "vgexp train", again={identity(run): row["updated"]})
     assert judged_rows(tmp_path, {})[identity(run)]["status"] == "missing"
     write(store, run, "running", started=1e12)
     assert judged_rows(tmp_path, {})[identity(run)]["status"] == "running"

@@ -44,6 +44,17 @@ def test_what_is_comparable_has_no_times_and_no_provenance(results):
         )
 
 
+def test_what_is_selected_keeps_its_grids():
+    """As `vgexp.run` returns it."""
+    asked = ["experiment=theory", "scale=smoke", "data=digits", "model.depth=2", "model.width=8", "seed=0"]
+    results = vgexp.run(*asked, "only=[norms,activations]")
+    assert set(results.grids) == {"norms", "activations"}
+    for name, runs in results.grids.items():
+        assert sorted(results.grid(name).runs["run"]) == sorted(runs) and runs
+    some = results.select(results.grids["norms"][:1])
+    assert some.grids["norms"] == results.grids["norms"][:1] and len(some.grid("norms").runs) == 1
+
+
 def test_a_grid_that_was_not_planned_has_no_runs(results):
     assert results.grid("nothing").runs.empty
 

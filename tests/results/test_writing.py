@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,7 +20,10 @@ import vgexp
 from vgexp.experiments.launch import train_stack
 from vgexp.networks.identity import identity
 from vgexp.results.errors import StorageError
+from vgexp.results.locks import alone, held
+from vgexp.results.plans import read_plan
 from vgexp.results.reading import read
+from vgexp.results.status import judged_rows
 from vgexp.results.writing import Store, stack_id
 from vgexp.training import loop as train_module
 from vgexp.training.loop import Interrupted, Training, train
@@ -201,12 +205,69 @@ def test_states_of_two_workers_do_not_disturb_each_other(tmp_path):
     assert not list((tmp_path / "state").glob("*"))
 
 
+def asked_again(store, *runs):
+    """As `rerun=true` does it."""
+    rows = judged_rows(store.folder, {})
+    store.plan(runs, {}, "vgexp train", again={identity(run): rows[identity(run)]["updated"] for run in runs})
+
+
+@pytest.mark.parametrize("ahead", [-3600.0, 3600.0])
+def test_a_rerun_counts_whatever_the_clock_of_the_computer(ahead, monkeypatch):
+    """Of a worker whose clock is behind or ahead, in another stack than the one in which the run was."""
+    runs, store = [small(steps=2, seed=seed) for seed in (0, 1)], Store(Path("here"))
+    with monkeypatch.context() as patch:
+        now = time.time() + max(ahead, 0.0)
+        patch.setattr("vgexp.results.writing.time.time", lambda: now)
+        train(runs, store)
+    asked_again(store, runs[0])
+    assert store.done() == {identity(runs[1])}
+    with monkeypatch.context() as patch:
+        now = time.time() + min(ahead, 0.0)
+        patch.setattr("vgexp.results.writing.time.time", lambda: now)
+        train(runs[:1], store)
+    assert store.done() == set(map(identity, runs))
+
+
+def test_what_others_compute_or_have_written_since_is_not_asked_for_again():
+    """Of two terminals with `rerun=true`: the plan of the second falls into the work of the first."""
+    runs, store = [small(steps=2, seed=seed) for seed in (0, 1, 2)], Store(Path("here"))
+    train(runs, store)
+    seen = {run: row["updated"] for run, row in judged_rows(store.folder, {}).items()}
+    asked_again(store, *runs)
+    train(runs[:1], store)
+    store.plan(runs, {}, "vgexp train", again=seen)
+    assert store.done() == {identity(runs[0])}
+    again = read_plan(store.folder)["again"]
+    with ExitStack() as block:
+        with alone(store.folder):
+            block.enter_context(held(store.folder, "stack", [identity(runs[1])]))
+        store.plan(runs, {}, "vgexp train", again=seen)
+    later = read_plan(store.folder)["again"]
+    assert [later[run] > again[run] for run in map(identity, runs)] == [False, False, True]
+
+
+def test_a_file_that_was_mended_since_is_not_set_aside():
+    """Of two terminals that find the same damage: the second has its plan when the first is done."""
+    run, store = small(steps=2), Store(Path("here"))
+    train([run], store)
+    [path] = Path("here/layers").iterdir()
+    whole = path.read_bytes()
+    path.write_bytes(b"x")
+    damaged: dict[Path, str] = {}
+    [row] = judged_rows(store.folder, damaged).values()
+    assert row["status"] == "failed" and list(damaged) == [path]
+    again = {identity(run): row["updated"]}
+    train([run], store)
+    store.plan([run], {}, "vgexp train", again=again, damaged=damaged)
+    assert store.done() == {identity(run)} and path.read_bytes() == whole
+
+
 def test_a_clock_that_is_behind_loses_nothing(monkeypatch):
     """Of a worker on another computer than the one on which a run was asked for again."""
     run = small(steps=4)
     store = Store(Path("here"))
     train([run], store)
-    store.plan([run], {}, "vgexp train", again=[identity(run)])
+    asked_again(store, run)
     assert store.done() == set()
     late = time.time() - 100.0
     monkeypatch.setattr("vgexp.results.writing.time.time", lambda: late)

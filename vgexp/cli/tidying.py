@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from vgexp.cli.arguments import Folder, Folders
-from vgexp.config import counted
+from vgexp.config import ConfigError, counted
 
 
 def rm(
@@ -21,13 +21,24 @@ def rm(
     """
     from vgexp.results.folders import remove, require_removable
 
-    for folder in folders:
+    once = list({folder.resolve(): folder for folder in reversed(folders)}.values())[::-1]
+    for folder in once:
         require_removable(folder)
-    if not yes and not typer.confirm(f"Remove {', '.join(map(str, folders))}?", err=True):
+    if not yes and not _confirmed(f"Remove {', '.join(map(str, once))}?"):
         raise typer.Exit(1)
-    for folder in folders:
+    for folder in once:
         remove(folder)
         print(f"removed {folder}")
+
+
+def _confirmed(question: str) -> bool:
+    """The answer of whoever typed the command. Raises ConfigError where nobody is there to answer."""
+    try:
+        return typer.confirm(question, err=True)
+    except typer.Abort as end:
+        if isinstance(end.__context__, EOFError):
+            raise ConfigError("stdin", "no answer", "y or n; --yes asks nothing") from None
+        raise
 
 
 def compact(folders: Folders) -> None:

@@ -68,6 +68,10 @@ def _is_part(x: str) -> bool:
     return x not in ("", ".", "..") and len(x.encode()) <= MOST_LETTERS
 
 
+def _is_number(x: Any) -> bool:
+    return not isinstance(x, bool) and math.isfinite(x)
+
+
 def _is_width(x: Any) -> bool:
     return COUNT.holds(x) or (isinstance(x, list) and len(x) > 0 and all(map(COUNT.holds, x)))
 
@@ -86,7 +90,7 @@ POSITIVE = Rule(lambda x: 0 < x < math.inf, "a positive number")
 NOT_NEGATIVE = Rule(lambda x: 0 <= x < math.inf, "a number of at least 0")
 FRACTION = Rule(lambda x: 0 <= x < 1, "a number in [0, 1)")
 BRANCH = Rule(
-    lambda x: x in ("1/sqrt(L)", "learned") if isinstance(x, str) else FINITE.holds(x) and abs(x) <= LARGEST,
+    lambda x: x in ("1/sqrt(L)", "learned") if isinstance(x, str) else _is_number(x) and abs(x) <= LARGEST,
     "a finite number, 1/sqrt(L), or learned",
 )
 INTERVAL = Rule(lambda x: len(x) == 2 and -math.inf < x[0] < x[1] < math.inf, "two increasing numbers: [0,1] or [-1,1]")

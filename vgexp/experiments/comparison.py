@@ -8,9 +8,9 @@ import pandas as pd
 
 from vgexp.config import ConfigError, Run, flat
 from vgexp.experiments.checks import check_prediction, check_run
-from vgexp.experiments.compose import composer
+from vgexp.experiments.compose import composer, groups
 from vgexp.experiments.imports import load_imports
-from vgexp.experiments.overrides import latest
+from vgexp.experiments.overrides import check_keys, latest
 from vgexp.experiments.stacks import require_read, without_effect
 from vgexp.experiments.sweep import grids
 from vgexp.networks.identity import identity, unread
@@ -41,8 +41,10 @@ def compare(*overrides: str, budget: str | float | None = None) -> Comparison:
     """
     if budget is not None:
         raise ConfigError("--budget", budget, "one network, without -m")
+    asked = latest(overrides)
+    check_keys(asked, groups())
     with composer() as compose:
-        found = grids(overrides, compose)
+        found = grids(asked, compose)
     load_imports()
     runs = {identity(run): run for grid in found.values() for _, run in grid.runs}
     for run in runs.values():
@@ -50,7 +52,7 @@ def compare(*overrides: str, budget: str | float | None = None) -> Comparison:
         check_prediction(run)
     for grid in found.values():
         without_effect(grid)
-    require_read(latest(overrides), list(runs.values()))
+    require_read(asked, list(runs.values()))
     configs = [stored(flat(run)) for run in runs.values()]
     apart = conditions(pd.DataFrame(configs))
     rows = []

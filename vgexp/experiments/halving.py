@@ -5,6 +5,7 @@ import gc
 import sys
 import traceback
 from collections.abc import Callable, Sequence
+from typing import TypeVar
 
 from vgexp.config import Run
 from vgexp.results.writing import Store
@@ -12,6 +13,7 @@ from vgexp.training import describe
 from vgexp.training.memory import return_freed_memory
 from vgexp.training.splitting import split_saves
 
+Found = TypeVar("Found")
 WORDS = ("out of memory", "can't allocate memory", "not enough memory", "bad_alloc", "ALLOC_FAILED")
 """What torch says where it has no error of its own for it."""
 
@@ -50,7 +52,7 @@ def too_large(run: Run) -> str:
     )
 
 
-def each(stacks: Sequence[list[Run]], train: Callable[[list[Run]], list[str]]) -> list[str]:
+def each(stacks: Sequence[list[Run]], train: Callable[[list[Run]], list[Found]]) -> list[Found]:
     """What `train` returns of all stacks. The first error is raised when all of them had their turn."""
     found, errors = [], []
     for runs in stacks:

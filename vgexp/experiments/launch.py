@@ -44,11 +44,13 @@ def run(*overrides: str) -> "Results":
     """Trains a sweep in this process and returns its results: `vgexp.run("model.depth=5,10", "steps=100")`.
 
     Raises ConfigError for a bad override, Interrupted after Ctrl-C, once all is saved, StorageError where the disk
-    refuses, MemoryError for a run that does not fit alone, and what else a training raised.
+    refuses, MemoryError for a run that does not fit alone, and what else a training raised, once the others had their
+    turn.
     """
     check_keys(overrides, groups())
     with composer() as compose:
         asked = grids(latest(overrides), compose)
+    from vgexp.experiments.halving import each
     from vgexp.experiments.plan import plan
     from vgexp.networks.identity import identity
     from vgexp.results import read
@@ -56,7 +58,8 @@ def run(*overrides: str) -> "Results":
 
     todo = plan(asked, latest(overrides))
     todo.write("vgexp.run(" + ", ".join(map(repr, once(overrides))) + ")")
-    complete(todo, lambda jobs: [train_stack(job.runs, Store(todo.folder)) for job in jobs])
+    store = Store(todo.folder)
+    complete(todo, lambda jobs: each([job.runs for job in jobs], lambda runs: [train_stack(runs, store)]))
     results = read(todo.folder)
     return results.select([identity(run) for run in todo.runs])
 
@@ -162,8 +165,8 @@ def train_stack(runs: Sequence[Run], store: "Store") -> list[str]:
             if not halves:
                 store.fail(mine, message)
                 raise MemoryError(message)
-        if stopped():  # before there was anything to train, or since
-            raise Interrupted
+    if stopped():  # before there was anything to train or since, as while locks are given back
+        raise Interrupted
     return [*elsewhere, *each(halves, lambda half: train_stack(half, store))]
 
 

@@ -11,7 +11,7 @@ from vgexp.data import dataset
 from vgexp.experiments.jobs import Job
 from vgexp.experiments.plan import Plan
 from vgexp.results.durations import spoken
-from vgexp.results.parts import run_rows
+from vgexp.results.status import judged_rows
 from vgexp.training.trial import Trial, step_trial
 
 TRIED_SECONDS = 10.0
@@ -61,9 +61,13 @@ def side_by_side(trials: Sequence[Trial], at_once: int) -> Trial:
 
 
 def _reached(todo: Plan) -> list[int]:
-    """The step from which each stack goes on: above 0 where it was interrupted."""
-    rows = run_rows(todo.folder, {})
-    running = {run: row["step"] or 0 for run, row in rows.items() if row["status"] == "running"}
+    """The step from which each stack goes on: above 0 where it was interrupted and has left a state."""
+    states = {path.stem for path in (todo.folder / "state").glob("*.pt")}
+    running = {
+        run: row["step"] or 0
+        for run, row in judged_rows(todo.folder, {}, None).items()
+        if row["status"] == "running" and row["stack"] in states and run not in todo.again
+    }
     return [min(running.get(run, 0) for run in job.ids()) for job in todo.jobs]
 
 

@@ -42,8 +42,9 @@ class Plan:
     jobs: list[Job]
     left_out: dict[str, str]
     """Grid -> why it cannot be run on this computer."""
-    again: set[str]
-    """Runs that are there and are to be computed again: as was asked, or since their tables are damaged."""
+    again: dict[str, float]
+    """Runs that are to be computed again, as was asked or since their tables are damaged, each with the time at which
+    its row was written when the plan was made; 0 without one."""
     damaged: dict[Path, str]
     """Files of the folder that cannot be read, and why."""
     fewer: list[str]
@@ -97,16 +98,17 @@ def plan(grids: Mapping[str, Grid], typed: Sequence[str] = ()) -> Plan:
     read_plan(folder, damaged)
     runs = {identity(run): run for _, run in planned}
     done = set() if first.rerun else {run for run, row in rows.items() if row["status"] == "done"}
-    again = {run for run, row in rows.items() if row["status"] == "failed" and row["written"] == "done"}
+    again = [run for run, row in rows.items() if row["status"] == "failed" and row["written"] == "done"]
     begun = store.begun()
     if first.rerun:
-        again, begun = again | set(runs), []
+        again, begun = [*again, *runs], []
+    seen = {run: rows[run]["updated"] or 0.0 if run in rows else 0.0 for run in again}
     todo = stacked(planned, limit, lambda run: identity(run) in done, begun)
     for job in todo:
         run = job.runs[0]
         require_memory(run, dataset(run.data), len(job.runs), _memory(run), min(run.jobs or 1, len(todo)))
     members.pop("", None)
-    return Plan(folder, list(runs.values()), members, todo, left_out, again, damaged, fewer)
+    return Plan(folder, list(runs.values()), members, todo, left_out, seen, damaged, fewer)
 
 
 def single_run(overrides: Sequence[str]) -> Run:

@@ -9,11 +9,12 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from threading import Event, Thread
+from typing import Any
 
 from vgexp.config import Run, counted
 from vgexp.networks.identity import identity
 from vgexp.results.durations import spoken
-from vgexp.results.parts import run_rows
+from vgexp.results.status import judged_rows
 
 LINE_SECONDS = 10.0
 """The longest time between two lines."""
@@ -54,6 +55,8 @@ class SweepProgress:
         self._updates = {identity(run): run.steps for run in runs}
         self.ended = 0
         """Runs that were done or had failed at the last look."""
+        self._failed = {run: row["updated"] for run, row in self._rows().items() if row["status"] == "failed"}
+        """When the runs failed that had before: they are tried again."""
         _, _, self._before = self._now()
 
     def line(self) -> str:
@@ -75,9 +78,13 @@ class SweepProgress:
 
     def _now(self) -> tuple[int, int, float]:
         """Runs that are done, runs that failed, and runs computed, of which those that are under way are parts."""
-        rows = {run: row for run, row in run_rows(self._folder, {}).items() if run in self._updates}
-        states = [row["status"] for row in rows.values()]
+        rows = self._rows()
+        states = [row["status"] for run, row in rows.items() if self._failed.get(run) != row["updated"]]
         parts = [
             (row["step"] or 0) / (self._updates[run] + 1) for run, row in rows.items() if row["status"] == "running"
         ]
         return states.count("done"), states.count("failed"), states.count("done") + sum(parts)
+
+    def _rows(self) -> dict[str, dict[str, Any]]:
+        """The newest row of each run; what was asked for again is not there until it begins."""
+        return {run: row for run, row in judged_rows(self._folder, {}, None).items() if run in self._updates}

@@ -40,11 +40,13 @@ def stacked(
 def without_effect(grid: Grid) -> list[str]:
     """What is to be said of choices that some of a grid's runs do not read, which makes these fewer.
 
-    Raises ConfigError for the first field with choices that no run reads.
+    Raises ConfigError for the first field with choices that no run reads, or that make no other runs.
     """
     said = []
     for override in parse(grid.overrides):
         key = override.get_key_element()
+        if override.is_sweep_override() and key in FIELDS and key != "name" and not FIELDS[key].in_identity:
+            raise ConfigError(key, override.get_value_string(), "one value: others make no other runs")
         read_by = FIELDS[key].read_by if override.is_sweep_override() and key in FIELDS else ()
         blind = [run for _, run in grid.runs if read_by and key in unread(run)]
         if not blind:

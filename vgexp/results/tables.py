@@ -124,11 +124,14 @@ class Results:
 
     def select(self, runs: Sequence[str]) -> "Results":
         """The same tables with these runs only."""
+        kept = set(runs)
         return Results(
-            _part("runs", self.runs, None, set(runs), None),
+            _part("runs", self.runs, None, kept, None),
             *(None,) * 4,
             folders=self.folders,
             planned={run: self.planned[run] for run in runs if run in self.planned},
+            grids={name: some for name, ids in self.grids.items() if (some := [run for run in ids if run in kept])},
+            left_out=self.left_out,
             commands=self.commands,
             damaged=self.damaged,
             source=self,

@@ -27,13 +27,16 @@ from vgexp.results.columns import TABLES
 from vgexp.results.errors import StorageError
 from vgexp.results.files import reason, remove, set_aside, write_atomically
 from vgexp.results.locks import alone, held, holders, noted
-from vgexp.results.parts import UNREADABLE, check_tables, file_of, opened, write_parts
+from vgexp.results.parts import UNREADABLE, check_tables, file_of, opened, run_rows, write_parts
 from vgexp.results.plans import add_runs, changing, read_plan, set_grid
 from vgexp.results.row_groups import common_schema, conform, extended, rows_of, write_groups
 from vgexp.results.status import judged_rows
 
 if TYPE_CHECKING:  # what writes no table needs no pandas
     import pandas as pd
+
+SHORT = 1e-3
+"""Seconds by which what is asked for again is later than what is there."""
 
 
 class Store:
@@ -48,14 +51,15 @@ class Store:
         grids: Mapping[str, Sequence[str]],
         command: str,
         left_out: Mapping[str, str] | None = None,
-        again: Collection[str] = (),
+        again: Mapping[str, float] | None = None,
         damaged: Collection[Path] = (),
         stacks: Sequence[Sequence[Run]] = (),
     ) -> None:
         """Adds runs and grids to the plan, and says which grids cannot be run here and why.
 
-        The runs of `again` are to be computed although they are there. Files that are damaged are set aside. `stacks`
-        is what is going to be computed: states that none of them takes up are removed.
+        The runs of `again` are to be computed although they are there, but for those that somebody computes or has
+        written since: it says when each was written as the plan was made. Files that are damaged are set aside, where
+        they are still. `stacks` is what is going to be computed: states that none of them takes up are removed.
         """
         ids = [identity(run) for run in runs]
         with changing(self.folder) as known:
@@ -66,12 +70,20 @@ class Store:
             known["left_out"] |= dict(left_out or {})
             before = known["commands"].pop(command, [])
             known["commands"][command] = list(dict.fromkeys([*before, *ids]))
-            known["again"] |= dict.fromkeys(again, time.time())
-            computed = {stack_of(holder.runs) for holder in holders(self.folder)}
-            for path in damaged:
+            computed = {stack_of(holder.runs): holder.runs for holder in holders(self.folder)}
+            elsewhere = {run for members in computed.values() for run in members}
+            rows = run_rows(self.folder, {}) if again else {}
+            for run, seen in (again or {}).items():
+                written = rows[run]["updated"] or 0.0 if run in rows else 0.0
+                if written == seen and run not in elsewhere:
+                    known["again"][run] = max(time.time(), written + SHORT)  # later by whatever computer's clock
+            still: dict[Path, str] = {}
+            if damaged:
+                judged_rows(self.folder, still)
+            for path in still.keys() & set(damaged):
                 if path.parent != self.folder and path.stem.removeprefix("part-") not in computed:
                     set_aside(path)
-            self._drop_orphans(ids, {stack_id(stack) for stack in stacks} | computed)
+            self._drop_orphans(ids, {stack_id(stack) for stack in stacks} | computed.keys())
 
     def done(self, tables: bool = True) -> set[str]:
         """Ids of the runs that are there; without `tables` it is not looked whether these are whole."""
@@ -241,4 +253,5 @@ def runs_frame(runs: Sequence[Run], stack: str, **columns: Any) -> "pd.DataFrame
     from vgexp.results.reading import stored
 
     rows = [{"run": identity(run), "stack": stack} | stored(flat(run)) for run in runs]
-    return pd.DataFrame(rows).assign(updated=time.time(), **columns)
+    # Not before it began, by whatever computer's clock: the newest row counts.
+    return pd.DataFrame(rows).assign(updated=max(time.time(), columns.get("started", 0.0)), **columns)
