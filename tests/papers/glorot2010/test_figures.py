@@ -58,7 +58,6 @@ def test_figure4_is_the_end_of_training(results):
 @pytest.mark.parametrize(
     ("name", "told"),
     [
-        ("figure2", ["GB-11"]),
         ("figure3", ["GB-16", "GB-17"]),
         ("figure4", ["GB-18"]),
         ("figure9", ["GB-19"]),

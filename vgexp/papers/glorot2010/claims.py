@@ -132,7 +132,8 @@ CLAIMS = (
         Ratio("std dW, layer 5 over 1, standard", 1000, np.inf, lambda r: over(dw(SIGMOID, r), 5, 1), reference=2530),
     )),
     Claim("GB-11", "The top hidden layer of a sigmoid network is driven to 0 at once, the layers below settle above ½, "
-          "the higher the layer the more.", "figure 2, after 100,000 updates", grids=("plateau",), criteria=(
+          "the higher the layer the more (ours after 400 updates, the paper's numbers after 100,000).", "figure 2",
+          grids=("plateau",), criteria=(
         Criterion("mean h, layer 4", 0, 0.1, lambda r: mean_h(PLATEAU, r).sel(layer=4), 0.06),
         Criterion("mean h, layer 3", 0.6, 1, lambda r: mean_h(PLATEAU, r).sel(layer=3), 0.69),
         Criterion("mean h, layer 3 less layer 2", 0, 1,
@@ -169,21 +170,19 @@ CLAIMS = (
     Claim("GB-16", "Under standard initialisation tanh layers saturate one after the other, from the bottom.",
           "figure 3, top", grids=("tanh",), scale="small", criteria=(
         Criterion("updates until p98 > 0.95, layer 1", 0, 80_000,
-                  lambda r: step_of_saturation(1, r), 80_000, by=median),
+                  lambda r: step_of_saturation(TANH, r).sel(layer=1), 80_000, by=median),
         Ratio("p98 at that update, layer 2 over 1", 0, 0.9, lambda r: over(p98_at_saturation(r), 2, 1)),
         Ratio("p98 at that update, largest step upwards", 0, 1, lambda r: largest(rise(p98_at_saturation(r)))),
     ), remark=changed),
-    Claim("GB-17", "Softsign saturates less, and its layers move together.",
+    Claim("GB-17", "Softsign saturates less (no layer's p98 is above 0.95), and its layers move together.",
           "figure 3, bottom", grids=("tanh", "softsign"), scale="small", criteria=(
         Criterion("p98 of h, largest layer", 0, 0.95, lambda r: largest(p98(SOFTSIGN, r)), 0.75),
         Ratio("largest less smallest p98, softsign over tanh", 0, 0.9,
                   lambda r: width(p98(SOFTSIGN, r)) / width(p98(TANH, r))),
-        Ratio("p98, layer 2 over 1", 0.8, 1.25, lambda r: over(p98(SOFTSIGN, r), 2, 1), 0.77),
+        Ratio("p98, layer 2 over 1", 0.7, 1 / 0.7, lambda r: over(p98(SOFTSIGN, r), 2, 1), 0.77),
     ), explanation="the lower three layers have reached their knees, the upper two are still on their way there; after "
        "500,000 updates, at scale long, the fourth is there too; where all layers are quicker, as with pixels in "
        "[-1, 1], they would be closer together", tests=(
-        Ratio("largest less smallest p98, softsign over tanh, with pixels in [-1, 1]", 0, 0.9,
-                  lambda r: width(p98(OTHER_SOFTSIGN, r)) / width(p98(OTHER_TANH, r))),
         Ratio("largest less smallest p98, softsign, with pixels in [-1, 1] over [0, 1]", 0, 0.9,
                   lambda r: width(p98(OTHER_SOFTSIGN, r)) / width(p98(SOFTSIGN, r))),
     ), remark=changed),
@@ -194,13 +193,15 @@ CLAIMS = (
         Ratio("fraction 0.5 < |h| < 0.8, softsign over tanh", 2, np.inf,
                   lambda r: fraction(SOFTSIGN, 0.5, 0.8, r) / fraction(TANH, 0.5, 0.8, r)),
     ), remark=changed),
-    Claim("GB-19", "In training weight gradients come to differ between layers, the lower the larger, and more so "
-          "under standard initialisation.", "figure 9", grids=("tanh", "tanh_n"), scale="small", criteria=(
+    Claim("GB-19", "In training weight gradients come to differ between layers, larger at the bottom than at the "
+          "top, and more so under standard initialisation.", "figure 9", grids=("tanh", "tanh_n"), scale="small",
+          criteria=(
         Ratio("std dW, layer 1 over 5, standard", 2, 8, lambda r: growth(TANH, r), 3.3),
         Ratio("std dW, layer 1 over 5, normalized", 1, 2.7, lambda r: growth(TANH_N, r), 1.7),
         Ratio("… standard over normalized", 1.5, np.inf, lambda r: growth(TANH, r) / growth(TANH_N, r), 1.9),
     ), remark=changed),
-    Claim("GB-20", "The fall of back-propagated gradients towards the input is soon undone by training.",
+    Claim("GB-20", "The fall of back-propagated gradients towards the input is undone by training (how quickly, the "
+          "paper says without a number).",
           "section 4.3", grids=("tanh",), scale="small", criteria=(
         Ratio("std dz, layer 5 over 1, at the start", 7, 13, lambda r: over(dz(TANH, r), 5, 1), 10.5),
         Ratio("std dz, layer 5 over 1, last fifth of training", 0, 1, lambda r: slope_reversal(TANH, r)),
@@ -212,9 +213,10 @@ CLAIMS = (
     Claim("GB-21", "Under normalized initialisation all tanh layers come to saturate, and at once.",
           "figure 10", grids=("tanh_n",), scale="small", criteria=(
         Criterion("p98 of h, smallest layer", 0.95, 1, lambda r: smallest(p98(TANH_N, r)), 1.0),
-    ), explanation="layers 2 and 3 saturate first, the top one last, and it is not there after 100,000 updates; of "
-       "three seeds that went on, at scale long, two have it there before 500,000; the paper's learning rate and pixel "
-       "range are not given, and with others it might be there earlier", tests=(
+        Criterion("updates until p98 > 0.95, last layer", 0, 80_000,
+                  lambda r: largest(step_of_saturation(TANH_N, r)), 80_000, by=median),
+    ), explanation="layers 2 and 3 saturate first, the top one last, and it is not there after 100,000 updates; the "
+       "paper's learning rate and pixel range are not given, and with others it might be there earlier", tests=(
         Criterion("the same with pixels in [-1, 1]", 0.95, 1, lambda r: smallest(p98(OTHER_TANH_N, r))),
     ), remark=changed),
     Claim("GB-22", "On Shapeset Tanh N and Softsign are far ahead of Tanh, and Tanh of Sigmoid.",
@@ -225,8 +227,8 @@ CLAIMS = (
                   lambda r: percent(TANH, r) - percent(SOFTSIGN, r), 22.0),
         Criterion("test error, Sigmoid less Tanh (points)", 5, np.inf,
                   lambda r: percent(SIGMOID_5, r) - percent(TANH, r), 15.4),
-    ), explanation="the order depends on the pixel range, which is not given; after 500,000 updates, at scale long, "
-       "Tanh N leads Tanh in this range too, and Softsign does not", tests=(
+    ), explanation="the order depends on the pixel range, which is not given (in [-1, 1] Tanh stays at chance); after "
+       "500,000 updates, at scale long, Tanh N leads Tanh in [0, 1] too, and Softsign does not", tests=(
         Criterion("with pixels in [-1, 1], Tanh less Tanh N (points)", 5, np.inf,
                   lambda r: percent(OTHER_TANH, r) - percent(OTHER_TANH_N, r)),
         Criterion("with pixels in [-1, 1], Tanh less Softsign (points)", 5, np.inf,
@@ -246,7 +248,7 @@ CLAIMS = (
     ), remark=still_falling),
     Claim("GB-25", "On CIFAR-10 normalized initialisation is ahead of standard by two to three points.",
           "figure 12, table 1", grids=tuple(f"cifar10_{row}" for row in FINITE.values()), scale="small", criteria=tuple(
-        Criterion(f"test error, {name} less {name} N (points)", 0.5, 5,
+        Criterion(f"test error, {name} less {name} N (points)", 1.5, 3.5,
                   lambda r, name=name: percent(finite("cifar10", name), r)
                   - percent(finite("cifar10", f"{name} N"), r), paper)
         for name, paper in (("Tanh", 2.98), ("Softsign", 1.98))
@@ -261,7 +263,8 @@ CLAIMS = (
         Criterion("share with |gradient| < 1 % of the largest, quadratic less cross-entropy", 0.001, 1,
                   lambda _: plateau_share("quadratic") - plateau_share("cross_entropy")),
     )),
-    Claim("GB-29", "Normalized initialisation does the same when widths shrink or grow with depth.",
+    Claim("GB-29", "Normalized initialisation does the same when widths shrink or grow with depth (within a factor 2, "
+          "where it is 1.8 at one width).",
           "section 4.2.1", grids=("widths",), criteria=tuple(
         Ratio(f"std {name}, largest over smallest layer, widths {way}", 1, 2,
                   lambda r, quantity=quantity, grid=grid: spread(quantity(grid, r)))

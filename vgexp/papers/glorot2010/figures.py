@@ -95,8 +95,7 @@ def figure2(results: Results) -> Picture:
     return Picture(
         figure,
         "Figure 2 of the paper: four sigmoid layers on Shapeset, mean activation with bars of one standard deviation "
-        f"over units and 300 test examples ({seeds_in(frame)}); the paper goes on to epoch 140. "
-        + verdicts(results, "GB-11"),
+        f"over units and 300 test examples ({seeds_in(frame)}); the paper goes on to epoch 140.",
         frame,
     )
 
