@@ -12,6 +12,7 @@ CASES = {
     "NOT_NEGATIVE": ([0, 0.5], [-1e-9, math.inf]),
     "FRACTION": ([0, 0.999], [1, -0.1]),
     "FINITE": ([-3.0, 0], [math.inf]),
+    "BRANCH": ([0.1, 1, "1/sqrt(L)", "learned"], [True, False, math.nan, -math.inf, 1e39, "sqrt"]),
     "INTERVAL": ([[0.0, 1.0], [-1, 1]], [[1, 0], [0, 0], [0, 1, 2], [0.0, math.inf], [math.nan, 1.0]]),
     "WIDTH": ([5, [5, 6]], [0, [], [0], 5.0, "5"]),
     "SEGMENT": ([1, "sqrt", "revolve(3)"], [0, "revolve(0)", "revolve", "log"]),
