@@ -69,8 +69,9 @@ def report(folder: Folder) -> None:
     from vgexp.experiments import load_imports
 
     load_imports()
+    results = read([folder])
     say_claims_lack(folder)
-    print(f"report: {papers.report(folder, results=read([folder]))}")
+    print(f"report: {papers.report(folder, results=results)}")
 
 
 def view(
