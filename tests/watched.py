@@ -8,6 +8,7 @@ import torch.nn.functional as F
 from torch import nn
 from torch.utils.data import TensorDataset
 
+from vgexp.networks import ACTIVATIONS
 from vgexp.watching.monitor import watch
 
 
@@ -87,6 +88,7 @@ def row(layer, dz, depth=0, above=(), **others):
     place = {"index": layer, "depth": depth, "above": list(above), "operations": [], "plumbing": [], "twin": False}
     beside = {"inputs": "numbers", "broken": (), "frozen": False, "fan_in": 0, "off": []}
     beside |= {"dtype": torch.float32, "zeros": 0.0, "underflow_below": 1e-30}
+    beside |= {"law": ACTIVATIONS.get(others.get("activation", ""))}
     return {**head, **dict.fromkeys(numbers, math.nan), **place, **beside, "dz_rms": dz, "dz_norm": dz, **others}
 
 

@@ -98,6 +98,13 @@ def test_an_activation_saves_its_input_or_its_result(name):
     assert torch_private.saved_tensor(h.grad_fn, "anything_else") is None
 
 
+def test_what_a_node_saves_is_known_by_name():
+    z = torch.ones(3, requires_grad=True)
+    out_of_place, in_place = F.elu(z).grad_fn, F.elu(z * 1, inplace=True).grad_fn
+    for node, name, other in ((out_of_place, "self", "result"), (in_place, "result", "self")):
+        assert torch_private.saves(node, name) and not torch_private.saves(node, other)
+
+
 def test_what_was_overwritten_or_freed_is_not_a_saved_tensor():
     h = torch.ones(3, requires_grad=True).tanh()
     node = h.grad_fn

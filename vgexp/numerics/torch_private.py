@@ -105,6 +105,11 @@ def saved_tensor(node: Any, name: str) -> Tensor | None:
         return None
 
 
+def saves(node: Any, name: str) -> bool:
+    """Whether a kind of node has a tensor under `name`, which may be gone by now."""
+    return hasattr(node, f"_raw_saved_{name}")
+
+
 def saved_number(node: Any, name: str) -> float | None:
     """The number that a node of autograd's graph saved under `name`; None where that was not given, or is a tensor."""
     found = _attribute(node, f"_saved_{name}")

@@ -39,16 +39,35 @@ def found(phi, z=Z):
         (F.silu, "silu"),
         (F.softplus, "softplus"),
         (torch.erf, "erf"),
+        (nn.LeakyReLU(0.2), "leaky_relu"),
+        (nn.LeakyReLU(0.0), "leaky_relu"),
+        (nn.LeakyReLU(1.5, inplace=True), "leaky_relu"),
+        (nn.ELU(0.5), "elu"),
+        (nn.ELU(3.0), "elu"),
+        (nn.ELU(inplace=True), "elu"),
+        (nn.ELU(3.0, inplace=True), "elu"),
+        (nn.SELU(inplace=True), "selu"),
+        (nn.CELU(2.0), "celu"),
+        (nn.CELU(0.5, inplace=True), "celu"),
+        (nn.Softplus(5.0), "softplus"),
+        (nn.Softplus(0.5, 2.0), "softplus"),
+        (nn.SiLU(inplace=True), "silu"),
+        (nn.Hardtanh(inplace=True), "hardtanh"),
     ],
 )
 def test_activations_are_recognised_and_measured(phi, name):
+    """With their own numbers, in place or not."""
     ((what, held, marked),) = found(phi)
     assert what.name == name and marked == "here" and not held.requires_grad
     torch.testing.assert_close(what.h(held), phi(Z.clone()))
     leaf = Z.clone().requires_grad_()
     slope = torch.autograd.grad(phi(leaf * 1).sum(), leaf)[0].abs()
-    top = ACTIVATIONS[name].max_slope if name in ACTIVATIONS else 1.0
-    if name not in ("hardswish", "leaky_relu"):  # whose phi' is neither there nor 0
+    top = float(slope.max()) if what.own else ACTIVATIONS[name].max_slope if name in ACTIVATIONS else 1.0
+    if what.law is not None:
+        torch.testing.assert_close(what.law.phi(Z), phi(Z.clone()))
+        torch.testing.assert_close(what.law.slope(Z).abs(), slope)
+        assert what.law.max_slope == pytest.approx(top, rel=0.05)
+    if phi not in (F.hardswish, F.leaky_relu):  # whose phi' is neither there nor 0
         inside = (slope - 0.04 * top).abs() > 1e-3
         assert torch.equal(what.off(held)[inside] > 0, (slope < 0.04 * top)[inside])
 

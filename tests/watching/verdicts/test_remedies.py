@@ -6,6 +6,7 @@ import torch.nn.functional as F
 from torch import nn
 from watched import row
 
+from vgexp.networks import ACTIVATIONS
 from vgexp.watching.checkup import diagnose
 from vgexp.watching.verdicts.remedies import Remedy, applied, critical, remedies, scaled
 
@@ -40,6 +41,27 @@ def test_each_layer_has_the_scale_of_its_own_fan_in():
     assert "0.125 at fan-in 64, 0.1 at fan-in 100, 0.05 at fan-in 400" in first.words
 
 
+@pytest.mark.parametrize("in_place", [False, True])
+@pytest.mark.parametrize("slope", [0.01, 0.5])
+def test_the_critical_scale_is_that_of_the_slope_that_a_network_has(slope, in_place):
+    """He et al. (2015), eq. 14: sigma_w^2 (1 + slope^2) / 2 = 1."""
+    torch.manual_seed(0)
+    model = nn.Sequential(*[part for _ in range(20) for part in (nn.Linear(64, 64), nn.LeakyReLU(slope, in_place))])
+    for layer in model[::2]:
+        nn.init.normal_(layer.weight, std=0.5 / 8)
+    (finding, *_) = diagnose(model, (torch.randn(32, 64), torch.randint(64, (32,))), F.cross_entropy).findings
+    assert finding.kind == "vanishing"
+    assert finding.remedies[0].weights["2"] == pytest.approx(math.sqrt(2 / (1 + slope**2)) / 8)
+
+
+def test_layers_with_one_activation_and_other_numbers_have_scales_of_their_own():
+    torch.manual_seed(0)
+    slopes = (0.5, 0.1) * 10
+    model = nn.Sequential(*[part for slope in slopes for part in (nn.Linear(64, 64), nn.LeakyReLU(slope))])
+    (finding, *_) = diagnose(model, (torch.randn(32, 64), torch.randint(64, (32,))), F.cross_entropy).findings
+    assert "sigma_w = 1.26" in finding.remedy and "sigma_w = 1.41" in finding.remedy
+
+
 @pytest.mark.parametrize(
     ("kind", "activation", "ratio", "named"),
     [
@@ -57,7 +79,7 @@ def test_each_layer_has_the_scale_of_its_own_fan_in():
     ],
 )
 def test_the_scale_of_the_weights_is_named_in_the_direction_of_the_fault(kind, activation, ratio, named):
-    goal = critical(activation) or 1.0
+    goal = critical(ACTIVATIONS.get(activation)) or 1.0
     rows = calls(activation, lambda fan_in: ratio * goal / math.sqrt(fan_in))
     assert any(remedy.weights for remedy in remedies(kind, rows)) is named
 

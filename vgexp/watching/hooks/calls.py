@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
+from vgexp.networks.activations import Activation
 from vgexp.numerics import fraction, moments, total_norm
 from vgexp.watching.hooks.descent import Way
 from vgexp.watching.hooks.graph import ActivationNode
@@ -53,6 +54,7 @@ class Call:
         "hooked",
         "index",
         "inputs",
+        "laws",
         "layer",
         "number",
         "off",
@@ -80,6 +82,8 @@ class Call:
         """The call of a module inside this one that put out the same tensor."""
         self.activations: list[str] = []
         """The names of what took its output."""
+        self.laws: list[Activation | None] = []
+        """What theory knows each as."""
         self.off: list[tuple[Any, Any]] = []
         """For each piecewise linear activation: the units that were off on every example, and those that were off on
         none, (N,) each; positions in an image or a sequence count as examples. On a host numpy's arrays."""
@@ -140,9 +144,15 @@ class Call:
         """Each name of what took its output once."""
         return " ".join(dict.fromkeys(self.activations))
 
+    @property
+    def law(self) -> Activation | None:
+        """What theory knows as the activation that took its output; None where several did that are not the same."""
+        return self.laws[0] if self.laws and all(law is self.laws[0] for law in self.laws) else None
+
     def activated(self, activation: ActivationNode, saved: Tensor) -> None:
         """Measures an activation that took its output, from what the graph saved of it."""
         self.activations.append(activation.name)
+        self.laws.append(activation.law)
         if saved.is_complex() or not saved.numel():
             return
         saved = saved.float() if saved.dtype.itemsize < 4 else saved.resolve_neg()  # numpy reads no lazy minus

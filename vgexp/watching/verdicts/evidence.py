@@ -34,6 +34,7 @@ Row: TypeAlias = dict[str, Any]
 - `inputs`: `numbers`, `indices` or `none`: what its module was called with; the latter two are tables,
 - `dtype`: the type of dz; `zeros`: the fraction of its entries that are exactly 0, in types with a narrow range,
 - `underflow_below`: below this, dz may have underflowed,
+- `law`: what theory knows the activation as, with its numbers; None where it does not, or where there are several,
 - `fan_in`: inputs of one unit; 0 where theory has no scale for the layer,
 - `off`: for each piecewise linear activation, which units were off on every example, and which on none, (N,) each.
 """
@@ -128,6 +129,7 @@ def gather(observation: Observation, layers: Sequence[Layer]) -> Evidence:
             "dtype": call.dtype,
             "zeros": float(call.zeros) / max(call.counts.get("dz_rms", 0), 1),
             "underflow_below": call.underflow_below,
+            "law": call.law,
             "fan_in": call.layer.fan_in,
             "off": [tuple(torch.as_tensor(units_N).cpu().numpy() for units_N in pair) for pair in call.off],
         }

@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from vgexp.networks import ACTIVATIONS
+from vgexp.networks.activations import Activation
 from vgexp.numerics import critical_sigma_w
 from vgexp.watching.hooks.layers import layers_of
 from vgexp.watching.verdicts.evidence import Row, normalised
@@ -67,10 +67,9 @@ def remedies(kind: str, rows: Sequence[Row]) -> list[Remedy]:
 
 
 @cache
-def critical(activation: str) -> float | None:
+def critical(law: Activation | None) -> float | None:
     """The sigma_w at which gradients of a wide network neither vanish nor explode, without biases; None for activations
     that are not 0 at 0, which it would saturate, as sigmoid."""
-    law = ACTIVATIONS.get(activation)
     return critical_sigma_w(law) if law is not None and float(law.phi(torch.zeros(1))) == 0 else None
 
 
@@ -94,14 +93,14 @@ def tiny(rows: Iterable[Row]) -> Remedy | None:
 def _weights(kind: str, rows: Iterable[Row]) -> Remedy | None:
     """Each layer's weights at the critical scale for its own fan-in, where that goes against the fault."""
     wanted: dict[str, float] = {}
-    by_activation: dict[str, list[tuple[Row, float]]] = defaultdict(list)
+    found: dict[tuple[str, float], list[Row]] = defaultdict(list)
     for row in rows:
-        goal = critical(row["activation"]) if row["fan_in"] and 0 < row["w_rms"] < math.inf else None
+        goal = critical(row["law"]) if row["fan_in"] and 0 < row["w_rms"] < math.inf else None
         if goal is None or normalised(row) or not _against(kind, row["activation"], sigma_w(row) / goal):
             continue
         wanted[row["name"]] = goal / math.sqrt(row["fan_in"])
-        by_activation[row["activation"]].append((row, goal))
-    words = [_scale_in_words(name, found) for name, found in by_activation.items()]
+        found[row["activation"], goal].append(row)
+    words = [_scale_in_words(activation, goal, each) for (activation, goal), each in found.items()]
     return Remedy("; ".join(words), wanted) if words else None
 
 
@@ -114,12 +113,11 @@ def _against(kind: str, activation: str, ratio: float) -> bool:
     return ratio > 1
 
 
-def _scale_in_words(activation: str, found: Sequence[tuple[Row, float]]) -> str:
-    goal = found[0][1]
-    fans = sorted({row["fan_in"] for row, _ in found})
+def _scale_in_words(activation: str, goal: float, rows: Sequence[Row]) -> str:
+    fans = sorted({row["fan_in"] for row in rows})
     stds = [f"{goal / math.sqrt(fan_in):.3g} at fan-in {fan_in:g}" for fan_in in fans]
     shown = ", ".join([*stds[:3], *(["..."] if len(stds) > 3 else [])])
-    now = [sigma_w(row) for row, _ in found]
+    now = [sigma_w(row) for row in rows]
     low, high = f"{min(now):.3g}", f"{max(now):.3g}"
     is_now = low if low == high else f"{low} to {high}"
     return f"weights of std {shown} before {activation}: sigma_w = {goal:.3g} is critical, it is {is_now} now"
