@@ -71,6 +71,8 @@ class Monitor:
         self._standstill = Standstill()
         self._gates: set[str] = set()
         """Layers that were found with weights that are all 0."""
+        self._fed: set[str] = set()
+        """Modules of which a parameter had a gradient at a recorded step."""
         self._step = 0
         self._observations: list[Observation] = []
         self._listen()
@@ -136,7 +138,10 @@ class Monitor:
     def evidence(self) -> list[Evidence]:
         """What the diagnosis reads of the last recorded steps."""
         found = [gather(observation, self.layers) for observation in self._observations[-RECENT:]]
-        return [*found[:-1], *(last._replace(before=self._lost(last)) for last in found[-1:])]
+        return [*found[:-1], *map(self._with_past, found[-1:])]
+
+    def _with_past(self, last: Evidence) -> Evidence:
+        return last._replace(before=self._lost(last), resting=[name for name in last.disconnected if name in self._fed])
 
     def _lost(self, last: Evidence) -> set[str]:
         """What has no gradient at the last recorded step, and had one at an earlier step."""
@@ -210,6 +215,7 @@ class Monitor:
         observation.others = self._listener.others
         trainable = self._listener.trainable()
         observation.ungraded = ungraded(trainable, self._listener.fed)
+        self._fed.update(owner(name) for name, p in trainable.items() if id(p) in self._listener.fed)
         if (observation.column("dw_rms") == 0).any():
             observation.gates = closed_gates(self.model)
         observation.opened = self._opened(observation)

@@ -115,3 +115,81 @@ def test_what_is_not_finite_is_null_in_json():
 
     written = diagnose(Broken(), (torch.randn(3, 6, 4), torch.zeros(3, dtype=torch.long)), F.cross_entropy).to_json()
     assert json.loads(written, parse_constant=lambda name: pytest.fail(name))["verdict"] == "nan"
+
+
+class Parts(nn.Module):
+    """Two parts, each with a norm, that may be trained in turns, and one that never is."""
+
+    def __init__(self, spare=False):
+        super().__init__()
+        torch.manual_seed(0)
+        self.a = nn.Sequential(nn.Linear(8, 16), nn.LayerNorm(16), nn.Tanh(), nn.Linear(16, 8))
+        self.b = nn.Sequential(nn.Linear(8, 16), nn.LayerNorm(16), nn.Tanh(), nn.Linear(16, 1))
+        if spare:
+            self.spare = nn.Linear(8, 8)
+
+
+def through_both(model, x):
+    return model.b(model.a(x)).square().mean()
+
+
+def past_a_detach(model, x):
+    return model.b(model.a(x).detach()).square().mean()
+
+
+@torch.no_grad()
+def generated(model, x):
+    return model.a(x)
+
+
+TURNS = {
+    "a critic behind a detach": (through_both, past_a_detach),
+    "a critic behind no_grad": (through_both, lambda model, x: model.b(generated(model, x)).square().mean()),
+    "a critic alone": (through_both, lambda model, x: model.b(x).square().mean()),
+    "two heads, both computed": (
+        lambda model, x: (model.a(x).square().mean(), model.b(x))[0],
+        lambda model, x: (model.a(x), model.b(x).square().mean())[1],
+    ),
+}
+
+
+def in_turns(model, losses, cleared, steps=5):
+    """The diagnosis after each step; only the gradients of what a step trains are cleared, or all."""
+    optimizer, found = torch.optim.SGD(model.parameters(), 0.01), []
+    with watch(model, every=1) as monitor:
+        for step in range(steps):
+            (model if cleared else model.b).zero_grad()
+            losses[step % 2](model, torch.randn(16, 8)).backward()
+            monitor.step()
+            found.append(monitor.diagnosis())
+            optimizer.step()
+    return found
+
+
+def disconnected(diagnosis):
+    return [name for finding in diagnosis.findings if finding.kind == "disconnected" for name in finding.layers]
+
+
+@pytest.mark.parametrize("cleared", [True, False])
+@pytest.mark.parametrize("name", TURNS)
+def test_parts_that_take_turns_are_not_disconnected(name, cleared):
+    found = in_turns(Parts(), TURNS[name], cleared)
+    assert [disconnected(diagnosis) for diagnosis in found[1:]] == [[]] * 4
+    assert any("a.0" in note and "at another" in note for note in found[1].notes)
+    if TURNS[name][0] is through_both:
+        assert found[0].notes == found[2].notes == []
+
+
+@pytest.mark.parametrize("name", TURNS)
+def test_beside_parts_that_take_turns_what_never_has_a_gradient_is_disconnected(name):
+    assert [disconnected(diagnosis) for diagnosis in in_turns(Parts(spare=True), TURNS[name], True)[1:]] == [
+        ["spare"]
+    ] * 4
+
+
+def test_one_parameter_of_a_module_takes_no_turns():
+    def without_a_bias(model, x):
+        return F.linear(model.a(x), model.b[0].weight, model.b[0].bias.detach()).square().mean()
+
+    found = in_turns(Parts(), (through_both, without_a_bias), True, steps=2)
+    assert "b.0.bias" in disconnected(found[1])

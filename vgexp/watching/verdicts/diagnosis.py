@@ -177,13 +177,15 @@ UNDECIDED = ". That is between healthy (within 1.5) and a fault (above 2): look 
 
 
 def without_skipped(last: Evidence) -> Evidence:
-    """A step, where what did not run, but did and had a gradient at an earlier recorded step, is not disconnected."""
+    """A step, where what did not run, but did and had a gradient at an earlier recorded step, is not disconnected; nor
+    are whole modules that ran for nothing and had one, as those of parts that take turns."""
     idle = [name for name, why in last.disconnected.items() if why == NEVER_CALLED and name in last.before]
     blocks = {block for name in idle for block in accumulate(name.split(".")[:-1], "{}.{}".format)}
     beside = [name for name in last.disconnected if name in last.before and owner(name) in blocks]
     skipped = dict.fromkeys([*idle, *beside])
-    kept = {name: why for name, why in last.disconnected.items() if name not in skipped}
-    return last._replace(disconnected=kept, skipped=[*last.skipped, *skipped])
+    resting = [name for name in last.resting if name not in skipped]
+    kept = {name: why for name, why in last.disconnected.items() if name not in {*skipped, *resting}}
+    return last._replace(disconnected=kept, skipped=[*last.skipped, *skipped], resting=resting)
 
 
 def conclude(steps: Sequence[Evidence]) -> Diagnosis:
@@ -210,6 +212,12 @@ def conclude(steps: Sequence[Evidence]) -> Diagnosis:
         notes.append(f"{span(last.opened)} started at 0 and is opening: what it holds back is not counted")
     if last.skipped:
         notes.append(f"{span(last.skipped)} did not run at this step, but did at another and had a gradient")
+    if last.resting:
+        names = span(last.resting, noun="in all")
+        notes.append(
+            f"no gradient reaches {names} at this step, but did at another: the loss of a part that takes turns does "
+            "not read the others; if it is meant to, look for a detach"
+        )
     if last.unseen and not found:
         notes.append("no layer was seen to run: weights are used without calling their modules, so there is no profile")
     if last.loss == 0:

@@ -94,6 +94,8 @@ class Evidence(NamedTuple):
     """What did not run by chance, and got a gradient when it did."""
     before: Collection[str] = ()
     """What has no gradient, and had one at an earlier recorded step."""
+    resting: Sequence[str] = ()
+    """Modules all of which has no gradient, while some of it had one at an earlier recorded step."""
     severed: bool = False
     """Whether no parameter has a gradient at all."""
     closer: Closer = Closer()
