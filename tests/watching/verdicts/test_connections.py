@@ -290,3 +290,76 @@ def test_what_opens_has_little_below_it_for_some_steps():
             monitor.step()
             assert monitor.diagnosis().findings == []
             optimizer.step()
+
+
+class Scaled(nn.Module):
+    """Sound under autocast; `wrong` is put behind its first layer."""
+
+    def __init__(self, wrong=None):
+        super().__init__()
+        torch.manual_seed(0)
+        self.body, self.head, self.wrong = nn.Linear(16, 32), nn.Linear(32, 4), wrong or (lambda h: h)
+
+    def forward(self, x):
+        return self.head(torch.relu(self.wrong(self.body(x))))
+
+
+def nan_backward(h):
+    return h + 0 * (h.float() * 0).sqrt().to(h.dtype)
+
+
+LOSSES = {
+    "none": lambda output, y: F.cross_entropy(output.float(), y),
+    "a loss that is not a number": lambda output, y: F.cross_entropy(output.float(), y) * math.nan,
+    "a large loss": lambda output, y: F.cross_entropy(output.float(), y) * 1e32,
+}
+
+
+def under_a_scaler(model, loss, scale, dtype=torch.float16, steps=1, size=1.0):
+    """The diagnosis after each step, and whether the scaler skipped its update."""
+    optimizer, found = torch.optim.SGD(model.parameters(), 1e-6), []
+    scaler = torch.amp.GradScaler("cpu", init_scale=scale)
+    with watch(model, every=1, scaler=scaler, optimizer=optimizer) as monitor:
+        for step in range(steps):
+            torch.manual_seed(step)
+            optimizer.zero_grad()
+            with torch.autocast("cpu", dtype):
+                lost = loss(model(size * torch.randn(8, 16)), torch.randint(4, (8,)))
+            scaler.scale(lost).backward()
+            monitor.step()
+            before = scaler.get_scale()
+            scaler.step(optimizer)
+            scaler.update()
+            found.append((monitor.diagnosis(), scaler.get_scale() < before))
+    return found
+
+
+@pytest.mark.parametrize(("scale", "size"), [(2.0**20, 1.0), (2.0**22, 1.0), (2.0**16, 300.0)])
+def test_an_overflow_that_a_scaler_looks_after_is_no_fault(scale, size):
+    """The first scales are too large, so that it finds the largest that is not: for dz, or where inputs are large for
+    dW alone."""
+    found = under_a_scaler(Scaled(), LOSSES["none"], scale, steps=12, size=size)
+    assert found[0][1] and not all(skipped for _, skipped in found)
+    assert [diagnosis.findings for diagnosis, _ in found] == [[]] * 12
+    noted = [any("the scaler skips this update" in note for note in diagnosis.notes) for diagnosis, _ in found]
+    assert noted[0] and all(skipped for (_, skipped), note in zip(found, noted, strict=True) if note)
+
+
+@pytest.mark.parametrize(
+    ("model", "loss", "scale", "dtype"),
+    [
+        (Scaled(), "a loss that is not a number", 2.0**18, torch.float16),
+        (Scaled(nan_backward), "none", 1.0, torch.float16),
+        (Scaled(nan_backward), "none", 1024.0, torch.float16),
+        (Scaled(lambda h: h * math.inf), "none", 1024.0, torch.float16),
+        (Scaled(), "a large loss", 2.0**30, torch.bfloat16),
+    ],
+)
+def test_under_a_scaler_what_it_cannot_mend_is_a_finding(model, loss, scale, dtype):
+    ((diagnosis, _),) = under_a_scaler(model, LOSSES[loss], scale, dtype)
+    assert diagnosis.verdict == "nan"
+
+
+def test_what_stays_infinite_is_found_once_the_scale_is_1():
+    infinite = under_a_scaler(Scaled(), lambda output, y: (output.float() * 0).sqrt().sum(), 4.0, steps=4)
+    assert [diagnosis.verdict == "nan" for diagnosis, _ in infinite][-2:] == [True, True]

@@ -73,6 +73,8 @@ class Observation:
             for column, total in call.totals.items():
                 totals[first + PLACES[column]], counts[first + PLACES[column]] = total, call.counts[column]
         *known, scale = host([*totals, scale])
+        self.scale = scale
+        """What gradients were divided by."""
         totals_RC = np.array(known).reshape(-1, len(NUMBERS))
         counts_RC = np.array(counts, dtype=float).reshape(-1, len(NUMBERS))
         rows = zip(everything, counts_RC[:, NUMBERS.index("dw_rms")], strict=True)

@@ -1,5 +1,6 @@
 """Findings about what reaches parameters: nothing (disconnected), exactly 0 (dead), or no number."""
 
+import math
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 
@@ -35,6 +36,27 @@ def not_finite(evidence: Evidence) -> list[Finding]:
             many = f" (so are {len(broken) - 1} more)" if len(broken) > 1 else ""
             return [Finding("nan", [first["name"]], f"{what}, in {where(first)}{many}", advice(help_))]
     return []
+
+
+def skipped_update(evidence: Evidence) -> list[str]:
+    """What a scaler does where its factor makes gradients overflow in a narrow type, in sentences; nothing where they
+    are not finite for another reason.
+
+    Then outputs and weights are finite, and dz is infinite where it first overflows: NaN there comes from the loss, or
+    from a derivative. A reason that stays is found once the scaler has gone down to 1.
+    """
+    broken = [row for row in evidence.rows if row["broken"]]
+    lost = [row for row in broken if "dz_rms" in row["broken"]]
+    if evidence.scale <= 1 or not broken or any({"z_rms", "w_rms"}.intersection(row["broken"]) for row in broken):
+        return []
+    first = (lost or broken)[-1]
+    if first["dtype"] not in NARROW or (lost and first["dz_rms"] != math.inf):
+        return []
+    kind = str(first["dtype"]).removeprefix("torch.")
+    return [
+        f"the gradient overflows in {kind} at {where(first)}, with the loss times {evidence.scale:g}: the scaler skips "
+        "this update and halves its factor. Where it does so at every step, look at the loss"
+    ]
 
 
 def lost_precision(evidence: Evidence) -> list[Finding]:

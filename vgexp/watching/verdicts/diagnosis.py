@@ -17,7 +17,15 @@ import pandas as pd
 from vgexp.results import verdict
 from vgexp.watching.hooks.layers import owner
 from vgexp.watching.hooks.recurrence import TimeProfile
-from vgexp.watching.verdicts.connections import constant, dead, disconnected, lost_precision, not_finite, opening
+from vgexp.watching.verdicts.connections import (
+    constant,
+    dead,
+    disconnected,
+    lost_precision,
+    not_finite,
+    opening,
+    skipped_update,
+)
 from vgexp.watching.verdicts.evidence import NEVER_CALLED, Evidence
 from vgexp.watching.verdicts.falls import NOTHING, Fall, fall_of, with_open_gates
 from vgexp.watching.verdicts.findings import FINDING_KINDS, Finding, span
@@ -193,9 +201,9 @@ def conclude(steps: Sequence[Evidence]) -> Diagnosis:
     last = without_skipped(steps[-1])
     wide = last.closer.double or last
     fall = fall_of(with_open_gates(wide))
-    broken = not_finite(last)
+    broken, too_large = not_finite(last), skipped_update(last)
     opened = any(opening(step) for step in steps[:-1])  # what is below has little for some steps
-    found = [*broken, *disconnected(last), *constant(last), *not_updated(steps)]
+    found = [*([] if too_large else broken), *disconnected(last), *constant(last), *not_updated(steps)]
     found += [*silent(steps), *saturated(last)]
     if not last.precision or last.closer.double is not None:
         found += [*([] if opened else trend(wide, fall)), *through_time(wide)]
@@ -207,7 +215,7 @@ def conclude(steps: Sequence[Evidence]) -> Diagnosis:
     if overflowed(last):  # then exploding is the cause, and infinite numbers follow from it
         found = [finding for finding in found if finding.kind != "nan"]
     saturation = max((row["saturation"] for row in bounded(last)), default=0.0)
-    notes = [f"time is not measured: the input of {name} requires no gradient" for name in last.untimed]
+    notes = [*too_large, *(f"time is not measured: the input of {name} requires no gradient" for name in last.untimed)]
     if last.opened:
         notes.append(f"{span(last.opened)} started at 0 and is opening: what it holds back is not counted")
     if last.skipped:

@@ -74,6 +74,8 @@ class Evidence(NamedTuple):
     """Whether no layer was seen to run."""
     loss: float = math.nan
     """The loss, where it is known."""
+    scale: float = 1.0
+    """The factor of the loss that a scaler has, which is divided out."""
     idle_norms: int = 0
     """Norms over the batch that were in evaluation mode, where that is known."""
     precision: str = ""
@@ -163,6 +165,7 @@ def gather(observation: Observation, layers: Sequence[Layer]) -> Evidence:
         disconnected,
         observation.gates,
         others=observation.others,
+        scale=observation.scale,
         precision=precision,
         holdings=observation.holdings,
         unmoved=observation.unmoved,
