@@ -1,6 +1,8 @@
+import math
 import subprocess
 import sys
 from contextlib import nullcontext
+from functools import partial
 
 import pytest
 import torch
@@ -307,3 +309,41 @@ def test_lazy_modules_need_a_batch_first():
 def test_a_projection_of_odd_outputs(output, wrong):
     with pytest.raises(ConfigError, match="an output with a tensor of floating-point") if wrong else nullcontext():
         assert random_projection(output(torch.ones(3, 2)), None).ndim == 0
+
+
+class Head(nn.Module):
+    """A loss with weights, a norm that counts batches, a mean that moves, and a tensor that it keeps."""
+
+    def __init__(self):
+        super().__init__()
+        self.last, self.norm, self.seen = nn.Linear(2, 2), nn.BatchNorm1d(2), None
+        self.register_buffer("mean", torch.zeros(2))
+
+    def forward(self, output, y):
+        self.mean = 0.9 * self.mean + output.detach().mean(0)
+        self.seen = output
+        return F.cross_entropy(self.last(self.norm(output)), y)
+
+    def weighted(self, output, y, weight=2.0):
+        return weight * self(output, y)
+
+
+@pytest.mark.parametrize("scale", [1.0, math.nan])
+@pytest.mark.parametrize(
+    "loss_of",
+    [lambda head: head, lambda head: partial(head.weighted, weight=3.0), lambda head: head.weighted],
+    ids=["module", "partial", "method"],
+)
+def test_a_loss_that_is_a_module_is_left_as_it_was(loss_of, scale):
+    head = Head()
+    head.last.bias.grad = kept = torch.ones(2)
+    before = {name: value.clone() for name, value in head.state_dict().items()}
+    diagnose(nn.Linear(4, 2), (scale * BATCH[0], BATCH[1]), loss_of(head))
+    assert all(torch.equal(value, before[name]) for name, value in head.state_dict().items())
+    assert head.last.weight.grad is None and head.last.bias.grad is kept and torch.equal(kept, torch.ones(2))
+    assert head.seen is None
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_a_scripted_loss_is_taken():
+    assert diagnose(nn.Linear(4, 2), BATCH, torch.jit.script(nn.CrossEntropyLoss())).verdict == "healthy"

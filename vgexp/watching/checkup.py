@@ -27,6 +27,7 @@ from vgexp.watching.hooks.layers import tensors
 from vgexp.watching.hooks.refusals import Unsupported
 from vgexp.watching.tracing.batches import described, outcome
 from vgexp.watching.tracing.breaks import first_break
+from vgexp.watching.tracing.state import modules_of, untouched
 from vgexp.watching.trials import rescaled, tried
 from vgexp.watching.verdicts.diagnosis import Diagnosis, conclude
 from vgexp.watching.verdicts.evidence import Closer, Evidence
@@ -43,10 +44,10 @@ def diagnose(model: nn.Module, batch: Any, loss_fn: Callable[[Any, Any], Any] | 
     `vgexp.watching.tracing.batches`. Remedies that name a number are tried on the batch.
 
     The model stays in its mode, training or evaluation. Its gradients and buffers, the tensors that its modules have as
-    attributes, the weights that a trial has scaled, and the random numbers of torch, numpy and Python are restored; the
-    batch is not changed. What the model or a hook of its own writes into weights stays. Raises Unsupported as `watch`
-    does, ValueError for a batch or a loss that is none, and whatever the model and the loss raise, unless that is
-    because of a number that is not finite: that is a diagnosis.
+    attributes, the weights that a trial has scaled, and the random numbers of torch, numpy and Python are restored, and
+    so is a loss that is a module; the batch is not changed. What the model or a hook of its own writes into weights
+    stays. Raises Unsupported as `watch` does, ValueError for a batch or a loss that is none, and whatever the model and
+    the loss raise, unless that is because of a number that is not finite: that is a diagnosis.
     """
 
     def run() -> Tensor:
@@ -56,19 +57,20 @@ def diagnose(model: nn.Module, batch: Any, loss_fn: Callable[[Any, Any], Any] | 
         evidence, _ = look(model, lambda: outcome(model, rescaled(batch, factor), loss_fn).loss)
         return conclude([evidence])
 
-    try:
-        evidence, sound = look(model, run)
-    except Unsupported:
-        raise
-    except Exception:  # whatever a model or a loss of somebody's raises
-        broken = None
-        with suppress(Exception):
-            broken = first_break(model, run)
-        if broken is None:
+    with untouched(*modules_of(loss_fn)):
+        try:
+            evidence, sound = look(model, run)
+        except Unsupported:
             raise
-        return conclude([Evidence(0, [], {}, {}, [], closer=Closer(broken))])
-    evidence = look_closer(model, batch, loss_fn, evidence, sound)
-    return tried(conclude([evidence]), model, again)
+        except Exception:  # whatever a model or a loss of somebody's raises
+            broken = None
+            with suppress(Exception):
+                broken = first_break(model, run)
+            if broken is None:
+                raise
+            return conclude([Evidence(0, [], {}, {}, [], closer=Closer(broken))])
+        evidence = look_closer(model, batch, loss_fn, evidence, sound)
+        return tried(conclude([evidence]), model, again)
 
 
 def load(target: str, input_shape: str | None = None) -> Problem:

@@ -3,6 +3,8 @@
 import random
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
+from typing import Any
 
 import numpy as np
 import torch
@@ -13,15 +15,16 @@ NOTHING = object()
 
 
 @contextmanager
-def untouched(model: nn.Module) -> Iterator[None]:
-    """Restores at the end the model's gradients and buffers, the tensors that its modules have as attributes, and the
+def untouched(*models: nn.Module) -> Iterator[None]:
+    """Restores at the end the models' gradients and buffers, the tensors that their modules have as attributes, and the
     random numbers of torch, numpy and Python."""
-    gradients = [(parameter, parameter.grad) for parameter in model.parameters()]
-    buffers = [(buffer, buffer.clone()) for buffer in model.buffers()]
-    named = [(module, dict(module.named_buffers(recurse=False))) for module in model.modules()]
-    attributes = [(vars(module), dict(vars(module))) for module in model.modules()]
+    modules = [module for model in models for module in model.modules()]
+    gradients = [(parameter, parameter.grad) for model in models for parameter in model.parameters()]
+    buffers = [(buffer, buffer.clone()) for model in models for buffer in model.buffers()]
+    named = [(module, dict(module.named_buffers(recurse=False))) for module in modules]
+    attributes = [(vars(module), dict(vars(module))) for module in modules]
     python, numpy = random.getstate(), np.random.get_state()  # noqa: NPY002 - what a model draws from
-    with torch.random.fork_rng(devices=[device.index for device in _cuda(model)]):
+    with torch.random.fork_rng(devices=[device.index for model in models for device in _cuda(model)]):
         for parameter, _ in gradients:
             parameter.grad = None
         try:
@@ -40,6 +43,13 @@ def untouched(model: nn.Module) -> Iterator[None]:
                 for buffer, before in buffers:
                     if not torch.equal(buffer, before):  # a graph that waits for its backward pass may need it as it is
                         buffer.copy_(before)
+
+
+def modules_of(function: Any) -> list[nn.Module]:
+    """The modules whose state a call of a function may change, as far as can be seen: itself, or what it is a method
+    of, also where some of its arguments are given."""
+    inner = function.func if isinstance(function, partial) else function
+    return [module for module in (inner, getattr(inner, "__self__", None)) if isinstance(module, nn.Module)]
 
 
 def seed(model: nn.Module, number: int) -> None:
