@@ -98,6 +98,14 @@ def test_an_activation_saves_its_input_or_its_result(name):
     assert torch_private.saved_tensor(h.grad_fn, "anything_else") is None
 
 
+def test_what_is_registered_as_a_buffer_is_known():
+    module = nn.Module()
+    buffers, left_out = torch_private.registered(module)
+    module.register_buffer("mask", None)
+    module.register_buffer("cache", torch.ones(2), persistent=False)
+    assert buffers == {"mask": None, "cache": module.cache} and left_out == {"cache"}
+
+
 def test_what_a_node_saves_is_known_by_name():
     z = torch.ones(3, requires_grad=True)
     out_of_place, in_place = F.elu(z).grad_fn, F.elu(z * 1, inplace=True).grad_fn

@@ -90,6 +90,12 @@ def is_compiled(module: nn.Module) -> bool:
     return wrapped or _attribute(module, "_compiled_call_impl") is not None
 
 
+def registered(module: nn.Module) -> tuple[dict[str, Tensor | None], set[str]]:
+    """The module's own buffers, those that are None too, and the names of those that its state leaves out: what
+    `register_buffer` writes into."""
+    return _attribute(module, "_buffers"), _attribute(module, "_non_persistent_buffers_set")
+
+
 def saved_tensor(node: Any, name: str) -> Tensor | None:
     """The tensor that a node of autograd's graph saved under `name`, as in derivatives.yaml (`self`, `result`).
 

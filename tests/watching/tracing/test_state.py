@@ -57,6 +57,38 @@ def test_tensors_that_modules_hold_and_all_random_numbers_come_back():
     assert random.getstate() == python and (np.random.get_state()[1] == numpy).all()  # noqa: NPY002
 
 
+class Registers(nn.Module):
+    """Buffers that are made by the first pass: of one that was None, one that was not there, one that is not saved;
+    and one that is taken away."""
+
+    def __init__(self):
+        super().__init__()
+        self.a = nn.Linear(3, 3)
+        self.register_buffer("mask", None)
+        self.register_buffer("kept", None, persistent=False)
+        self.register_buffer("once", torch.ones(3))
+
+    def forward(self, x):
+        if self.mask is None:
+            self.mask, self.kept = torch.ones(len(x), 1), torch.ones(3)
+            self.register_buffer("late", torch.ones(3))
+            self.register_buffer("cache", torch.ones(3), persistent=False)
+            del self.once
+        return self.a(x) * self.mask * self.cache
+
+
+def test_buffers_are_registered_as_they_were():
+    model = nn.Sequential(Registers())
+    before, once = list(model.state_dict()), model[0].once
+    with untouched(model):
+        model(torch.randn(4, 3)).sum().backward()
+        assert "0.late" in model.state_dict()
+    assert list(model.state_dict()) == before and model[0].mask is model[0].kept is None and model[0].once is once
+    assert not hasattr(model[0], "late") and not hasattr(model[0], "cache")
+    model(torch.randn(5, 3))  # in this order: a mask that had stayed would have another size
+    assert [name for name in model.state_dict() if "a." not in name] == ["0.mask", "0.late"]
+
+
 def test_what_a_waiting_graph_needs_is_not_written():
     model = nn.Sequential(nn.Linear(3, 3), nn.BatchNorm1d(3).eval())
     loss = model(torch.randn(4, 3)).sum()

@@ -10,6 +10,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from vgexp.numerics import torch_private
+
 NOTHING = object()
 """In place of an attribute that is not there."""
 
@@ -21,7 +23,8 @@ def untouched(*models: nn.Module) -> Iterator[None]:
     modules = [module for model in models for module in model.modules()]
     gradients = [(parameter, parameter.grad) for model in models for parameter in model.parameters()]
     buffers = [(buffer, buffer.clone()) for model in models for buffer in model.buffers()]
-    named = [(module, dict(module.named_buffers(recurse=False))) for module in modules]
+    plain = [module for module in modules if not isinstance(module, torch.jit.ScriptModule)]  # which registers nothing
+    registered = [(now, now.copy()) for module in plain for now in torch_private.registered(module)]
     attributes = [(vars(module), dict(vars(module))) for module in modules]
     python, numpy = random.getstate(), np.random.get_state()  # noqa: NPY002 - what a model draws from
     with torch.random.fork_rng(devices=[device.index for model in models for device in _cuda(model)]):
@@ -34,9 +37,9 @@ def untouched(*models: nn.Module) -> Iterator[None]:
             np.random.set_state(numpy)  # noqa: NPY002
             for now, before in attributes:
                 _restore(now, before)
-            for module, own in named:
-                for name, buffer in own.items():
-                    setattr(module, name, buffer)
+            for now, before in registered:
+                now.clear()
+                now.update(before)
             for parameter, gradient in gradients:
                 parameter.grad = gradient
             with torch.no_grad():
