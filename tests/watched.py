@@ -85,7 +85,15 @@ def row(layer, dz, depth=0, above=(), **others):
     """What is known of a call, by hand."""
     numbers = ("z_rms", "h_mean", "h_std", "saturation", "dead", "dw_rms", "w_rms")
     head = {"step": 0, "layer": layer, "name": f"l{layer}", "call": 0, "module": "Linear", "activation": ""}
-    place = {"index": layer, "depth": depth, "above": list(above), "operations": [], "plumbing": [], "twin": False}
+    place = {
+        "index": layer,
+        "depth": depth,
+        "above": list(above),
+        "operations": [],
+        "plumbing": [],
+        "twin": False,
+        "empty": False,
+    }
     beside = {"inputs": "numbers", "broken": (), "frozen": False, "fan_in": 0, "off": []}
     beside |= {"dtype": torch.float32, "zeros": 0.0, "underflow_below": 1e-30}
     beside |= {"law": ACTIVATIONS.get(others.get("activation", ""))}

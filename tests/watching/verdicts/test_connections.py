@@ -363,3 +363,38 @@ def test_under_a_scaler_what_it_cannot_mend_is_a_finding(model, loss, scale, dty
 def test_what_stays_infinite_is_found_once_the_scale_is_1():
     infinite = under_a_scaler(Scaled(), lambda output, y: (output.float() * 0).sqrt().sum(), 4.0, steps=4)
     assert [diagnosis.verdict == "nan" for diagnosis, _ in infinite][-2:] == [True, True]
+
+
+class Experts(nn.Module):
+    """A mixture whose experts are called whether or not they get a token; what they make of it may be lost."""
+
+    def __init__(self, idle=(), deaf=()):
+        super().__init__()
+        torch.manual_seed(0)
+        self.gate, self.head, self.deaf = nn.Linear(8, 4), nn.Linear(8, 3), deaf
+        self.experts = nn.ModuleList(nn.Sequential(nn.Linear(8, 16), nn.ReLU(), nn.Linear(16, 8)) for _ in range(4))
+        with torch.no_grad():
+            self.gate.weight.copy_(torch.randn(4, 8))
+            self.gate.bias[list(idle)] = -100.0
+
+    def forward(self, x):
+        weight, best = self.gate(x).softmax(-1).max(-1)
+        y = x
+        for i, expert in enumerate(self.experts):
+            (chosen,) = (best == i).nonzero(as_tuple=True)
+            h = expert(x[chosen]) * weight[chosen, None]
+            y = y.index_add(0, chosen, 0 * h if i in self.deaf else h)
+        return self.head(y)
+
+
+@pytest.mark.parametrize("quantities", ["all", "gradients"])
+@pytest.mark.parametrize("idle", [(), (2,), (1, 3)])
+def test_an_expert_without_a_token_is_not_dead_but_one_that_is_not_heard_is(idle, quantities):
+    model, (x, y) = Experts(idle, deaf=(0,)), (torch.randn(64, 8), torch.randint(3, (64,)))
+    with watch(model, quantities=quantities) as monitor:
+        F.cross_entropy(model(x), y).backward()
+        monitor.step()
+    for diagnosis in (monitor.diagnosis(), diagnose(model, (x, y), F.cross_entropy)):
+        assert [(f.kind, f.layers) for f in diagnosis.findings] == [("dead", ["experts.0.0", "experts.0.2"])]
+        noted = [name for name in map("experts.{}.2".format, range(4)) if any(name in note for note in diagnosis.notes)]
+        assert noted == [f"experts.{i}.2" for i in idle]

@@ -140,6 +140,11 @@ class Call:
         return "dz_rms" in self.totals
 
     @property
+    def empty(self) -> bool:
+        """Whether it put out no entry, as where an expert gets no token."""
+        return 0 in (self.counts.get("z_rms"), self.counts.get("dz_rms"))
+
+    @property
     def activation(self) -> str:
         """Each name of what took its output once."""
         return " ".join(dict.fromkeys(self.activations))

@@ -114,8 +114,9 @@ def _opens(evidence: Evidence, got: Mapping[str, float], zero: Sequence[Row]) ->
 
 
 def _gradients(evidence: Evidence) -> tuple[dict[str, float], list[str]]:
-    """The gradients of trainable layers that ran, by no underflow, and the names of those where it is exactly 0."""
-    lost = set(underflowed(evidence))
+    """The gradients of trainable layers that ran on something, by no underflow, and the names of those where it is
+    exactly 0."""
+    lost = {*underflowed(evidence), *without_examples(evidence)}
     rows = [row for row in evidence.rows if not row["frozen"] and row["name"] not in lost]
     got = {row["name"]: row["dw_rms"] for row in rows if row["dw_rms"] == row["dw_rms"]}
     for row in rows:  # where weights have no gradient of their own to look at, dz says it
@@ -124,6 +125,12 @@ def _gradients(evidence: Evidence) -> tuple[dict[str, float], list[str]]:
     arrived = {row["name"] for row in rows if row["dz_rms"] != 0}
     got |= {name: 0.0 for name in evidence.leftover if name in got and name not in arrived}  # dW is an old one
     return got, [name for name, gradient in got.items() if gradient == 0]
+
+
+def without_examples(evidence: Evidence) -> list[str]:
+    """Trainable layers none of whose calls put out an entry: their gradient is 0 as a sum over nothing."""
+    fed = {row["name"] for row in evidence.rows if not row["empty"]}
+    return unique(row["name"] for row in evidence.rows if row["name"] not in fed and not row["frozen"])
 
 
 SHUT = {

@@ -25,6 +25,7 @@ from vgexp.watching.verdicts.connections import (
     not_finite,
     opening,
     skipped_update,
+    without_examples,
 )
 from vgexp.watching.verdicts.evidence import NEVER_CALLED, Evidence
 from vgexp.watching.verdicts.falls import NOTHING, Fall, fall_of, with_open_gates
@@ -226,6 +227,8 @@ def conclude(steps: Sequence[Evidence]) -> Diagnosis:
             f"no gradient reaches {names} at this step, but did at another: the loss of a part that takes turns does "
             "not read the others; if it is meant to, look for a detach"
         )
+    if empty := without_examples(last):
+        notes.append(f"{span(empty)} ran, but on no example of this batch: an expert without a token gets no gradient")
     if last.unseen and not found:
         notes.append("no layer was seen to run: weights are used without calling their modules, so there is no profile")
     if last.loss == 0:
