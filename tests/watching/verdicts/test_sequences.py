@@ -30,6 +30,16 @@ def test_one_way_it_falls_from_the_last_step_to_the_first():
     assert memory(profile([0])) is memory(profile([-math.inf, -math.inf])) is None
 
 
+@pytest.mark.parametrize("broken", [math.nan, math.inf])
+def test_what_is_not_finite_is_neither_0_nor_a_loss(broken):
+    for log10_T in ([broken, -3, 0], [-6, broken, 0], [broken, broken, 0]):
+        assert memory(profile(log10_T)) is None
+    assert memory(profile([-6, -3, 0, broken])) == (pytest.approx(6), 2, 0, 0)  # above all that has a gradient
+    assert memory(profile([0, broken, -3, -2, -1], bidirectional=True)) is None
+    assert memory(profile([0, -1, -2, broken, -1], bidirectional=True)).decades == pytest.approx(2)
+    assert findings(profile([broken, -6, 0]), profile([-6, 0], call=1))[0].evidence.count("rnn, call 1") == 1
+
+
 def test_both_ways_it_falls_from_an_end_to_the_middle():
     for log10_T in ([0, -3, -6, -4, -1], [-1, -4, -6, -3, 0]):
         assert memory(profile(log10_T, bidirectional=True)).decades == pytest.approx(6)

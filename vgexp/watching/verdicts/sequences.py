@@ -37,7 +37,8 @@ class Memory(NamedTuple):
 
 
 def memory(profile: TimeProfile) -> Memory | None:
-    """What the gradient loses over time; None with fewer than two steps, or where no step has a gradient.
+    """What the gradient loses over time; None with fewer than two steps, where no step has a gradient, and where one on
+    the way is not finite.
 
     Steps that no loss depends on are left out: in one direction those after the last that has a gradient, as padding.
     Where examples end at different steps, they are counted from their ends.
@@ -53,6 +54,8 @@ def memory(profile: TimeProfile) -> Memory | None:
     else:
         top = alive[-1]
         way = np.arange(top, -1, -1)
+    if not np.isfinite(dx_T[way]).all():
+        return None
     reached = [t for t in way if dx_T[t] > 0]
     return Memory(math.log10(dx_T[top] / dx_T[reached[-1]]), int(top), int(reached[-1]), len(way) - len(reached))
 
