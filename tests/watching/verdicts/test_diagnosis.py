@@ -193,3 +193,43 @@ def test_one_parameter_of_a_module_takes_no_turns():
 
     found = in_turns(Parts(), (through_both, without_a_bias), True, steps=2)
     assert "b.0.bias" in disconnected(found[1])
+
+
+class ReZero(nn.Module):
+    """Residual branches behind factors that start at 0."""
+
+    def __init__(self, branches=6):
+        super().__init__()
+        torch.manual_seed(0)
+        self.first, self.last = nn.Linear(8, 8), nn.Linear(8, 3)
+        self.branches = nn.ModuleList(nn.Linear(8, 8) for _ in range(branches))
+        self.factors = nn.ParameterList(nn.Parameter(torch.zeros(1)) for _ in range(branches))
+
+    def forward(self, x):
+        x = self.first(x)
+        for branch, factor in zip(self.branches, self.factors, strict=True):
+            x = x + factor * branch(x)
+        return self.last(x)
+
+
+@pytest.mark.parametrize(("opened", "verdict"), [(False, "exploding"), (True, "nan")])
+def test_a_step_that_is_not_finite_has_a_finding(opened, verdict):
+    """Also where what is below the factors is not judged yet."""
+    model, x = ReZero(), torch.randn(16, 8)
+    with watch(model, every=1) as monitor:
+        if opened:
+            model(x).square().mean().backward()
+            monitor.step()
+            assert monitor.diagnosis().findings == [] and monitor.diagnosis().notes
+            model.zero_grad()
+        with torch.no_grad():
+            for factor in model.factors:
+                factor.fill_(1e5)
+            for module in (model.first, *model.branches):
+                nn.init.zeros_(module.bias)
+            model.first.weight *= 1e-30
+        loss = 1e20 * model(x).sum()
+        loss.backward()
+        monitor.step()
+    assert loss.isfinite() and not model.first.weight.grad.isfinite().all()
+    assert monitor.diagnosis().verdict == verdict

@@ -213,7 +213,7 @@ def conclude(steps: Sequence[Evidence]) -> Diagnosis:
     if last.precision and not broken:  # a fault in float64 too comes first
         found += lost_precision(last)
     found.sort(key=lambda finding: FINDING_KINDS.index(finding.kind))
-    if overflowed(last):  # then exploding is the cause, and infinite numbers follow from it
+    if overflowed(last) and any(finding.kind == "exploding" for finding in found):  # it makes what is not finite
         found = [finding for finding in found if finding.kind != "nan"]
     saturation = max((row["saturation"] for row in bounded(last)), default=0.0)
     notes = [*too_large, *(f"time is not measured: the input of {name} requires no gradient" for name in last.untimed)]
