@@ -1,6 +1,7 @@
 """Every remedy that names a number is applied to the network that it is for, here once more by hand."""
 
 import warnings
+from copy import deepcopy
 
 import pytest
 import torch
@@ -73,3 +74,51 @@ def test_inputs_that_are_not_scaled_are_found():
     saturated = next(finding for finding in diagnosis.findings if finding.kind == "saturated")
     assert saturated.remedy.startswith("scale the inputs to mean 0") and "0% saturated" in saturated.remedies[0].tried
     assert diagnose(model, (x * saturated.remedies[0].inputs, y), F.mse_loss).verdict == "healthy"
+
+
+class Regression(nn.Module):
+    """Its inputs are too large; it may say its loss itself."""
+
+    def __init__(self):
+        super().__init__()
+        torch.manual_seed(0)
+        self.net, self.seen = mlp(3, 64, nn.Tanh, inputs=12, classes=1), []
+
+    def forward(self, x):
+        return self.net(x)
+
+    def loss(self, output, y):
+        self.seen.append(y["y"] if isinstance(y, dict) else y)
+        return F.mse_loss(output, self.seen[-1])
+
+
+class SaysItsLoss(Regression):
+    """As modules of Lightning do."""
+
+    def training_step(self, batch):
+        x, y = (batch["x"], batch["y"]) if isinstance(batch, dict) else batch
+        return self.loss(self(x), y)
+
+
+class TakesTheBatch(Regression):
+    """In one argument: the loss gets the same dict."""
+
+    def forward(self, batch):
+        return self.net(batch["x"])
+
+
+@pytest.mark.parametrize("batch_of", [lambda x, y: (x, y), lambda x, y: {"x": x, "y": y}], ids=["pair", "dict"])
+@pytest.mark.parametrize("kind", [Regression, SaysItsLoss, TakesTheBatch])
+def test_trials_scale_inputs_and_not_targets(kind, batch_of):
+    model, batch = kind(), batch_of(300 * torch.rand(64, 12), torch.rand(64, 1))
+    if kind is TakesTheBatch and isinstance(batch, tuple):
+        batch = {"x": batch[0], "y": batch[1]}, batch[1]
+    before = deepcopy(batch)
+    found = diagnose(model, batch, None if kind is SaysItsLoss else model.loss)
+    (remedy,) = {
+        r.tried: r for f in found.findings if f.kind == "saturated" for r in f.remedies if r.inputs != 1
+    }.values()
+    assert "0% saturated" in remedy.tried
+    y = batch["y"] if isinstance(batch, dict) else batch[1]
+    assert len(model.seen) > 1 and all(torch.equal(seen, y) for seen in model.seen)
+    assert repr(batch) == repr(before)

@@ -54,7 +54,8 @@ def diagnose(model: nn.Module, batch: Any, loss_fn: Callable[[Any, Any], Any] | 
         return outcome(model, batch, loss_fn).loss
 
     def again(factor: float) -> Diagnosis:
-        evidence, _ = look(model, lambda: outcome(model, rescaled(batch, factor), loss_fn).loss)
+        other = rescaled(model, batch, factor, own_loss=loss_fn is None)
+        evidence, _ = look(model, lambda: outcome(model, other, loss_fn).loss)
         return conclude([evidence])
 
     with untouched(*modules_of(loss_fn)):

@@ -1,11 +1,12 @@
 """Trials: a remedy that names a number is applied to the network that it is for, and kept if the evidence improves."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
 from torch import nn
 
+from vgexp.watching.tracing.batches import split
 from vgexp.watching.verdicts.diagnosis import Diagnosis
 from vgexp.watching.verdicts.findings import Finding
 from vgexp.watching.verdicts.remedies import Remedy, applied, scaled
@@ -39,10 +40,14 @@ def _of_finding(finding: Finding, before: Diagnosis, model: nn.Module, again: Ca
     return replace(finding, remedies=remedies)
 
 
-def rescaled(batch: Any, factor: float) -> Any:
-    """A batch (inputs, targets), or of inputs alone, with its inputs times a factor."""
+def rescaled(model: nn.Module, batch: Any, factor: float, own_loss: bool) -> Any:
+    """A batch with the inputs of its model times a factor, and not its targets. `own_loss` says that the model takes
+    the batch as it is, to say its loss itself: what its `forward` does not name are then the targets of a dict."""
     if factor == 1.0:
         return batch
+    if isinstance(batch, Mapping) or not own_loss:
+        inputs, targets = split(model, batch)
+        return {**batch, **scaled(inputs, factor)} if own_loss else (scaled(inputs, factor), targets)
     if isinstance(batch, tuple | list) and len(batch) > 1:
         return (*(scaled(inputs, factor) for inputs in batch[:-1]), batch[-1])
     return scaled(batch, factor)
