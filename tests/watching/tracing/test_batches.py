@@ -72,6 +72,65 @@ def test_batches_of_more_than_two_and_dicts_are_split():
         assert split(two, whole) == (whole, whole)
 
 
+class Wrapper(nn.Module):
+    """As DistributedDataParallel wraps."""
+
+    def __init__(self, module):
+        super().__init__()
+        self.module = module
+
+    def forward(self, *inputs, **kwargs):
+        return self.module(*inputs, **kwargs)
+
+
+class Named(nn.Module):
+    """No wrapper, although its only child has that name: it has arguments of its own."""
+
+    def __init__(self, module):
+        super().__init__()
+        self.module = module
+
+    def forward(self, image, scale):
+        return self.module(image * scale)
+
+
+BATCHES = {"x": X, "y": Y, "label": 1}, {"x": X, "label": 1}, (X, Y), [X, Y], (X, Y, 1), {"z": X}
+
+
+@pytest.mark.parametrize("forward", [lambda x: x, lambda x, y: x + y, lambda x, y=None: x, lambda batch: batch])
+def test_a_wrapper_splits_and_takes_what_its_model_does(forward):
+    model = model_of(forward)
+    for wrapped in (Wrapper(model), Wrapper(Wrapper(model))):
+        for given in BATCHES:
+            assert repr(split(wrapped, given)) == repr(split(model, given))
+            said = []
+            for each in (model, wrapped):
+                try:
+                    said.append(repr(call(each, split(each, given)[0])))
+                except ValueError as error:
+                    said.append(str(error))
+            assert said[0] == said[1]
+
+
+def test_what_has_arguments_of_its_own_is_no_wrapper():
+    model = Named(nn.Linear(2, 2))
+    batch = {"image": X, "scale": Y, "label": 1}
+    assert split(model, batch) == ({"image": X, "scale": Y}, 1)
+    assert torch.equal(call(model, split(model, batch)[0]), model(X, Y))
+
+
+def test_a_forward_that_takes_any_name_is_asked_which_are_the_targets():
+    one = model_of(lambda x, **others: (x, others))
+    assert split(one, {"x": X, "label": 1}) == ({"x": X}, 1)
+    assert split(one, {"x": X}) == ({"x": X}, {"x": X})
+    assert call(one, {"x": X, "mask": Y}) == (X, {"mask": Y})
+    for model in (one, Wrapper(one)):
+        with pytest.raises(
+            ValueError, match=r"^batch: got a dict with x, mask, label, accepts \(inputs, targets\): .*$"
+        ):
+            split(model, {"x": X, "mask": Y, "label": 1})
+
+
 @dataclass
 class Output:
     logits: torch.Tensor

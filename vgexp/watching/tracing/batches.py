@@ -21,6 +21,8 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
+from vgexp.watching.hooks.layers import bare
+
 OWN_LOSS = "a model that returns its loss (.loss, ['loss'] or the first of a tuple), or a loss_fn"
 SHOWN = 6
 """Names that a message lists."""
@@ -81,13 +83,18 @@ def copied(batch: Any) -> Any:
 def split(model: nn.Module, batch: Any) -> tuple[Any, Any]:
     """The inputs and the targets of a batch: a pair of them; a longer tuple or list, whose last is the targets; or a
     dict, in which the targets are what `forward` has no argument for. Where that is nothing, or all, they are the whole
-    dict; so they are of an object with attributes, as a graph with its labels. Raises ValueError for others."""
+    dict; so they are of an object with attributes, as a graph with its labels. Raises ValueError for others, and for a
+    dict of which a `forward` with `**` may or may not take several."""
     if isinstance(batch, Mapping):
-        names = _names(inspect.signature(model.forward))
+        signature = _signature(model)
+        names = _names(signature)
         inputs = {name: value for name, value in batch.items() if name in names}
         targets = {name: value for name, value in batch.items() if name not in names}
         if not inputs or not targets:
             return batch, batch
+        if len(targets) > 1 and _takes_any(signature):
+            rest = f"forward({_listed(names)}, **) may take {_listed([str(name) for name in targets])}"
+            raise ValueError(f"batch: got {described(batch)}, accepts (inputs, targets): {rest}")
         return inputs, targets if len(targets) > 1 else next(iter(targets.values()))
     if isinstance(batch, tuple | list) and len(batch) > 1:
         *inputs, targets = batch
@@ -106,7 +113,7 @@ def call(model: nn.Module, inputs: Any) -> Any:
     several arguments without a default; a tuple also if some have one. Anything else is one argument. Raises ValueError
     if they do not fit.
     """
-    signature = inspect.signature(model.forward)
+    signature = _signature(model)
     for arguments, keywords in _ways(signature, inputs):
         try:
             signature.bind(*arguments, **keywords)
@@ -164,7 +171,18 @@ def described(value: Any) -> str:
 
 
 def _takes(model: nn.Module) -> str:
-    return f"what forward({_listed(_names(inspect.signature(model.forward)))}) takes"
+    return f"what forward({_listed(_names(_signature(model)))}) takes"
+
+
+def _signature(model: nn.Module) -> inspect.Signature:
+    """The arguments of `forward`; of the model's in a wrapper that hands on whatever it gets."""
+    signature, inner = inspect.signature(model.forward), bare(model)
+    return _signature(inner) if inner is not model and not _names(signature) else signature
+
+
+def _takes_any(signature: inspect.Signature) -> bool:
+    """Whether any name may be given."""
+    return any(parameter.kind is inspect.Parameter.VAR_KEYWORD for parameter in signature.parameters.values())
 
 
 def _listed(names: list[str]) -> str:
