@@ -109,6 +109,25 @@ def test_a_remedy_is_applied_for_a_while():
     assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
 
 
+@pytest.mark.parametrize("weight", [torch.ones(8, 8, dtype=torch.int64), torch.zeros(8, 8)], ids=["integers", "zeros"])
+def test_weights_come_back_where_a_remedy_cannot_be_applied(weight):
+    """The first layer is scaled by then."""
+    model = nn.Sequential(nn.Linear(8, 8), nn.Linear(8, 8))
+    model[1].weight = nn.Parameter(weight, requires_grad=False)
+    before = model[0].weight.clone()
+    with pytest.raises((RuntimeError, ZeroDivisionError)), applied(Remedy("", {"0": 0.5, "1": 0.5}), model):
+        pytest.fail("it was applied")
+    assert torch.equal(model[0].weight, before)
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])
+def test_a_remedy_is_applied_to_any_type_of_weights(dtype):
+    model = nn.Linear(64, 64).to(dtype)
+    with applied(Remedy("", {"Linear": 0.25}), model):
+        assert float(model.weight.detach().double().square().mean().sqrt()) == pytest.approx(0.25, rel=1e-2)
+        assert model.weight.dtype is dtype
+
+
 def test_inputs_are_scaled_wherever_they_are():
     x, n = torch.ones(3), torch.ones(3, dtype=torch.int64)
     found = scaled({"x": x, "pair": (x, [n])}, 0.5)

@@ -15,7 +15,7 @@ import torch
 from torch import nn
 
 from vgexp.networks.activations import Activation
-from vgexp.numerics import critical_sigma_w
+from vgexp.numerics import critical_sigma_w, total_norm
 from vgexp.watching.hooks.layers import layers_of
 from vgexp.watching.verdicts.evidence import Row, normalised
 
@@ -141,7 +141,7 @@ def _general(kind: str, rows: Sequence[Row]) -> str:
     if kind == "vanishing":
         missing = [*([] if skips else ["residual connections"]), *([] if norms else ["normalisation"])]
         help_ = " or ".join(missing) or "an optimizer that scales each weight's step, as Adam does"
-        bounded = activations & {"sigmoid", "tanh", "softsign", "hardsigmoid", "hardtanh"}
+        bounded = activations & {"sigmoid", "tanh", "hardsigmoid", "hardtanh"}
         return f"{help_}; an activation like relu with He's initialisation" if bounded else help_
     if kind == "exploding" and skips:
         return "smaller weights at the end of each branch" + (", or fewer layers" if norms else ", or a norm in it")
@@ -163,11 +163,11 @@ def applied(remedy: Remedy, model: nn.Module) -> Iterator[None]:
     found = {name: getattr(modules[name], "weight", None) for name in remedy.weights if name in modules}
     weights = {name: weight for name, weight in found.items() if isinstance(weight, nn.Parameter)}
     kept = {name: weight.detach().clone() for name, weight in weights.items()}
-    with torch.no_grad():
-        for name, weight in weights.items():
-            weight *= remedy.weights[name] / weight.double().square().mean().sqrt().to(weight.dtype)
-    torch.clear_autocast_cache()  # it may hold the weights as they were
     try:
+        with torch.no_grad():
+            for name, weight in weights.items():
+                weight *= remedy.weights[name] / (total_norm(weight) / math.sqrt(weight.numel()))
+        torch.clear_autocast_cache()  # it may hold the weights as they were
         yield
     finally:
         with torch.no_grad():
