@@ -9,7 +9,7 @@ from zoo import biased, he, mlp
 from vgexp.watching.checkup import diagnose
 from vgexp.watching.monitor import watch
 from vgexp.watching.verdicts.evidence import Evidence
-from vgexp.watching.verdicts.units import saturated, silent
+from vgexp.watching.verdicts.units import SMOOTH, TWO_SIDED, saturated, silent
 
 
 def test_units_that_are_silent_by_chance_are_none():
@@ -91,6 +91,10 @@ def test_a_highway_whose_gates_are_shut_is_not_saturated():
     model = nn.Sequential(*[Highway() for _ in range(4)], nn.Linear(16, 3))
     kinds = [f.kind for f in diagnose(model, (torch.randn(8, 16), torch.randint(3, (8,))), F.cross_entropy).findings]
     assert "saturated" not in kinds
+
+
+def test_what_may_be_saturated_is_found_in_graphs():
+    assert TWO_SIDED < SMOOTH
 
 
 @pytest.mark.parametrize(("activation", "found"), [("tanh", 1), ("sigmoid tanh", 1), ("softplus", 0), ("silu", 0)])

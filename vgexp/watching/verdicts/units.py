@@ -17,7 +17,7 @@ MAJORITY = 0.5
 """A layer counts as silent when more than this fraction of its units is, and as saturated when more than this fraction
 of its activation's entries is."""
 SMOOTH = {activation.name for activation in ACTIVATION_NODES.values() if activation.smooth}
-TWO_SIDED = {"tanh", "sigmoid", "erf", "softsign"}
+TWO_SIDED = {"tanh", "sigmoid", "erf"}
 """Activations that are flat on both sides. On one side softplus, silu and their like are flat by design."""
 SIGN_TEST_LEVEL = 1e-3
 """Deep in a healthy network examples look alike: about half of the units are off on all of them, and half are on. So
