@@ -24,7 +24,9 @@ def untouched(*models: nn.Module) -> Iterator[None]:
     gradients = [(parameter, parameter.grad) for model in models for parameter in model.parameters()]
     buffers = [(buffer, buffer.clone()) for model in models for buffer in model.buffers()]
     plain = [module for module in modules if not isinstance(module, torch.jit.ScriptModule)]  # which registers nothing
-    registered = [(now, now.copy()) for module in plain for now in torch_private.registered(module)]
+    registered: list[tuple[Any, Any]] = [
+        (now, now.copy()) for module in plain for now in torch_private.registered(module)
+    ]
     attributes = [(vars(module), dict(vars(module))) for module in modules]
     python, numpy = random.getstate(), np.random.get_state()  # noqa: NPY002 - what a model draws from
     with torch.random.fork_rng(devices=[device.index for model in models for device in _cuda(model)]):
