@@ -3,7 +3,14 @@
 from vgexp.figures.curves import curve_picture
 from vgexp.figures.falls import fall_picture
 from vgexp.figures.heatmaps import heatmap_picture
-from vgexp.figures.histograms import bins, densities, draw_densities, histogram_picture
+from vgexp.figures.histograms import (
+    bins,
+    densities,
+    draw_densities,
+    draw_histograms,
+    histogram_frame,
+    histogram_picture,
+)
 from vgexp.figures.looks import numbered
 from vgexp.figures.phases import phase_picture
 from vgexp.figures.pictures import Picture, Table, draw_each, save, seeds_in, svg
@@ -28,9 +35,11 @@ __all__ = [
     "draw_densities",
     "draw_each",
     "draw_group",
+    "draw_histograms",
     "draw_series",
     "fall_picture",
     "heatmap_picture",
+    "histogram_frame",
     "histogram_picture",
     "label_panel",
     "layer_color",

@@ -30,6 +30,9 @@ def test_memory_is_the_tables_and_the_leading_term(results):
         assert (measured["seeds"] == rows_of(results, way).size()[list(DEPTHS)]).all()
         np.testing.assert_allclose(rows["theory"], law(rows["depth"].to_numpy()))
     assert_drawn(picture, "value", "theory")
+    more = picture.frame.query("depth == 1024").eval("value - theory")
+    assert f"{more.min():.1f} to {more.max():.1f} units at 1024 layers" in picture.caption
+    assert any("kept activations" in text.get_text() for text in picture.figure.legends[0].get_texts())
 
 
 def test_front_is_work_against_memory(results):

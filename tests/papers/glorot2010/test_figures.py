@@ -37,6 +37,7 @@ def test_figure2_digits_counts_the_seeds_that_escape(results):
         assert set(rows["group"]) == {f"{depth} layers: {escapes} of {len(mine)} seeds escape"}
     assert [ax.texts[0].get_text() for ax in picture.figure.axes] == list(picture.frame["group"].unique())
     assert set(picture.frame["seed"]) == {1}
+    assert {ax.get_xlabel() for ax in picture.figure.axes} == {"updates (thousand)"}
 
 
 @pytest.mark.parametrize("name", ["figure2", "figure2_digits", "figure3", "figure9", "figure10"])
@@ -80,7 +81,8 @@ def test_captions_say_of_claims_what_the_verdicts_say(results, name, told):
 @pytest.mark.parametrize("number", [6, 7, 8])
 def test_figures_at_initialisation_have_the_papers_order(results, number):
     picture = figures.FIGURES[f"figure{number}"](results)
-    assert list(picture.frame["group"].unique()) == ["standard", "glorot"]
+    assert list(picture.frame["group"].unique()) == ["standard", "normalized"]
+    assert [ax.texts[0].get_text() for ax in picture.figure.axes] == ["standard", "normalized"]
     assert set(picture.frame["step"]) == {0}
     assert picture.caption.startswith(f"Figure {number} of the paper")
     assert_drawn(picture, "density")

@@ -112,3 +112,11 @@ def test_the_axis_counts_epochs_below_and_thousands_of_updates_above():
         histories.label_epochs(axes[0, 0], axes[0, 0])
     assert axes[0, 0].get_xlabel() == "epochs of 20,000 updates"
     assert axes[0, 0].child_axes[0].get_xlabel() == "updates (thousand)"
+
+
+def test_the_axis_of_other_data_counts_updates_alone():
+    with panels(1, 1) as (_, axes):
+        axes[0, 0].set_xlim(0, 2)
+        histories.label_updates(axes[0, 0])
+    formatted = axes[0, 0].xaxis.get_major_formatter()
+    assert [formatted(epoch, 0) for epoch in (0, 0.5, 2)] == ["0", "10", "40"]

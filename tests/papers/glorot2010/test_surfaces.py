@@ -53,3 +53,5 @@ def test_figure5_shows_the_heights():
     shown = heights(picture.figure)
     assert_among(shown, framed(picture, "value"))
     assert len(shown) > 500
+    (ax,) = picture.figure.axes
+    assert list(ax.get_xticks()) == list(ax.get_yticks()) == [-4, 0, 4]

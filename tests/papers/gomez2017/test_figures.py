@@ -35,6 +35,9 @@ def test_largest_errors_are_geometric_means_over_seeds(results):
     assert "geometric mean of 5 seeds" in picture.caption
     assert guides.to_dict() == {"rounding": 2**-24, "nothing left of the state": 1.0}
     assert_drawn(picture, "value")
+    low, high = picture.figure.axes[0].get_ylim()
+    assert low <= frame["value"].min() and frame["value"].max() <= high
+    assert set(guides.index) <= set(picture.figure.axes[0].get_legend_handles_labels()[1])
 
 
 def test_errors_by_layer_are_geometric_means_over_seeds(results):

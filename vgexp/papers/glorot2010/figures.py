@@ -19,8 +19,9 @@ from vgexp.figures import (
     curve_picture,
     densities,
     draw_densities,
+    draw_histograms,
     heatmap_picture,
-    histogram_picture,
+    histogram_frame,
     label_panel,
     legend,
     panels,
@@ -112,8 +113,8 @@ def figure2_digits(results: Results) -> Picture:
     with panels(1, 2, sharey=True, size=(6, 2.9)) as (figure, axes):
         for ax, (group, rows) in zip(axes[0], frame.groupby("group", sort=False), strict=True):
             histories.draw_means(ax, rows, shades=5)
-            label_panel(ax, str(group), above=0.3)
-            histories.label_epochs(ax, ax)
+            label_panel(ax, str(group))
+            histories.label_updates(ax)
         axes[0, 1].set_ylabel("")
         legend(figure, axes[0, 1])
     lr = float(ESCAPE.runs(results, "optim.lr")[0])
@@ -198,9 +199,13 @@ def at_start(quantity: str, number: int, said: str) -> Callable[[Results], Pictu
         initial = results.grid("initial")
         if initial.histograms.empty:
             raise Missing("no histograms in the grid initial")
-        return histogram_picture(initial, quantity, names=["standard", "glorot"])._replace(
-            caption=f"Figure {number} of the paper: {label(quantity)} at initialisation, tanh, 300 test examples, 1 "
-            f"seed; standard above, normalized below. In the paper, {said}."
+        frame = histogram_frame(initial, quantity, 0, ["standard", "glorot"])
+        frame = frame.replace({"group": {"glorot": "normalized"}})  # as the paper calls it
+        return Picture(
+            draw_histograms(frame),
+            f"Figure {number} of the paper: {label(quantity)} at initialisation, tanh, 300 test examples, 1 seed; "
+            f"standard above, normalized below. In the paper, {said}.",
+            frame,
         )
 
     return figure

@@ -1,6 +1,7 @@
 """Histories: what the layers of a network go through in training, as the paper draws it.
 
-The axis of training counts epochs below and updates above; hollow marks are values read off the paper's plots.
+The axis of training counts epochs of Shapeset below and updates above; hollow marks are values read off the paper's
+plots.
 """
 
 from collections.abc import Mapping, Sequence
@@ -109,6 +110,12 @@ def label_epochs(below: Axes, above: Axes) -> None:
     below.set_xlabel(f"epochs of {EPOCH:,} updates")
     top = above.secondary_xaxis("top", functions=(_thousands, _epochs))
     top.set_xlabel("updates (thousand)")
+
+
+def label_updates(ax: Axes) -> None:
+    """Labels the axis of training with thousands of updates alone, where an epoch would be none of the data's."""
+    ax.xaxis.set_major_formatter(lambda epoch, _: f"{_thousands(epoch):g}")
+    ax.set_xlabel("updates (thousand)")
 
 
 def _thousands(epoch: Any) -> Any:

@@ -86,13 +86,14 @@ def figure5(results: Results) -> Picture:
     frame = surface_frame()
     with panels(1, 1, size=(4.4, 3.6)) as (figure, axes):
         axes[0, 0].remove()
+        ticks = (-REACH, 0, REACH)  # more would run into each other
         ax = figure.add_subplot(projection="3d")
         for color, (cost, rows) in zip(COLORS, frame.groupby("group", sort=False), strict=False):
             heights = rows.pivot(index="w2", columns="w1", values="value")
             x, y = np.meshgrid(heights.columns, heights.index)
             ax.plot_wireframe(x, y, heights.to_numpy(), rstride=2, cstride=2, color=color, linewidth=0.6)
             ax.plot([], [], color=color, label=cost)
-        ax.set(xlabel="$w_1$", ylabel="$w_2$", zlabel="cost")
+        ax.set(xlabel="$w_1$", ylabel="$w_2$", zlabel="cost", xticks=ticks, yticks=ticks)
         ax.view_init(22, -50)
         ax.set_box_aspect(None, zoom=0.85)  # pyright: ignore[reportArgumentType] the stub says int
         legend(figure, ax)

@@ -39,14 +39,15 @@ def errors(results: Results) -> Picture:
         ax = axes[0, 0]
         draw_series(ax, frame[~guide].drop(columns=["low", "high"]), "blocks")
         for _, row in frame[guide].iterrows():
-            ax.axhline(row["value"], color="0.4", linewidth=0.7, linestyle=GUIDES[row["group"]][1])
-        ax.set(xscale="log", yscale="log", xlabel="blocks", ylabel=ERROR, ylim=(1e-8, 1e24))
+            style = GUIDES[row["group"]][1]
+            ax.axhline(row["value"], color="0.4", linewidth=0.7, linestyle=style, label=row["group"])
+        ax.set(xscale="log", yscale="log", xlabel="blocks", ylabel=ERROR, ylim=(1e-8, None))
         legend(figure, ax)
     return Picture(
         figure,
-        f"The largest relative error of a rebuilt state, geometric mean of {seeds_in(frame)}, float32. Dashed: "
-        "rounding; dotted: nothing is left of the state. Rounding errors grow exponentially with depth unless "
-        "the branches are small. Values that overflowed are left out.",
+        f"The largest relative error of a rebuilt state, geometric mean of {seeds_in(frame)}, float32. "
+        "Rounding errors grow exponentially with depth unless the branches are small. Values that "
+        "overflowed are left out.",
         frame,
     )
 
