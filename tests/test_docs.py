@@ -2,6 +2,7 @@
 
 import importlib
 import importlib.util
+import json
 import re
 import runpy
 import shlex
@@ -10,6 +11,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+import torch
 
 import vgexp
 from vgexp.cli import app
@@ -65,6 +67,18 @@ def test_every_program_of_extending_runs(heading, code, capsys):
     assert said.strip() and "nan" not in said.lower(), heading
     if "results" in made:
         assert (made["results"].runs["status"] == "done").all()
+
+
+def test_the_notebook_of_a_network_shows_what_its_code_prints(capsys):
+    """In words: the last digits of numbers are those of the computer that it ran on."""
+    cells = json.loads((DOCS.parent / "notebooks" / "my_network.ipynb").read_text())["cells"]
+    numbers, names = re.compile(r"\d[\d.]*(e-?\d+)?"), {}
+    with torch.random.fork_rng():
+        for cell in cells:
+            if cell["cell_type"] == "code":
+                exec("".join(cell["source"]), names)
+                shown = "".join(line for output in cell["outputs"] for line in output.get("text", ""))
+                assert numbers.sub("#", capsys.readouterr().out) == numbers.sub("#", shown)
 
 
 def test_extending_has_what_can_be_added():

@@ -52,7 +52,7 @@ class ModelConfig:
     )
     branch: Any = setting(
         1.0,
-        "What a branch is multiplied with before it is added: a number, 1/sqrt(L) for L blocks, or learned from 0.",
+        "What a branch is multiplied by before it is added: a number, 1/sqrt(L) for L blocks, or learned from 0.",
         rules.BRANCH,
         read_by=("model.family",),
     )
@@ -114,7 +114,7 @@ class OptimConfig:
     lr: float = setting(0.03, "Learning rate.", rules.NOT_NEGATIVE, member=True, read_by=("optim.name",))
     momentum: float = setting(
         0.9,
-        "What the last update is multiplied with before the gradient is added.",
+        "What the last update is multiplied by before the gradient is added.",
         rules.FRACTION,
         member=True,
         read_by=("optim.name",),

@@ -25,8 +25,8 @@ class Comparison:
     """A row for each network: what sets it apart, and what becomes of its gradient at initialisation."""
 
     rows: pd.DataFrame
-    """The fields that differ, empty where a network does not read them, then `factor fall verdict`: what the gradient
-    is multiplied with a layer, the decades that it loses from the last hidden layer to the first, and a word for it;
+    """The fields that differ, empty where a network does not read them, then `factor fall verdict`: what each layer
+    multiplies the gradient by, the decades that it loses from the last hidden layer to the first, and a word for it;
     NaN and the reason where there is no theory."""
 
     def __str__(self) -> str:

@@ -47,7 +47,7 @@ class Remedy(NamedTuple):
     signal: str
     """`dz`, or `dx` where there are skips."""
     factor: float
-    """What a layer multiplies it with."""
+    """What a layer multiplies it by."""
     fall: float
     """Decades that it loses from the last hidden layer to the first."""
     verdict: str

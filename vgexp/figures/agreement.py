@@ -40,7 +40,7 @@ def agreement_picture(results: Results) -> Picture:
 def agreement_frame(results: Results) -> pd.DataFrame:
     """`group family norm depth quantity value low high seeds theory factor factor_theory`: a row a group and depth.
 
-    `value` is the fall in decades of the family's gradient, `factor` what it is multiplied with a layer.
+    `value` is the fall in decades of the family's gradient, `factor` what each layer multiplies it by.
     """
     rows = []
     arrays = LayerArrays(results.initial)

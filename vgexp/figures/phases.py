@@ -28,7 +28,7 @@ COLORS_OF_FACTORS = "PuOr_r"
 """Violet where gradients vanish, orange where they explode: these differ to the color-blind too."""
 LINE_POINTS = 41
 MARGIN = 2.0
-"""What the largest sigma_b^2 is multiplied with for the axis to end; regions are named to the right of all points."""
+"""What the largest sigma_b^2 is multiplied by for the axis to end; regions are named to the right of all points."""
 UNBIASED = 0.25
 """The end of the axis of sigma_b^2 where no run has biases."""
 SEEN = 3.0
@@ -50,7 +50,7 @@ class _Place(NamedTuple):
 
 
 def phase_picture(results: Results) -> Picture:
-    """What a layer multiplies dz with at initialisation, at the place of each law in the phases of its activation.
+    """What a layer multiplies dz by at initialisation, at the place of each law in the phases of its activation.
 
     Raises Missing for fewer than two scales of the weights of plain networks without norm.
     """
@@ -65,7 +65,7 @@ def phase_picture(results: Results) -> Picture:
     diverging = ", where it says so with lengths that grow without end" if "diverges" in set(frame["phase"]) else ""
     return Picture(
         draw_phases(frame),
-        "Phases of wide plain networks, and the runs in them. Points: what a layer multiplies rms(dz) with at "
+        "Phases of wide plain networks, and the runs in them. Points: what a layer multiplies rms(dz) by at "
         f"initialisation, measured, as a color (geometric mean over {seeds_in(points)}{widest}), at sigma_w^2 = fan-in "
         "x Var W of the hidden matrices. Lines: chi_1 = 1, where gradients keep their size; they vanish in the ordered "
         f"phase below and explode above{diverging}{left_out(planes)}.{note}",

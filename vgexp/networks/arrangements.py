@@ -64,7 +64,7 @@ def mup(run: Run, of_width: OfWidth) -> "Callable[[Blueprint], Blueprint]":
 def fixup(run: Run, of_width: OfWidth) -> "Callable[[Blueprint], Blueprint]":
     """Residual networks without norms whose first steps change their outputs by as much at any depth.
 
-    With L = `model.depth` - 1 blocks of m = 2 matrices, sigma_w is multiplied with L^(-1 / (2 m - 2)) in the first
+    With L = `model.depth` - 1 blocks of m = 2 matrices, sigma_w is multiplied by L^(-1 / (2 m - 2)) in the first
     matrix of each branch, and with 0 in its last one and in the readout; sigma_w is sqrt 2, that of He. So the outputs
     start at 0, and so does every branch. The biases that end a branch, which the paper's networks do not have, add up
     over L blocks: they learn at the rate 1 / L. Zhang et al. (2019), section 3; the scalars that go with it are
@@ -92,5 +92,5 @@ def require_fixup(run: Run, asked: str) -> None:
             which = " ".join(f"{field}={value}" for field, value in FIXUP.items())
             raise ConfigError(key, attrgetter(key)(run), f"{value} with {asked}, which is for {which}")
     if run.model.branch == "learned":
-        accepts = f"a number or 1/sqrt(L) with {asked}: a branch that is multiplied with 0 twice never learns"
+        accepts = f"a number or 1/sqrt(L) with {asked}: a branch that is multiplied by 0 twice never learns"
         raise ConfigError("model.branch", run.model.branch, accepts)

@@ -24,7 +24,7 @@ PER_DEPTH, LEARNED = "1/sqrt(L)", "learned"
 """What `model.branch` may be beside a number."""
 
 SCALAR_RATE = 0.1
-"""What the learning rate is multiplied with for the scalars of Fixup: Zhang et al. (2019)."""
+"""What the learning rate is multiplied by for the scalars of Fixup: Zhang et al. (2019)."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class Blueprint:
     """Of a matrix the law of its weights and biases; of a vector the number that all its entries start as; of a norm
     what it averages over."""
     rate: float = 1.0
-    """What the learning rate is multiplied with."""
+    """What the learning rate is multiplied by."""
     bias_rate: float | None = None
     """That of the biases of a matrix, or of the shift of a norm; None: the weights'."""
     bias: float = 0.0
@@ -65,7 +65,7 @@ class Blueprint:
 
     @property
     def gains(self) -> tuple[float, float]:
-        """What a matrix multiplies mean squares with, forward and backward: fan_in Var W and fan_out Var W."""
+        """What a matrix multiplies mean squares by, forward and backward: fan_in Var W and fan_out Var W."""
         assert isinstance(self.law, InitConfig)
         variance = weight_variance(self.law.name, self.law.sigma_w, self.fan_in, self.fan_out)
         return self.fan_in * variance, self.fan_out * variance
@@ -78,7 +78,7 @@ class Blueprint:
 
     @property
     def rates(self) -> dict[str, float]:
-        """What the learning rate of each tensor is multiplied with."""
+        """What the learning rate of each tensor is multiplied by."""
         return {"weight": self.rate, "bias": self.rate if self.bias_rate is None else self.bias_rate}
 
     def draw(self, seed: int) -> tuple[Tensor, Tensor | None]:
@@ -111,7 +111,7 @@ def is_spared(run: Run, layer: int) -> bool:
 
 
 def branch_scale(run: Run) -> float:
-    """What a branch is multiplied with at first: `model.branch`, 1/sqrt(L) for L blocks, 0 where it is learned."""
+    """What a branch is multiplied by at first: `model.branch`, 1/sqrt(L) for L blocks, 0 where it is learned."""
     branch = run.model.branch
     if isinstance(branch, str):
         return max(1, run.model.depth - 1) ** -0.5 if branch == PER_DEPTH else 0.0

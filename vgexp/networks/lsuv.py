@@ -25,7 +25,7 @@ MOST_RESCALINGS = 10
 
 
 def unit_scale(variance: Callable[[float], float]) -> float:
-    """What weights are to be multiplied with, so that what they put out has a variance of 1, within `TOLERANCE`.
+    """What weights are to be multiplied by, so that what they put out has a variance of 1, within `TOLERANCE`.
 
     `variance` is that of the outputs by the factor. It is divided out again and again, since biases stay as they are:
     without them once is enough. Outputs that are constant, or no numbers, are left alone.

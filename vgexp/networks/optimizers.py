@@ -25,7 +25,7 @@ class Sgd:
 
     The learning rate lr is that of the step (`vgexp.networks.rates`), times the tensor's own. Weights of matrices
     decay, apart from the gradient: Loshchilov & Hutter (2019), as torch.optim.AdamW has it. With `optim.clip` the
-    gradient of each member is multiplied with min(1, clip / its norm) first: Pascanu et al. (2013). To add an
+    gradient of each member is multiplied by min(1, clip / its norm) first: Pascanu et al. (2013). To add an
     optimiser, write its `slots` and its `direction`.
     """
 

@@ -85,7 +85,7 @@ class Matrix:
     weight_MIO: Tensor
     bias_M1O: Tensor
     rates_M11: Mapping[str, Tensor]
-    """What the learning rate is multiplied with, by tensor, in float64."""
+    """What the learning rate is multiplied by, by tensor, in float64."""
     scratch: dict[Any, Tensor] = field(default_factory=dict, repr=False)
     """Buffers shared by all matrices of a network."""
 

@@ -59,7 +59,7 @@ class Rates:
         self._decay_KM11 = torch.zeros_like(self._descent_KM11)
         self._write(self._exact_KM11)
         self.descent: dict[Place, Tensor] = dict(zip(places, self._descent_KM11, strict=True))
-        """- lr, times what the learning rate of each tensor is multiplied with, times the schedule's share."""
+        """- lr, times what the learning rate of each tensor is multiplied by, times the schedule's share."""
         self.descent_per_batch: dict[Place, Tensor] = dict(zip(places, self._descent_per_batch_KM11, strict=True))
         """The same over the size of the batch."""
         matrices = {part.key for part in parts if isinstance(part, Matrix)}

@@ -28,7 +28,7 @@ def length_slope(phi: Activation, sigma_w: float, q_K: Tensor) -> Tensor:
 
 
 def chi_1(phi: Activation, sigma_w: float, q_K: Tensor) -> Tensor:
-    """The slope of the correlation map at c = 1, and what a layer multiplies the mean square of a gradient with, (K,):
+    """The slope of the correlation map at c = 1, and what a layer multiplies the mean square of a gradient by, (K,):
     sigma_w^2 E[phi'(sqrt(q) u)^2]."""
     return sigma_w**2 * mean_square_slope(phi, q_K)
 

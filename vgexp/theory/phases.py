@@ -43,7 +43,7 @@ class Phase(NamedTuple):
     """`ordered`, `critical`, `chaotic`, or `diverges` where the length grows without bound."""
     q_star: float
     chi_1: float
-    """What a layer multiplies the mean square of gradients with."""
+    """What a layer multiplies the mean square of gradients by."""
     c_star: float
     """The correlation that two inputs end up with. NaN where lengths diverge."""
     xi_q: float

@@ -106,7 +106,7 @@ def _units(examples: int, draws: int) -> int:
 
 
 def _times(plans: Sequence[Blueprint], run: Run, units: int) -> int:
-    """What widths are multiplied with so that the widest layer has that many units."""
+    """What widths are multiplied by so that the widest layer has that many units."""
     return -(-units // max(plan.fan_out for plan in plans if plan.is_matrix and plan.layer <= run.model.depth))
 
 

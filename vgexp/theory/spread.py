@@ -1,7 +1,7 @@
 """Spread: how far one network of finite width lies from the means of mean-field theory, and one singular value from
 another.
 
-Every layer of n units multiplies the squared gradient of an example with a mean over n random numbers. Over many layers
+Every layer of n units multiplies the squared gradient of an example by a mean over n random numbers. Over many layers
 the logarithm of the product is normal, and its variance grows by the sum of 1 / n.
 
 Legend: L layers.

@@ -51,7 +51,12 @@ def test_the_rule_on_exact_profiles(decades, verdict):
 
 @pytest.mark.parametrize(
     ("decades", "said"),
-    [(2.5, "6 learned by SGD and all"), (3.5, "3 learned by SGD and 8"), (5.0, "none learned by SGD"), (7.0, "2 by")],
+    [
+        (2.5, "6 learned by SGD with momentum and all"),
+        (3.5, "3 learned by SGD with momentum and 8"),
+        (5.0, "none learned by SGD with momentum"),
+        (7.0, "2 by"),
+    ],
 )
 def test_severity_is_what_training_did(decades, said):
     finding = conclude([Evidence(0, chain([-decades + i * decades / 9 for i in range(10)]), {}, {}, [])]).findings[0]

@@ -9,7 +9,7 @@
 He et al. (2016), He et al. (2016b); with layer normalisation Xiong et al. (2020). r is `model.branch`, a number or a
 scalar that is learned from 0. The norm of the state is `norm`, that of what W_inner puts out `inner_norm`.
 
-With `model.scalars=fixup` a branch is multiplied with a scalar `factor`, and a scalar is added to whatever a matrix
+With `model.scalars=fixup` a branch is multiplied by a scalar `factor`, and a scalar is added to whatever a matrix
 or phi reads, in blocks and readout: `inner_shift` and `shift` to the input of a matrix, `inner_phi_shift` and
 `phi_shift` to that of the phi before it. Zhang et al. (2019), section 3.
 

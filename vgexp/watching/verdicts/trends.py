@@ -10,10 +10,10 @@ from vgexp.watching.verdicts.findings import Finding, change, unique, where
 from vgexp.watching.verdicts.remedies import Remedy, advice, remedies, tiny
 
 SEVERITY = (
-    (2.0, "of 9 networks with such a fall 6 learned by SGD and all by Adam: look again after 100 steps"),
-    (3.0, "of 9 networks with such a fall 3 learned by SGD and 8 by Adam"),
-    (4.0, "of 12 networks with such a fall none learned by SGD and 8 by Adam"),
-    (6.0, "of 9 networks with such a fall none learned by SGD and 2 by Adam"),
+    (2.0, "of 9 networks with such a fall 6 learned by SGD with momentum and all by Adam: look again after 100 steps"),
+    (3.0, "of 9 networks with such a fall 3 learned by SGD with momentum and 8 by Adam"),
+    (4.0, "of 12 networks with such a fall none learned by SGD with momentum and 8 by Adam"),
+    (6.0, "of 9 networks with such a fall none learned by SGD with momentum and 2 by Adam"),
 )
 """What training did, by the decades that the gradient had lost at initialisation: see docs/watch.md."""
 NEAR_OVERFLOW = 1e25
