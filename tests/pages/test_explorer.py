@@ -185,9 +185,77 @@ def test_the_address_keeps_what_is_shown(results):
 def test_what_a_page_does_not_have_is_ignored_in_its_address(results):
     with opened(results[1]) as page:
         before = page.evaluate("JSON.stringify([explorer.view, explorer.shown()])")
-        for name in page.evaluate("[...new URLSearchParams(location.hash.slice(1)).keys()]"):
-            again(page, page.url.partition("#")[0] + f"#{name}=toString")
+        for name in page.evaluate("[...new URLSearchParams(location.search).keys()]"):
+            again(page, page.url.partition("?")[0] + f"?{name}=toString")
             assert page.evaluate("JSON.stringify([explorer.view, explorer.shown()])") == before, name
+
+
+def claims():
+    """Three verdicts, of five claims."""
+    row = dict.fromkeys(COLUMNS, 0.0) | {"statement": "it <vanishes>", "source": "eq. 1", "reason": "", "part": 1}
+    row |= {"quantity": "ratio", "expected_verdict": "holds", "scale": "smoke", "seeds": 3, "exact": False}
+    verdicts = ["holds", "refuted", "not measured", "holds", "refuted"]
+    return pd.DataFrame([row | {"claim": f"XY-{n:02}", "verdict": verdict} for n, verdict in enumerate(verdicts, 1)])
+
+
+@pytest.fixture(scope="module")
+def claimed(results, tmp_path_factory):
+    """The page with five claims."""
+    content = Content(
+        "x2000",
+        pictures={},
+        claims=claims(),
+        grids={"XY-02": ("deep",)},
+        commands={"XY-02": "vgexp reproduce x2000 --scale smoke --only=deep"},
+    )
+    path = tmp_path_factory.mktemp("claimed") / "page.html"
+    path.write_text(render([Path("results/x2000/smoke")], results[0], content))
+    return path
+
+
+TOP = "document.querySelector(':target').getBoundingClientRect().top"
+
+
+def test_a_link_to_a_place_and_what_is_shown_do_not_push_each_other_out(claimed):
+    with opened(claimed) as page:
+        page.locator("#quantity").select_option("saturation")
+        page.get_by_role("link", name="claims", exact=True).click()
+        again(page, page.url)
+        assert page.url.endswith("#claims") and abs(page.evaluate(TOP)) < 2
+        assert page.locator("#quantity").input_value() == "saturation"
+
+
+def test_a_link_to_a_claim_opens_it_also_where_its_verdict_is_not_shown(claimed):
+    with opened(claimed) as page:
+        again(page, page.url + "#XY-03")
+        assert page.url.endswith("#XY-03")
+        assert page.locator("#claims-list details[open]:visible").get_attribute("id") == "XY-03"
+        page.locator("#claims-search").fill("xy-01")
+        page.evaluate("location.hash = '#XY-04'")
+        assert page.locator("#XY-04[open]").is_visible()
+
+
+def test_fields_and_open_claims_are_there_again_when_the_page_is_loaded_again(claimed):
+    with opened(claimed) as page:
+        table = page.locator("#runs-table")
+        table.get_by_text("columns").click()
+        table.get_by_label("run", exact=True).check()
+        table.get_by_label("filter model.activation").fill("relu")
+        page.get_by_role("link", name="claims", exact=True).click()
+        page.locator("#claims-verdicts").get_by_label("not measured").check()
+        page.locator("#claims-order").select_option("verdict")
+        page.locator("#XY-05 summary").click()
+        page.locator("#claims-search").fill("refuted")
+        page.locator("#claims-search").blur()
+        page.reload()
+        page.wait_for_function("document.body.dataset.ready === 'true'")
+        assert page.locator("#claims-search").input_value() == "refuted"
+        assert page.locator("#claims-list details:visible").count() == 2
+        assert page.locator("#claims-list details[open]").get_attribute("id") == "XY-05"
+        assert page.locator("#claims-verdicts").get_by_label("not measured").is_checked()
+        assert page.locator("#claims-list details").first.get_attribute("id") == "XY-02"
+        assert table.locator("tbody tr").count() == 6
+        assert table.locator("thead th").first.inner_text() == "run"
 
 
 def test_a_box_around_curves_brings_their_networks_forward(results):
@@ -203,25 +271,8 @@ def test_a_box_around_curves_brings_their_networks_forward(results):
         assert page.evaluate("explorer.view.selected") is None
 
 
-def claims():
-    """Three verdicts, of five claims."""
-    row = dict.fromkeys(COLUMNS, 0.0) | {"statement": "it <vanishes>", "source": "eq. 1", "reason": "", "part": 1}
-    row |= {"quantity": "ratio", "expected_verdict": "holds", "scale": "smoke", "seeds": 3, "exact": False}
-    verdicts = ["holds", "refuted", "not measured", "holds", "refuted"]
-    return pd.DataFrame([row | {"claim": f"XY-{n:02}", "verdict": verdict} for n, verdict in enumerate(verdicts, 1)])
-
-
-def test_claims_are_searched_filtered_and_sorted(results, tmp_path):
-    content = Content(
-        "x2000",
-        pictures={},
-        claims=claims(),
-        grids={"XY-02": ("deep",)},
-        commands={"XY-02": "vgexp reproduce x2000 --scale smoke --only=deep"},
-    )
-    path = tmp_path / "page.html"
-    path.write_text(render([Path("results/x2000/smoke")], results[0], content))
-    with opened(path) as page:
+def test_claims_are_searched_filtered_and_sorted(claimed):
+    with opened(claimed) as page:
         there = page.locator("#claims-list details:visible")
         assert there.count() == 4 and page.locator("#claims-count").inner_text() == "4 of 5 claims"
         page.locator("#claims-verdicts").get_by_label("not measured").check()

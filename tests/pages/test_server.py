@@ -15,6 +15,11 @@ from vgexp.pages.server import server
 from vgexp.results import compare
 
 SMALL = ("data=digits", "model.depth=3", "model.width=8", "steps=2", "seed=0,1")
+COUNT_LOOKS = """() => {
+  const fetched = window.fetch;
+  window.looks = 0;
+  window.fetch = (...asked) => { window.looks += 1; return fetched(...asked); };
+}"""
 
 
 @contextmanager
@@ -78,9 +83,16 @@ def test_several_folders_compared_in_a_browser_while_one_goes_on():
     with served(Path("results/one"), Path("results/two")) as (address, made), opened(address) as page:
         assert page.locator("#progress").inner_text().strip() == "4 of 4 runs done"
         assert "model.activation" in page.locator("#color").inner_text()
+        page.locator("#color").select_option("model.activation")
+        page.locator("#runs-table thead input").first.focus()
+        page.evaluate(COUNT_LOOKS)
         vgexp.run(*SMALL[:-1], "seed=5", "name=one")
+        page.wait_for_function("document.body.innerText.includes('there is more to see')", timeout=20_000)
+        looks = page.evaluate("window.looks")
+        page.wait_for_function(f"window.looks > {looks} + 1", timeout=20_000)  # and it is still the same page
+        page.locator("#runs-table thead input").first.blur()
         page.wait_for_function("document.body.innerText.includes('5 done')", timeout=20_000)  # when it has come anew
-        assert len(made) == 2
+        assert len(made) == 2 and page.locator("#color").input_value() == "model.activation"
         page.wait_for_function("document.body.innerText.includes('5 of 5 runs done')", timeout=20_000)
 
 

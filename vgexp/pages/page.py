@@ -21,7 +21,7 @@ from vgexp.pages.packing import Numbers, packed, packed_json
 from vgexp.pages.sections import asked, claim_entries, fit_rows, interval, number, origins, status_counts
 from vgexp.results import Results, read, remove_abandoned, write_atomically
 
-SCRIPTS = ("unpack", "charts", "tables", "watch", "view", "profiles", "curves", "detail", "explorer")
+SCRIPTS = ("unpack", "charts", "tables", "watch", "view", "address", "profiles", "curves", "detail", "explorer")
 
 
 @dataclass(frozen=True)

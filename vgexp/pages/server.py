@@ -27,13 +27,14 @@ def server(folders: Sequence[Path], make: Callable[[], str], port: int) -> Threa
             answers = {"/": (page.text, "text/html"), "/state": (page.state, "application/json")}
             if self.headers.get("Host", "").rpartition(":")[0] not in (LOOPBACK, "localhost"):
                 return self.send_error(403)  # another site's page that has its name point here
-            if self.path not in answers:
+            path = self.path.partition("?")[0]  # what a query says of the page, the page itself reads
+            if path not in answers:
                 return self.send_error(404)
-            answer, kind = answers[self.path]
+            answer, kind = answers[path]
             try:
                 content = answer().encode()
             except Exception as error:  # whatever became of the folders meanwhile: the next time it may be well
-                print(f"vgexp: {self.path}: {named(error)}", file=sys.stderr)
+                print(f"vgexp: {path}: {named(error)}", file=sys.stderr)
                 return self.send_error(500, explain=named(error))
             self.send_response(200)
             self.send_header("Content-Type", f"{kind}; charset=utf-8")

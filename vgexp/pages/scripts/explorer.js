@@ -1,4 +1,4 @@
-// The explorer: its controls, what they remember in the page's address, and its start.
+// The explorer: its controls, and the page's start.
 
 function options(select, entries, chosen) {
   select.replaceChildren(...entries.map(([value, text]) => new Option(text, value, false, value === chosen)));
@@ -93,45 +93,6 @@ function redraw() {
   remember();
 }
 
-const among = (names) => (text) => names.includes(text) ? text : undefined;
-const flag = (text) => (among(["true", "false"])(text) ? text === "true" : undefined);
-const whole = (from, to) => (text) => Number.isInteger(Number(text)) && from <= Number(text) && Number(text) < to ? Number(text) : undefined;
-
-/** What the page's address keeps: how each is read from there, nothing where it is none of this page's. */
-const KEPT = {
-  quantity: (text) => among(Object.keys(facts.columns))(text),
-  curve: (text) => among(Object.keys(facts.curves))(text),
-  color: (text) => among(["", ...facts.fields])(text),
-  facet: (text) => among(["", ...facts.fields])(text),
-  fraction: flag,
-  log: flag,
-  hold: flag,
-  seeds: flag,
-  at: (text) => whole(0, allSteps.length)(text),
-  hidden: (text) => among(valuesOf(view.color))(text),
-  hiddenRuns: (text) => among(facts.runs.map((run) => run.id))(text),
-  run: (text) => whole(0, facts.runs.length)(text),
-  layer: whole(1, Infinity),
-};
-
-/** What is shown, in the page's address: a link to it shows the same, and so does the page when it is loaded again. */
-function remember() {
-  const kept = new URLSearchParams();
-  for (const name of Object.keys(KEPT)) {
-    for (const value of view[name] instanceof Set ? view[name] : [view[name]]) kept.append(name, String(value));
-  }
-  history.replaceState(null, "", `#${kept}`);
-}
-
-function recall() {
-  const kept = new URLSearchParams(location.hash.slice(1));
-  for (const [name, read] of Object.entries(KEPT)) {
-    const found = kept.getAll(name).map(read).filter((value) => value !== undefined);
-    if (view[name] instanceof Set) view[name] = new Set(found);
-    else if (found.length) view[name] = found[0];
-  }
-}
-
 function wire() {
   const fields = [["", "network"], ...facts.fields.map((name) => [name, name])];
   options(element("quantity"), Object.entries(facts.columns), view.quantity);
@@ -208,12 +169,14 @@ function explore() {
 }
 
 async function start() {
+  const kept = history.state; // before the first picture is remembered
   wireClaims();
   watch();
   [facts, numbers] = await Promise.all([unpackFacts(), unpackNumbers(), loadBokeh()]);
   explore();
   buildRunsTable();
   await showPictures();
+  recallFields(kept);
   document.body.dataset.ready = "true";
 }
 

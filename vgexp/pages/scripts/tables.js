@@ -169,3 +169,11 @@ function wireClaims() {
   for (const id of ["claims-search", "claims-order", "claims-verdicts"]) element(id).addEventListener("input", draw);
   draw();
 }
+
+/** Shows the claims of a verdict too, whatever was searched for. */
+function showVerdict(verdict) {
+  const box = document.querySelector(`#claims-verdicts input[value="${verdict}"]`);
+  element("claims-search").value = "";
+  box.checked = true;
+  box.dispatchEvent(new Event("input", { bubbles: true }));
+}

@@ -8,18 +8,21 @@ async function watch() {
   line.hidden = false;
   let stamp = null;
   const look = async () => {
-    try {
-      const state = await (await fetch("/state")).json();
-      const { done, running, failed, missing } = state.runs;
-      const all = done + running + failed + missing;
-      const parts = [`${done} of ${all} runs done`, running && `${running} running`, failed && `${failed} failed`, missing && `${missing} to come`];
-      line.replaceChildren(Object.assign(document.createElement("progress"), { max: all || 1, value: done }), ` ${parts.filter(Boolean).join(", ")}`);
-      line.querySelector("progress").setAttribute("aria-label", "runs done");
-      if (stamp !== null && state.stamp !== stamp && !playing) location.reload(); // the address keeps what is shown
-      stamp ??= state.stamp;
-    } catch {
-      line.textContent = "vgexp view has ended: this is the page as it was.";
-    }
+    const answer = await fetch("/state").catch(() => null);
+    if (!answer) line.textContent = "vgexp view has ended: this is the page as it was.";
+    else show(await answer.json());
+  };
+  const show = (state) => {
+    const { done, running, failed, missing } = state.runs;
+    const all = done + running + failed + missing;
+    const newer = stamp !== null && state.stamp !== stamp;
+    const busy = playing || (document.hasFocus() && document.activeElement?.matches("input, select"));
+    const waits = newer && busy && "there is more to see, once no field is in use and nothing plays";
+    const parts = [`${done} of ${all} runs done`, running && `${running} running`, failed && `${failed} failed`, missing && `${missing} to come`, waits];
+    line.replaceChildren(Object.assign(document.createElement("progress"), { max: all || 1, value: done }), ` ${parts.filter(Boolean).join(", ")}`);
+    line.querySelector("progress").setAttribute("aria-label", "runs done");
+    if (newer && !busy) location.reload(); // the address and the history keep what is shown
+    stamp ??= state.stamp;
   };
   await look();
   setInterval(look, EVERY);
