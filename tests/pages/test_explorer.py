@@ -295,6 +295,9 @@ def test_the_table_of_runs_sorts_filters_and_chooses_columns(results):
         assert rows.count() == 6
         table.get_by_label("filter model.depth").fill(">4")
         assert rows.count() == 3
+        for filter, count in {">=6": 3, ">=4": 6, "<=4": 3, "<4": 0, "=6": 3}.items():
+            table.get_by_label("filter model.depth").fill(filter)
+            assert rows.count() == count, filter
         table.get_by_label("filter model.depth").fill("")
         table.get_by_label("filter model.activation").fill("")
         header = table.get_by_role("button", name="train loss", exact=True)

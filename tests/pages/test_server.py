@@ -108,3 +108,14 @@ def test_folders_that_are_gone_meanwhile_are_an_answer_too(capfd):
     said = capfd.readouterr().err.splitlines()
     assert said[-1] == "vgexp: /: ResultsError: results/one: no results here (no plan.json and no runs/)"
     assert not any("Traceback" in line for line in said)
+
+
+def test_the_page_tells_what_cannot_be_read_from_what_has_ended():
+    vgexp.run(*SMALL, "name=one")
+    with served(Path("results/one")) as (address, _), opened(address) as page:
+        for fetched, said in {
+            "async () => new Response('', { status: 500 })": "could not be read just now",
+            "async () => { throw new TypeError('refused'); }": "vgexp view has ended",
+        }.items():
+            page.evaluate(f"() => {{ window.fetch = {fetched}; }}")
+            page.wait_for_function(f"document.getElementById('progress').textContent.includes('{said}')")

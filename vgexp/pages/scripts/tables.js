@@ -1,13 +1,13 @@
 // Tables: runs, built from the facts; claims, which stand on the page. Both are sorted and filtered here.
 
-/** Whether a cell passes a filter: `>0.5`, `<3`, `=7`, else a part of its text. */
+/** Whether a cell passes a filter: `>0.5`, `<=3`, `=7`, else a part of its text. */
 function passes(cell, filter) {
-  const [, sign, number] = filter.match(/^\s*([<>=])\s*(.+)$/) ?? [];
+  const [, sign, number] = filter.match(/^\s*([<>]=?|=)\s*(.+)$/) ?? [];
   if (!sign) return String(cell).toLowerCase().includes(filter.trim().toLowerCase());
-  const value = Number(cell);
-  if (Number.isNaN(Number(number))) return String(cell) === number.trim();
+  const [value, limit] = [Number(cell), Number(number)];
+  if (Number.isNaN(limit)) return String(cell) === number.trim();
   if (cell === "" || Number.isNaN(value)) return false;
-  return sign === "<" ? value < Number(number) : sign === ">" ? value > Number(number) : value === Number(number);
+  return (sign.includes("=") && value === limit) || (sign[0] === "<" && value < limit) || (sign[0] === ">" && value > limit);
 }
 
 /** Numbers by size, words by letter, nothing last. */

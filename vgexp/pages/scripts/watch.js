@@ -9,8 +9,10 @@ async function watch() {
   let stamp = null;
   const look = async () => {
     const answer = await fetch("/state").catch(() => null);
+    const state = answer?.ok && (await answer.json().catch(() => null));
     if (!answer) line.textContent = "vgexp view has ended: this is the page as it was.";
-    else show(await answer.json());
+    else if (!state) line.textContent = "How far the sweep is could not be read just now.";
+    else show(state);
   };
   const show = (state) => {
     const { done, running, failed, missing } = state.runs;
