@@ -65,7 +65,7 @@ def fixup(run: Run, of_width: OfWidth) -> "Callable[[Blueprint], Blueprint]":
     """Residual networks without norms whose first steps change their outputs by as much at any depth.
 
     With L = `model.depth` - 1 blocks of m = 2 matrices, sigma_w is multiplied by L^(-1 / (2 m - 2)) in the first
-    matrix of each branch, and with 0 in its last one and in the readout; sigma_w is sqrt 2, that of He. So the outputs
+    matrix of each branch, and by 0 in its last one and in the readout; sigma_w is sqrt 2, that of He. So the outputs
     start at 0, and so does every branch. The biases that end a branch, which the paper's networks do not have, add up
     over L blocks: they learn at the rate 1 / L. Zhang et al. (2019), section 3; the scalars that go with it are
     `model.scalars=fixup`.
