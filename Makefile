@@ -18,7 +18,7 @@ test: .venv/installed
 	$(BIN)/ruff format --check
 	$(BIN)/pyright --pythonpath $(BIN)/python
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict # with --quiet it would not see its own warnings
-	$(BIN)/pytest -n 3 --dist worksteal # on two cores: tests of browsers and clusters wait more than they compute
+	$(BIN)/pytest -n 2 --dist worksteal
 
 docs: .venv/installed
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
