@@ -206,7 +206,8 @@ CLAIMS = (
         Ratio("std dz, layer 5 over 1, at the start", 7, 13, lambda r: over(dz(TANH, r), 5, 1), 10.5),
         Ratio("std dz, layer 5 over 1, last fifth of training", 0, 1, lambda r: slope_reversal(TANH, r)),
     ), explanation="undone but for a factor 1.4 after 100,000 updates; the runs that went on, at scale long, turned "
-       "round between 142,000 and 220,000; under Tanh N it turns round earlier; a larger learning rate would undo the rest", tests=(
+       "round between 142,000 and 220,000; under Tanh N it turns round earlier; a larger learning rate would undo the "
+       "rest", tests=(
         Ratio("the same at learning rate 0.1", 0, 1, lambda r: slope_reversal(FASTER_TANH, r)),
         Ratio("the same with Tanh N", 0, 1, lambda r: slope_reversal(TANH_N, r)),
     ), remark=changed),
@@ -215,8 +216,9 @@ CLAIMS = (
         Criterion("p98 of h, smallest layer", 0.95, 1, lambda r: smallest(p98(TANH_N, r)), 1.0),
         Criterion("updates until p98 > 0.95, last layer", 0, 80_000,
                   lambda r: largest(step_of_saturation(TANH_N, r)), 80_000, by=median),
-    ), explanation="layers 2 and 3 saturate first, the top one last, and it is not there after 100,000 updates; of five "
-       "seeds that went on, at scale long, four have it there after 214,000 to 410,000; the paper's learning rate and pixel range are not given, and with others it might be there earlier", tests=(
+    ), explanation="layers 2 and 3 saturate first, the top one last, and it is not there after 100,000 updates; of "
+       "five seeds that went on, at scale long, four have it there after 214,000 to 410,000; the paper's learning rate "
+       "and pixel range are not given, and with others it might be there earlier", tests=(
         Criterion("the same with pixels in [-1, 1]", 0.95, 1, lambda r: smallest(p98(OTHER_TANH_N, r))),
     ), remark=changed),
     Claim("GB-22", "On Shapeset Tanh N and Softsign are far ahead of Tanh, and Tanh of Sigmoid.",
