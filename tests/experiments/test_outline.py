@@ -74,7 +74,7 @@ def test_a_stack_that_was_interrupted_takes_what_is_left_of_it(tried, monkeypatc
     row = outline(todo).splitlines()[1]
     assert "100 steps, 60 done" in row and row.endswith("about 1 min 20 s (1 min 12 s to 1 min 28 s)")
     assert si(module._flops(todo.jobs[0], 40), "FLOP") in row
-    todo.again = dict.fromkeys(todo.jobs[0].ids(), 0.0)
+    todo.again = dict.fromkeys(todo.jobs[0].ids())
     assert "60 done" not in outline(todo)
 
 

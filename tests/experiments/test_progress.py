@@ -15,19 +15,19 @@ def write(folder, run, status, **columns):
 
 
 def test_runs_done_of_all_and_time_left_by_what_this_sitting_computed(clock, tmp_path):
-    runs = [small(seed=seed, steps=9) for seed in range(4)]
-    write(tmp_path, runs[0], "done", step=9)
-    write(tmp_path, small(seed=9), "done", step=9)  # of another sweep
+    runs = [small(seed=seed, steps=10) for seed in range(4)]
+    write(tmp_path, runs[0], "done", step=10)
+    write(tmp_path, small(seed=9), "done", step=10)  # of another sweep
     progress = SweepProgress(tmp_path, runs)
     assert progress.line() == "sweep: 1 of 4 runs done (25 %); 0 s so far"
     clock(30)
     assert progress.line() == "sweep: 1 of 4 runs done (25 %); 30 s so far"
-    write(tmp_path, runs[1], "done", step=9)
+    write(tmp_path, runs[1], "done", step=10)
     write(tmp_path, runs[2], "running", step=5)
     assert progress.line() == "sweep: 2 of 4 runs done (50 %); 30 s so far, about 30 s left"  # 1.5 of 3
     write(tmp_path, runs[2], "failed")
     assert progress.line() == "sweep: 2 of 4 runs done (50 %), 1 failed; 30 s so far, about 30 s left"
-    write(tmp_path, runs[3], "done", step=9)
+    write(tmp_path, runs[3], "done", step=10)
     assert progress.line() == "sweep: 3 of 4 runs done (75 %), 1 failed; 30 s so far"
 
 

@@ -42,9 +42,9 @@ class Plan:
     jobs: list[Job]
     left_out: dict[str, str]
     """Grid -> why it cannot be run on this computer."""
-    again: dict[str, float]
+    again: dict[str, float | None]
     """Runs that are to be computed again, as was asked or since their tables are damaged, each with the time at which
-    its row was written when the plan was made; 0 without one."""
+    its row was written when the plan was made; None without one."""
     damaged: dict[Path, str]
     """Files of the folder that cannot be read, and why."""
     fewer: list[str]
@@ -102,7 +102,7 @@ def plan(grids: Mapping[str, Grid], typed: Sequence[str] = ()) -> Plan:
     begun = store.begun()
     if first.rerun:
         again, begun = [*again, *runs], []
-    seen = {run: rows[run]["updated"] or 0.0 if run in rows else 0.0 for run in again}
+    seen = {run: rows.get(run, {}).get("updated") for run in again}
     todo = stacked(planned, limit, lambda run: identity(run) in done, begun)
     for job in todo:
         run = job.runs[0]

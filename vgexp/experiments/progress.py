@@ -80,9 +80,8 @@ class SweepProgress:
         """Runs that are done, runs that failed, and runs computed, of which those that are under way are parts."""
         rows = self._rows()
         states = [row["status"] for run, row in rows.items() if self._failed.get(run) != row["updated"]]
-        parts = [
-            (row["step"] or 0) / (self._updates[run] + 1) for run, row in rows.items() if row["status"] == "running"
-        ]
+        running = [(row["step"] or 0, self._updates[run]) for run, row in rows.items() if row["status"] == "running"]
+        parts = [step / updates for step, updates in running if updates]
         return states.count("done"), states.count("failed"), states.count("done") + sum(parts)
 
     def _rows(self) -> dict[str, dict[str, Any]]:

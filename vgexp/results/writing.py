@@ -51,7 +51,7 @@ class Store:
         grids: Mapping[str, Sequence[str]],
         command: str,
         left_out: Mapping[str, str] | None = None,
-        again: Mapping[str, float] | None = None,
+        again: Mapping[str, float | None] | None = None,
         damaged: Collection[Path] = (),
         stacks: Sequence[Sequence[Run]] = (),
     ) -> None:
@@ -74,9 +74,9 @@ class Store:
             elsewhere = {run for members in computed.values() for run in members}
             rows = run_rows(self.folder, {}) if again else {}
             for run, seen in (again or {}).items():
-                written = rows[run]["updated"] or 0.0 if run in rows else 0.0
+                written = rows.get(run, {}).get("updated")
                 if written == seen and run not in elsewhere:
-                    known["again"][run] = max(time.time(), written + SHORT)  # later by whatever computer's clock
+                    known["again"][run] = max(time.time(), (written or 0.0) + SHORT)  # later by any computer's clock
             still: dict[Path, str] = {}
             if damaged:
                 judged_rows(self.folder, still)

@@ -54,7 +54,6 @@ class Call:
         "hooked",
         "index",
         "inputs",
-        "laws",
         "layer",
         "number",
         "off",
@@ -80,10 +79,8 @@ class Call:
         """How its gradient comes from the loss, None where that is not known."""
         self.twin: Call | None = None
         """The call of a module inside this one that put out the same tensor."""
-        self.activations: list[str] = []
-        """The names of what took its output."""
-        self.laws: list[Activation | None] = []
-        """What theory knows each as."""
+        self.activations: list[ActivationNode] = []
+        """What took its output."""
         self.off: list[tuple[Any, Any]] = []
         """For each piecewise linear activation: the units that were off on every example, and those that were off on
         none, (N,) each; positions in an image or a sequence count as examples. On a host numpy's arrays."""
@@ -147,17 +144,17 @@ class Call:
     @property
     def activation(self) -> str:
         """Each name of what took its output once."""
-        return " ".join(dict.fromkeys(self.activations))
+        return " ".join(dict.fromkeys(each.name for each in self.activations))
 
     @property
     def law(self) -> Activation | None:
         """What theory knows as the activation that took its output; None where several did that are not the same."""
-        return self.laws[0] if self.laws and all(law is self.laws[0] for law in self.laws) else None
+        laws = [each.law for each in self.activations]
+        return laws[0] if laws and all(law is laws[0] for law in laws) else None
 
     def activated(self, activation: ActivationNode, saved: Tensor) -> None:
         """Measures an activation that took its output, from what the graph saved of it."""
-        self.activations.append(activation.name)
-        self.laws.append(activation.law)
+        self.activations.append(activation)
         if saved.is_complex() or not saved.numel():
             return
         saved = saved.float() if saved.dtype.itemsize < 4 else saved.resolve_neg()  # numpy reads no lazy minus
