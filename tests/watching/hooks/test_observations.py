@@ -9,6 +9,7 @@ from torch import nn
 
 from vgexp.results.columns import WATCHED
 from vgexp.watching.hooks.calls import Call
+from vgexp.watching.hooks.graph import ACTIVATION_NODES
 from vgexp.watching.hooks.layers import Layer
 from vgexp.watching.hooks.observations import Observation, host, table
 
@@ -20,7 +21,7 @@ def calls():
     two.mean("h_mean", 0.5)
     two.mean("h_mean", torch.tensor(0.7, dtype=torch.float64))
     two.norm("z_rms", torch.tensor([[math.inf]]))
-    two.activations += ["tanh", "relu", "tanh"]
+    two.activations += [ACTIVATION_NODES[name] for name in ("Tanh", "Relu", "Tanh")]
     return [one, two]
 
 
