@@ -162,7 +162,6 @@ ELSEWHERE = {
     "data/downloads": "tests/data/test_originals.py",
     "moved": "test_old_paths_name_the_new_ones",
     "papers/*/claims": "tests/test_papers.py",
-    "papers/*/tables": "tests/test_papers.py",
     "results/errors": "tests/results/test_reading.py",
     "theory/expected": "tests/theory/test_meanfield.py",
 }

@@ -12,6 +12,7 @@ from vgexp.data import datasets
 from vgexp.papers.glorot2010 import measures
 from vgexp.papers.glorot2010.claims import CLAIMS
 from vgexp.papers.glorot2010.tables import course
+from vgexp.results.estimates import median
 from vgexp.results.reading import read
 
 MNIST_GRIDS = "only=[mnist_tanh,mnist_tanh_n,mnist_softsign,mnist_softsign_n,mnist_sigmoid]"
@@ -105,7 +106,7 @@ def test_a_longer_run_says_what_was_known_of_it_before(monkeypatch):
         assert said.startswith("after 20 updates part 1 ")
         for part in claim(name).criteria:
             found = part.by(np.asarray(part.measure(short), float))
-            assert f" {found:.3g}, " in said
+            assert f" {found:.3g}, ".replace("inf", "∞") in said
         assert measures.changed(claim(name).criteria, short) == ""
 
 
@@ -140,6 +141,8 @@ def test_parts_that_were_elsewhere_before_are_told(committed):
     part = Criterion("x", 0, 1, lambda r: np.array([r.steps["step"].max() / 200_000] * 3))
     doubled = measures.replace(results, steps=results.steps.assign(step=2 * results.steps["step"]))
     assert measures.changed([part], doubled) == "after 100,000 updates part 1 0.5 [0.5, 0.5], in"
+    late = Criterion("x", 0, 1, lambda r: np.array([20_000, 30_000, 40_000, 50_000, np.inf]), by=median)
+    assert measures.changed([late], doubled) == "after 100,000 updates part 1 40,000 [20,000, ∞], out"
     absent = Criterion("x", 0, 1, lambda r: measures.Grid("nowhere").runs(r, "seconds"))
     assert measures.changed([absent], doubled) == "after 100,000 updates part 1 not measured"
     assert measures.changed([part], results) == ""

@@ -36,8 +36,9 @@ function buildHeatmap(run) {
   const figure = chart(element("heatmap"), {
     x: "recorded step", y: "layer", xEnds: [-0.5, steps.length - 0.5], yEnds: [0.5, layers + 0.5], height: 260, tools: "tap,reset,save",
   });
-  const every = Math.ceil(steps.length / 8);
-  figure.xaxis.ticker = new Bokeh.FixedTicker({ ticks: steps.map((_, i) => i).filter((i) => i % every === 0) });
+  const some = (numbers) => numbers.filter((_, i) => i % Math.ceil(numbers.length / 8) === 0);
+  figure.xaxis.ticker = new Bokeh.FixedTicker({ ticks: some([...steps.keys()]) });
+  figure.yaxis.ticker = new Bokeh.FixedTicker({ ticks: some([...Array(layers).keys()].map((l) => l + 1)) });
   figure.xaxis.major_label_overrides = new Map(steps.map((step, i) => [i, String(step)]));
   const columns = {
     left: cells.map(({ i }) => i - 0.5), right: cells.map(({ i }) => i + 0.5),

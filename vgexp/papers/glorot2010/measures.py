@@ -160,7 +160,8 @@ def changed(criteria: Sequence[Criterion], r: Results) -> str:
         except Missing:
             parts.append(f"part {number} not measured")
             continue
-        parts.append(f"part {number} {found:.3g}, {compare(found, part.low, part.high)}")
+        shown = f"{found:{',.0f' if abs(found.point) >= 1000 else '.3g'}}".replace("inf", "∞")
+        parts.append(f"part {number} {shown}, {compare(found, part.low, part.high)}")
     return f"after {SHORT:,} updates " + "; ".join(parts)
 
 

@@ -61,7 +61,7 @@ def table1(results: Results) -> Table:
 
 def rates(results: Results) -> Table:
     """Validation error by learning rate, and the rate that each row of table 1 was given."""
-    made = []
+    made, tried = [], set[float]()
     for row in ("rates", "rates_sigmoid", "rates_mnist", "rates_mnist_sigmoid"):
         runs = Grid(row).table(results) if row in results.grids else pd.DataFrame()
         for key, group in runs.groupby(list(RATES)) if len(runs) else ():
@@ -71,12 +71,13 @@ def rates(results: Results) -> Table:
                 steps = results.steps[results.steps["run"] == run["run"]]
                 found[run["optim.lr"]] = (100 * steps["valid_error"].mean(), steps["valid_loss"].mean())
             best = min(found, key=lambda lr: found[lr])
-            errors = {f"lr {lr:g}": f"{error:.1f}" for lr, (error, _) in sorted(found.items())}
+            tried |= found.keys()
+            errors = {f"lr {lr:g}": f"{error:.1f}" for lr, (error, _) in found.items()}
             made.append(line | errors | {"best": f"{best:g}"})
     if not made:
         raise Missing("no finished runs in the grid rates")
     return Table(
-        pd.DataFrame(made),
+        pd.DataFrame(made, columns=[*RATES.values(), *(f"lr {lr:g}" for lr in sorted(tried)), "best"]).fillna(""),
         "Learning rates: validation error in per cent, mean of three evaluations (1 seed), ties by loss. The best of "
         "each line is the rate of the runs above. The classes' frequencies alone give 83.3 on Shapeset, about 89 on "
         "MNIST: where all of a line lie there, its best is chance.",
