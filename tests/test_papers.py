@@ -3,6 +3,7 @@ evaluated and the figures drawn."""
 
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -77,6 +78,15 @@ def test_committed_claims_are_those_of_the_committed_tables(folder):
     pd.testing.assert_frame_equal(
         committed.loc[tabled, numbers], found.loc[tabled, numbers], check_dtype=False, rtol=1e-6
     )
+
+
+@pytest.mark.parametrize("folder", COMMITTED, ids=lambda folder: f"{folder.parent.name}-{folder.name}")
+def test_some_of_the_runs_make_a_page(folder):
+    """Grids are launched one by one and stop anywhere, so that they differ in their seeds."""
+    results = read(folder)
+    some = replace(results, runs=results.runs.sample(frac=0.7, random_state=0))
+    claims = papers.content(folder.parent.name, folder, some).claims
+    assert list(claims["claim"].unique()) == [claim.name for claim in papers.module(folder.parent.name).CLAIMS]
 
 
 def test_every_yaml_composes():

@@ -151,6 +151,15 @@ def test_a_remark_stands_in_place_of_the_explanation_where_there_is_something_to
     assert verdict(unmeasured) == ("not measured", "needs scale paper")
 
 
+def test_a_remark_without_its_runs_is_left_out():
+    def missing(*_):
+        raise Missing("no runs of other sizes")
+
+    assert verdict(claim((0, 2), remark=missing)) == ("holds", "")
+    told = verdict(claim((5, 6), remark=missing, explanation="so it is"))
+    assert told == ("refuted", "part 1 lies outside: so it is")
+
+
 def test_an_explanation_is_tested_beside_a_claim_that_is_refuted_and_decides_nothing():
     def missing(_):
         raise Missing("no runs of faster")

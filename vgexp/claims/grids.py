@@ -1,6 +1,7 @@
 """Grids: the runs of an experiment that a claim reads, their tables as labelled arrays.
 
-Arithmetic between two of these arrays pairs the seeds that both have; all other labels must be equal.
+Arithmetic between two of these arrays, numpy's functions among it (`np.maximum`), pairs the seeds that both have; all
+other labels must be equal. xarray's own functions do so where they are told `join="inner"`.
 """
 
 import difflib

@@ -1,12 +1,11 @@
 """The claims of Griewank & Walther (2000): how many steps a reversal with s snapshots runs again."""
 
-from functools import cache, reduce
+from functools import cache
 
 import numpy as np
 import xarray as xr
-from xarray.ufuncs import maximum
 
-from vgexp.claims import Claim, Criterion, Grid
+from vgexp.claims import Claim, Criterion, Grid, largest
 from vgexp.networks import extra_steps
 from vgexp.papers.budget import units
 from vgexp.results import Results, exact
@@ -43,7 +42,8 @@ def recomputed(depth: int, snapshots: int, r: Results) -> xr.DataArray:
 
 def largest_difference(depth: int, r: Results) -> xr.DataArray:
     """Between the steps run again and the formula, over the numbers of snapshots."""
-    return reduce(maximum, (abs(recomputed(depth, s, r) - extra_steps(depth, s)) for s in SNAPSHOTS))
+    differences = [abs(recomputed(depth, s, r) - extra_steps(depth, s)) for s in SNAPSHOTS]
+    return largest(xr.concat(differences, "snapshots", join="inner"), "snapshots")
 
 
 # fmt: off
