@@ -140,8 +140,7 @@ def _tested(test: Criterion, results: Results) -> str:
     except Missing:
         return f"{test.quantity}: not measured"
     outcome = {"in": "as explained", "out": "not as explained"}.get(compare(found, test.low, test.high), "undecided")
-    interval = "" if math.isnan(found.low) else f" [{found.low:.3g}, {found.high:.3g}]"
-    return f"{test.quantity} {found.point:.3g}{interval}, {counted(found.seeds, 'seed')}: {outcome}"
+    return f"{test.quantity} {found:.3g}, {counted(found.seeds, 'seed')}: {outcome}"
 
 
 def _verdict(claim: Claim, measured: Sequence[tuple[Estimate, str, float]]) -> tuple[str, str]:

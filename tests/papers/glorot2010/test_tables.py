@@ -16,7 +16,7 @@ def of(runs, line):
 
 
 def test_rates_are_means_of_three_evaluations_from_left_to_right(results):
-    """Also where a later line has a rate between those of the first."""
+    """Also where a later line has rates that the first has not."""
     rows = tables.rates(results).rows
     rates = [float(name.removeprefix("lr ")) for name in rows if name.startswith("lr ")]
     assert rates == sorted(rates) and list(rows) == [*tables.RATES.values(), *(f"lr {lr:g}" for lr in rates), "best"]
