@@ -52,7 +52,9 @@ class Truth:
     """The largest fall to one source of the deeper half."""
     time: float = 0.0
     """The largest fall between the calls of one layer that is called at five depths or more, or over the time steps of
-    one that takes them all at once."""
+    one that takes them all at once; infinite where it ends in zeros."""
+    own_time: float = 0.0
+    """The same over time steps, in the model's own type: its zeros cut off what a saturated gate or softmax lets by."""
     broken: bool = False
     """Something is not finite in the model's own type."""
     learned: bool = False
@@ -93,7 +95,8 @@ class Truth:
         allowed |= {"healthy"} if self.learned else set()
         allowed |= {"vanishing"} if self.rounded > 0.25 else set()
         allowed |= {"cliff"} if self.spike > 2 - NEAR else set()
-        allowed |= {"vanishing"} if self.fall > 2 - NEAR or max(self.branch, self.time) > 4 - NEAR else set()
+        allowed |= {"vanishing"} if self.fall > 2 - NEAR else set()
+        allowed |= {"vanishing"} if max(self.branch, self.time, self.own_time) > 4 - NEAR else set()
         allowed |= {"exploding"} if self.fall < NEAR - 2 or self.peak > 2 - NEAR else set()
         return allowed
 
@@ -114,7 +117,7 @@ def truth(model, batch, loss_fn):
     )
     found.saturated, found.silent = double.saturated, double.silent
     rule(found, double.calls)
-    found.time = max([found.time, *double.times])
+    found.time, found.own_time = max([found.time, *double.times]), max([0.0, *own.times])
     return found
 
 
@@ -239,11 +242,21 @@ def signal(module, dz):
 
 
 def over_time(module, dx):
-    """Decades lost from the last time step to the first; from an end to the middle, where a layer runs both ways."""
-    steps = dx.double().movedim(int(module.batch_first), 0).flatten(1).norm(dim=1)
-    first, middle, last = steps[0], steps[len(steps) // 2], steps[-1]
-    lost = max(first, last) / middle if module.bidirectional else last / first
-    return float(lost.log10()) if 0 < lost < math.inf else 0.0
+    """Decades lost from the last time step of each example that has a gradient to the first step, infinitely many where
+    that gets none; from an end to the middle, where a layer runs both ways."""
+    norm_TB = dx.double().movedim(int(module.batch_first), 0).norm(dim=-1)
+    if module.bidirectional:
+        steps = norm_TB.norm(dim=1)
+        first, middle, last = steps[0], steps[len(steps) // 2], steps[-1]
+        top, bottom = float(max(first, last)), float(middle)
+    else:
+        back = {}
+        for norm_T in norm_TB.T.tolist():
+            read = [t for t, norm in enumerate(norm_T) if norm > 0]
+            for t in range(max(read, default=-1) + 1):
+                back[read[-1] - t] = math.hypot(back.get(read[-1] - t, 0.0), norm_T[t])
+        top, bottom = (back[0], back[max(back)]) if back else (0.0, 0.0)
+    return math.log10(top / bottom) if top and bottom else math.inf if top else 0.0
 
 
 def topological(root):

@@ -27,6 +27,8 @@ def test_one_way_it_falls_from_the_last_step_to_the_first():
     assert memory(profile([6, 3, 0])).decades == pytest.approx(-6)
     assert memory(profile([-6, -3, 0, -math.inf])) == (pytest.approx(6), 2, 0, 0)  # padding, which no loss reads
     assert memory(profile([-math.inf, -math.inf, -3, 0])) == (pytest.approx(3), 3, 2, 2)
+    assert memory(profile([-1, -math.inf, -3, 0])) == (pytest.approx(1), 3, 0, 0)  # a loss that reads step 1 as well
+    assert memory(profile([-math.inf, -1, -math.inf, 0])) == (pytest.approx(1), 3, 1, 1)
     assert memory(profile([0])) is memory(profile([-math.inf, -math.inf])) is None
 
 

@@ -33,7 +33,7 @@ class Memory(NamedTuple):
     bottom: int
     """the last one on the way where it is not 0."""
     zeros: int
-    """The steps beyond, where it is exactly 0."""
+    """The steps beyond that one, in all of which it is exactly 0."""
 
 
 def memory(profile: TimeProfile) -> Memory | None:
@@ -56,8 +56,9 @@ def memory(profile: TimeProfile) -> Memory | None:
         way = np.arange(top, -1, -1)
     if not np.isfinite(dx_T[way]).all():
         return None
-    reached = [t for t in way if dx_T[t] > 0]
-    return Memory(math.log10(dx_T[top] / dx_T[reached[-1]]), int(top), int(reached[-1]), len(way) - len(reached))
+    reached = np.flatnonzero(dx_T[way] > 0)[-1]
+    bottom = way[reached]
+    return Memory(math.log10(dx_T[top] / dx_T[bottom]), int(top), int(bottom), int(len(way) - 1 - reached))
 
 
 def along(profile: TimeProfile) -> Sequence[float]:
