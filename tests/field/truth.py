@@ -86,6 +86,9 @@ class Truth:
 
     def allows(self):
         """The verdicts that are true."""
+        grown = {"exploding"} if self.fall < NEAR - 2 or self.peak > 2 - NEAR else set()
+        if self.broken:  # a gradient that grows until its type cannot hold it is both
+            return self.needs() | grown
         allowed = self.needs()
         if not allowed:
             allowed |= {"healthy"} if abs(self.fall) < 1.5 + NEAR else set()
@@ -97,8 +100,7 @@ class Truth:
         allowed |= {"cliff"} if self.spike > 2 - NEAR else set()
         allowed |= {"vanishing"} if self.fall > 2 - NEAR else set()
         allowed |= {"vanishing"} if max(self.branch, self.time, self.own_time) > 4 - NEAR else set()
-        allowed |= {"exploding"} if self.fall < NEAR - 2 or self.peak > 2 - NEAR else set()
-        return allowed
+        return allowed | grown
 
 
 def truth(model, batch, loss_fn):
@@ -108,6 +110,8 @@ def truth(model, batch, loss_fn):
     trainable = {name: p for name, p in double.model.named_parameters() if p.requires_grad}
     found.missing = [name for name in trainable if double.dw.get(name) is None]
     if not own.finite:
+        if double.finite:
+            rule(found, double.calls)
         return found
     zero = exact_zeros(double)
     found.zero = zero if not excused(double, zero) else []
@@ -247,8 +251,8 @@ def over_time(module, dx):
     norm_TB = dx.double().movedim(int(module.batch_first), 0).norm(dim=-1)
     if module.bidirectional:
         steps = norm_TB.norm(dim=1)
-        first, middle, last = steps[0], steps[len(steps) // 2], steps[-1]
-        top, bottom = float(max(first, last)), float(middle)
+        middle = steps[(len(steps) - 1) // 2 : len(steps) // 2 + 1]
+        top, bottom = float(max(steps[0], steps[-1])), float(middle.max())
     else:
         back = {}
         for norm_T in norm_TB.T.tolist():

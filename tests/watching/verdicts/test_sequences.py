@@ -46,6 +46,9 @@ def test_both_ways_it_falls_from_an_end_to_the_middle():
     for log10_T in ([0, -3, -6, -4, -1], [-1, -4, -6, -3, 0]):
         assert memory(profile(log10_T, bidirectional=True)).decades == pytest.approx(6)
     assert memory(profile([0, -3, -math.inf, -3, 0], bidirectional=True))[1:] == (0, 1, 1)
+    for log10_T in ([0, -3, -6, -4, -2, -1], [-1, -2, -4, -6, -3, 0]):
+        assert memory(profile(log10_T, bidirectional=True)).decades == pytest.approx(4)  # two are in the middle
+    assert memory(profile([0, -1], bidirectional=True)) == (0, 0, 0, 0)
 
 
 def test_findings_say_where_and_by_how_much():

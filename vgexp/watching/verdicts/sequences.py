@@ -27,7 +27,8 @@ class Memory(NamedTuple):
     """What a gradient loses over time steps."""
 
     decades: float
-    """From the end that is nearer to the loss to the other, or to the middle if the layer runs both ways."""
+    """From the end that is nearer to the loss to the other, or to the middle if the layer runs both ways: the larger of
+    two steps that are in the middle."""
     top: int
     """The time step that it falls from, and"""
     bottom: int
@@ -50,10 +51,11 @@ def memory(profile: TimeProfile) -> Memory | None:
         return None
     if isinstance(module, nn.RNNBase) and module.bidirectional:
         top = max(alive[0], alive[-1], key=lambda t: dx_T[t])
-        way = np.linspace(top, (alive[0] + alive[-1]) // 2, abs(top - (alive[0] + alive[-1]) // 2) + 1).astype(int)
+        between = alive[0] + alive[-1]
+        end = max(between // 2, between - between // 2, key=lambda t: dx_T[t])
     else:
-        top = alive[-1]
-        way = np.arange(top, -1, -1)
+        top, end = alive[-1], 0
+    way = np.arange(top, end - 1, -1) if end <= top else np.arange(top, end + 1)
     if not np.isfinite(dx_T[way]).all():
         return None
     reached = np.flatnonzero(dx_T[way] > 0)[-1]
