@@ -43,11 +43,6 @@ CAUSES = {
     "divisor": (lambda: Apply(lambda x: x / 1e6 + 1), "Div (", "divides"),
     "tanh": (lambda: Apply(lambda x: torch.tanh(6 * x + 8)), "Tanh in middle", "saturates"),
     "softmax": (lambda: Apply(lambda x: (x + 40 * torch.eye(32)[0]).softmax(1)), "Softmax in middle", "Divide them"),
-    "norm over one value": (
-        lambda: nn.Sequential(nn.Unflatten(1, (32, 1)), nn.GroupNorm(32, 32), nn.Flatten()),
-        "NativeGroupNorm in middle.1",
-        "over one value",
-    ),
     "running statistics": (evaluated, "NativeBatchNorm in middle", "running variance"),
 }
 
@@ -62,6 +57,24 @@ def test_the_operation_at_a_cliff_is_measured_and_its_remedy_comes_first(cause, 
     assert finding.kind == "cliff" and finding.layers == ["above.0", "below.0"]
     assert f"at {operation}" in finding.evidence and remedy in finding.remedy
     assert "test_drops.py:" in finding.evidence
+
+
+ONE_VALUE = {
+    "group": nn.GroupNorm(32, 32),
+    "group, no gain": nn.GroupNorm(32, 32, affine=False),
+    "layer": nn.LayerNorm(1),
+    "layer, no gain": nn.LayerNorm(1, elementwise_affine=False),
+}
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("norm", ONE_VALUE)
+def test_a_norm_over_one_value_is_named_whether_rounding_leaves_a_little_or_nothing(norm, dtype):
+    model = Between(nn.Sequential(nn.Unflatten(1, (32, 1)), ONE_VALUE[norm], nn.Flatten())).to(dtype)
+    batch = torch.randn(32, 16, dtype=dtype, generator=torch.Generator().manual_seed(1)), torch.arange(32) % 4
+    found = diagnose(model, batch, F.cross_entropy).findings
+    assert {f.kind for f in found} <= {"cliff", "dead"}
+    assert any("Norm" in f.evidence and "over one value" in f.remedy for f in found)
 
 
 def test_small_weights_of_one_layer_are_named_for_its_cliff():

@@ -18,3 +18,10 @@ def test_the_first_of_two_in_a_row_is_named_but_not_beyond_weights():
     assert first_zero(layer((layer(x) - 50).relu()).clamp(50, 60).sum()) == "Clamp"
     z = layer(x)
     assert first_zero(((z - 50).relu() + z.round()).relu().sum()) in ("Relu", "Round")
+
+
+def test_a_norm_that_puts_out_its_shift_alone():
+    x = torch.randn(5, 1, requires_grad=True)
+    for norm in (torch.nn.LayerNorm(1), torch.nn.LayerNorm(1, elementwise_affine=False)):
+        assert first_zero(norm(2 * x).exp().sum()) == "NativeLayerNorm"
+    assert first_zero(torch.nn.LayerNorm(3)(torch.randn(5, 3, requires_grad=True)).exp().sum()) == ""

@@ -31,7 +31,9 @@ def first_zero(loss: Tensor) -> str:
 
     def look(node: Node) -> Callable[[Sequence[Tensor | None], Sequence[Tensor | None]], None]:
         def see(handed_on: Sequence[Tensor | None], came: Sequence[Tensor | None]) -> None:
-            on = [not extent(x).zero for x in handed_on if x is not None]
+            # A norm over one value puts out its shift alone, which has a gradient all the same.
+            inner = handed_on[:1] if "Norm" in operation(type(node)) else handed_on
+            on = [not extent(x).zero for x in inner if x is not None]
             shuts = bool(on) and not any(on) and any(not extent(x).zero for x in came if x is not None)
             in_row = node in row or (shuts and not found)
             if in_row and shuts:

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from vgexp.watching.hooks.calls import NARROW
 from vgexp.watching.hooks.layers import owner
 from vgexp.watching.tracing.precision import ADVICE
-from vgexp.watching.verdicts.evidence import Evidence, Row
+from vgexp.watching.verdicts.evidence import NORMS, Evidence, Row
 from vgexp.watching.verdicts.findings import Finding, span, unique, where
 from vgexp.watching.verdicts.remedies import advice
 from vgexp.watching.verdicts.trends import underflowed
@@ -88,7 +88,8 @@ def dead(evidence: Evidence) -> list[Finding]:
     if evidence.gates:
         help_ = f"{', '.join(evidence.gates[:3])} is 0 and shuts them off: start it with small numbers"
     else:
-        help_ = SHUT.get(evidence.closer.zeroed, "look for units that are all off, or for a loss that is flat")
+        at_norm = any(norm in evidence.closer.zeroed for norm in NORMS)
+        help_ = SHUT.get(evidence.closer.zeroed, ONE_VALUE if at_norm else UNKNOWN)
     return [Finding("dead", names, words, advice(help_))]
 
 
@@ -145,6 +146,8 @@ SHUT = {
     "ToCopy": "a cast to a type with a narrow range rounds it to 0 there: scale the loss, or cast forward alone",
 }
 """What to do where an operation makes a gradient exactly 0."""
+ONE_VALUE = "over one value, or equal ones, that norm puts out a constant: normalise over more, or drop it"
+UNKNOWN = "look for units that are all off, or for a loss that is flat"
 
 
 def behind(zero: Sequence[Row], rows: Sequence[Row]) -> list[Row]:
