@@ -74,7 +74,8 @@ def test_a_norm_over_one_value_is_named_whether_rounding_leaves_a_little_or_noth
     batch = torch.randn(32, 16, dtype=dtype, generator=torch.Generator().manual_seed(1)), torch.arange(32) % 4
     found = diagnose(model, batch, F.cross_entropy).findings
     assert {f.kind for f in found} <= {"cliff", "dead"}
-    assert any("Norm" in f.evidence and "over one value" in f.remedy for f in found)
+    operation = f"at Native{type(ONE_VALUE[norm]).__name__}"
+    assert any(operation in f.evidence and "over one value" in f.remedy for f in found)
 
 
 def test_small_weights_of_one_layer_are_named_for_its_cliff():

@@ -24,4 +24,7 @@ def test_a_norm_that_puts_out_its_shift_alone():
     x = torch.randn(5, 1, requires_grad=True)
     for norm in (torch.nn.LayerNorm(1), torch.nn.LayerNorm(1, elementwise_affine=False)):
         assert first_zero(norm(2 * x).exp().sum()) == "NativeLayerNorm"
+    one = torch.nn.utils.parametrizations.weight_norm(torch.nn.Linear(1, 3))
+    torch.nn.init.ones_(one.parametrizations.weight.original1)  # a direction in one dimension, with a gradient of 0
+    assert first_zero(one(x).exp().sum()) == ""
     assert first_zero(torch.nn.LayerNorm(3)(torch.randn(5, 3, requires_grad=True)).exp().sum()) == ""

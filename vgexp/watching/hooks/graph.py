@@ -97,6 +97,8 @@ def _softplus(beta: float, threshold: float) -> ActivationNode:
 TANH_OFF = math.sqrt(1 - SATURATED)
 SIGMOID_OFF = math.sqrt(0.25 - SATURATED / 4)
 CLAMP = ActivationNode("relu", "self", lambda z: z.clamp(min=0), lambda z: z <= 0, smooth=False)
+NORMS = ("BatchNorm", "LayerNorm", "GroupNorm", "InstanceNorm", "RmsNorm", "RMSNorm")
+"""As operations have them in their names."""
 ACTIVATION_NODES: dict[str, ActivationNode] = {
     "Relu": ActivationNode("relu", "result", _same, lambda h: h <= 0, smooth=False),
     "Clamp": CLAMP,
@@ -163,6 +165,11 @@ WEIGHTS = {"AccumulateGrad", "TBackward0"}
 def operation(kind: type) -> str:
     """The operation of a kind of node, `Relu` for `ReluBackward0`."""
     return kind.__name__.rstrip("0123456789").removesuffix("Backward")
+
+
+def is_norm(operation: str) -> bool:
+    """Whether an operation takes what it is given to zero mean, unit size, or both."""
+    return any(norm in operation for norm in NORMS)
 
 
 def mark(output: Tensor, source: object) -> Any:

@@ -16,7 +16,7 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
-from vgexp.watching.hooks.graph import Node, operation
+from vgexp.watching.hooks.graph import Node, is_norm, operation
 from vgexp.watching.tracing.extents import extent
 
 
@@ -32,7 +32,7 @@ def first_zero(loss: Tensor) -> str:
     def look(node: Node) -> Callable[[Sequence[Tensor | None], Sequence[Tensor | None]], None]:
         def see(handed_on: Sequence[Tensor | None], came: Sequence[Tensor | None]) -> None:
             # A norm over one value puts out its shift alone, which has a gradient all the same.
-            inner = handed_on[:1] if "Norm" in operation(type(node)) else handed_on
+            inner = handed_on[:1] if is_norm(operation(type(node))) else handed_on
             on = [not extent(x).zero for x in inner if x is not None]
             shuts = bool(on) and not any(on) and any(not extent(x).zero for x in came if x is not None)
             in_row = node in row or (shuts and not found)

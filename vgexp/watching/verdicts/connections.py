@@ -5,9 +5,10 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 
 from vgexp.watching.hooks.calls import NARROW
+from vgexp.watching.hooks.graph import is_norm
 from vgexp.watching.hooks.layers import owner
 from vgexp.watching.tracing.precision import ADVICE
-from vgexp.watching.verdicts.evidence import NORMS, Evidence, Row
+from vgexp.watching.verdicts.evidence import Evidence, Row
 from vgexp.watching.verdicts.findings import Finding, span, unique, where
 from vgexp.watching.verdicts.remedies import advice
 from vgexp.watching.verdicts.trends import underflowed
@@ -88,8 +89,7 @@ def dead(evidence: Evidence) -> list[Finding]:
     if evidence.gates:
         help_ = f"{', '.join(evidence.gates[:3])} is 0 and shuts them off: start it with small numbers"
     else:
-        at_norm = any(norm in evidence.closer.zeroed for norm in NORMS)
-        help_ = SHUT.get(evidence.closer.zeroed, ONE_VALUE if at_norm else UNKNOWN)
+        help_ = SHUT.get(evidence.closer.zeroed, ONE_VALUE if is_norm(evidence.closer.zeroed) else UNKNOWN)
     return [Finding("dead", names, words, advice(help_))]
 
 

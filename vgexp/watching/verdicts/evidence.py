@@ -13,6 +13,7 @@ from torch import nn
 
 from vgexp.watching.hooks.calls import NARROW, Call
 from vgexp.watching.hooks.descent import LOSS, numbers, operations
+from vgexp.watching.hooks.graph import is_norm
 from vgexp.watching.hooks.layers import Layer, bare, names_of, owner
 from vgexp.watching.hooks.observations import Observation
 from vgexp.watching.hooks.recurrence import TimeProfile
@@ -105,8 +106,6 @@ class Evidence(NamedTuple):
     """What a closer look found."""
 
 
-NORMS = ("BatchNorm", "LayerNorm", "GroupNorm", "InstanceNorm", "RmsNorm", "RMSNorm")
-"""As operations have them in their names."""
 NEVER_CALLED = "never called"
 ALONE = "the loss does not depend on it"
 """Why a parameter has no gradient, while others of its module have one."""
@@ -180,7 +179,7 @@ def gather(observation: Observation, layers: Sequence[Layer]) -> Evidence:
 
 def normalised(row: Row) -> bool:
     """Whether a norm follows the call: then the scale of its weights changes nothing."""
-    return any(norm in name for name in row["operations"] for norm in NORMS)
+    return any(map(is_norm, row["operations"]))
 
 
 def alone(row: Row, call: Call) -> Row:

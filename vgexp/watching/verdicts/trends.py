@@ -3,8 +3,9 @@
 from collections.abc import Callable, Sequence
 
 from vgexp.results import verdict
+from vgexp.watching.hooks.graph import NORMS
 from vgexp.watching.tracing.drops import Drop
-from vgexp.watching.verdicts.evidence import NORMS, Evidence, Row
+from vgexp.watching.verdicts.evidence import Evidence, Row
 from vgexp.watching.verdicts.falls import Cliff, Fall, graded
 from vgexp.watching.verdicts.findings import Finding, change, unique, where
 from vgexp.watching.verdicts.remedies import Remedy, advice, remedies, tiny
